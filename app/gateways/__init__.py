@@ -1,0 +1,1 @@
+"""Gateways: one file each behind one port. Values in, values out; no database, no retries, no guessing."""

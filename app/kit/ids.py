@@ -1,0 +1,37 @@
+"""Identifiers: a word that says what it names, then 26 letters and digits.
+
+`new_id` is ordered by time, so keyset paging and indexes follow creation; `derived_id` is the same for the same
+parts, which makes an operation's key survive every crash. Neither looks like a card number: both start with a word
+and the alphabet (Crockford base 32, lower case) mixes letters into any long run of digits.
+"""
+
+import hashlib
+import os
+import time
+
+_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+
+
+def _encode(value: int, length: int) -> str:
+    digits = []
+    for _ in range(length):
+        value, rest = divmod(value, 32)
+        digits.append(_ALPHABET[rest])
+    return "".join(reversed(digits))
+
+
+def new_id(prefix: str) -> str:
+    """`pay_` and 48 bits of milliseconds followed by 80 random bits."""
+    milliseconds = time.time_ns() // 1_000_000
+    return f"{prefix}_{_encode(milliseconds, 10)}{_encode(int.from_bytes(os.urandom(10)), 16)}"
+
+
+def derived_id(prefix: str, *parts: object) -> str:
+    """An id that depends on nothing but its parts."""
+    text = "\x1f".join(str(part) for part in parts)
+    return f"{prefix}_{_encode(int.from_bytes(hashlib.sha256(text.encode()).digest()[:17]) >> 6, 26)}"
+
+
+def new_secret(prefix: str, size: int = 32) -> str:
+    """A secret of `size` random bytes, for keys and tokens; shown once, stored only as a hash."""
+    return f"{prefix}_{_encode(int.from_bytes(os.urandom(size)), (size * 8 + 4) // 5)}"

@@ -230,7 +230,7 @@ class Gateway(Protocol):
     name: str
     title: str
     capabilities: frozenset[Capability]
-    #: Seconds after which an operation that was really received is surely found; before that "not found" is no evidence.
+    #: Seconds after which a received operation is surely found; before that "not found" is no evidence.
     visible_after_seconds: float
     #: Waits in seconds before each lookup of an unknown outcome; after the last one people decide.
     lookup_ladder_seconds: tuple[float, ...]

@@ -1,0 +1,169 @@
+"""The values that cross the engine's seam: what may happen to an instance, and what one step of it asks for.
+
+The runner turns (bundle, state, inbox items, now) into a Step and touches nothing else: no database, network, clock
+or randomness. The store writes Steps, the caller carries out Calls, the loop joins them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+
+class InstanceStatus(StrEnum):
+    RUNNING = "running"  # a call is under way or something is due now
+    WAITING = "waiting"  # nothing to do until a timer, a message or a person
+    INCIDENT = "incident"  # stopped at an element until somebody repairs it
+    COMPLETED = "completed"
+    CANCELED = "canceled"
+
+    @property
+    def ended(self) -> bool:
+        return self in (InstanceStatus.COMPLETED, InstanceStatus.CANCELED)
+
+
+class ItemKind(StrEnum):
+    """What may happen to an instance from outside; each is a row in its inbox before the runner sees it."""
+
+    CALL_RESULT = "call_result"  # payload: the operation's result fields
+    CALL_ERROR = "call_error"  # payload: code, message, facts; a BPMN error thrown at the node
+    CALL_FAILED = "call_failed"  # payload: message; a technical failure: an incident at the node
+    MESSAGE = "message"  # payload: name, variables; addressed to the waiting node
+    TASK_COMPLETED = "task_completed"  # payload: decision, reason, note, data, actor, actor_name
+    RETRY = "retry"  # repair of an incident: payload may carry variables to correct first
+    CANCEL = "cancel"  # payload: reason; ends the whole instance
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One thing that happened. `node` addresses an activation (`authorize#2`); an item for a node that is gone is stale."""
+
+    kind: ItemKind
+    node: str = ""
+    payload: Mapping[str, Any] = field(default_factory=dict)
+    actor: str = ""
+
+
+class WaitKind(StrEnum):
+    TIMER = "timer"
+    MESSAGE = "message"
+    TASK = "task"
+    CALL = "call"
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Why an instance rests at `element`. A timer has `due_at`; a message has `message` and `correlation`."""
+
+    node: str
+    element: str
+    kind: WaitKind
+    due_at: datetime | None = None
+    message: str = ""
+    correlation: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A service task asks for its operation. `retries` is how often a technical failure is tried again."""
+
+    node: str
+    element: str
+    operation: str
+    params: Mapping[str, Any]
+    retries: int = 3
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRequest:
+    """A user task asks for people. `form` names a form of the bundle; `excluded` are user ids that may not act on it.
+
+    `facts` are the task's local variables (its input mapping), shown to the person.
+    """
+
+    node: str
+    element: str
+    name: str
+    form: str
+    candidate_groups: tuple[str, ...] = ()
+    assignee: str = ""
+    excluded: tuple[str, ...] = ()
+    due_at: datetime | None = None
+    priority: int = 50
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentReport:
+    """Why an element cannot go on by itself. `kind`: uncaught_error, call_failed, expression, step_limit, decision."""
+
+    node: str
+    element: str
+    kind: str
+    message: str
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Thrown:
+    """A message sent by the diagram to whoever waits for it under the same correlation."""
+
+    message: str
+    correlation: str
+    variables: Mapping[str, Any]
+    node: str
+    ttl_seconds: int = 3600
+
+
+class JournalKind(StrEnum):
+    STARTED = "started"
+    ENTERED = "entered"
+    LEFT = "left"
+    TAKEN = "taken"  # a sequence flow; `element` is its id
+    CANCELED = "canceled"  # an activation was interrupted
+    ERROR = "error"  # a BPMN error was thrown; facts: code, message, caught_by
+    MESSAGE = "message"
+    TIMER = "timer"
+    DECISION = "decision"  # a business rule task; facts: decision, inputs, matched, output
+    TASK = "task"  # a person completed a task; facts: decision, reason
+    INCIDENT = "incident"
+    REPAIRED = "repaired"
+    STALE = "stale"  # something arrived for a node that was gone
+    ENDED = "ended"  # the instance; facts: outcome
+
+
+@dataclass(frozen=True, slots=True)
+class JournalEntry:
+    """One line of history. `process` is set for elements inside a called process, with `scope` naming the caller's node."""
+
+    kind: JournalKind
+    element: str
+    node: str = ""
+    process: str = ""
+    scope: str = ""
+    actor: str = ""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """The whole outcome of letting an instance run until it rests.
+
+    `calls`, `waits`, `tasks` and `incidents` are complete: what is open now, not what changed. `journal` and `thrown`
+    are what happened in this step. `state` is None once the instance has ended; `variables` are its variables then.
+    """
+
+    status: InstanceStatus
+    calls: tuple[Call, ...] = ()
+    waits: tuple[Wait, ...] = ()
+    tasks: tuple[TaskRequest, ...] = ()
+    incidents: tuple[IncidentReport, ...] = ()
+    journal: tuple[JournalEntry, ...] = ()
+    thrown: tuple[Thrown, ...] = ()
+    variables: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def due_at(self) -> datetime | None:
+        """When the next timer fires; None when only messages, people or calls are waited for."""
+        return min((wait.due_at for wait in self.waits if wait.due_at is not None), default=None)

@@ -1,0 +1,102 @@
+"""PostgreSQL: the declarative base, and the unit of work. This is the only file that commits.
+
+`with database.begin() as tx:` is one transaction: it commits when the block ends and rolls back when it raises.
+Never hold one across a call to somebody else's system.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import orjson
+from sqlalchemy import CursorResult, DateTime, Engine, Executable, MetaData, Text, create_engine, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import DeclarativeBase, Session
+
+Json = dict[str, Any]
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    # SQLAlchemy reads this attribute from the class; it is shared on purpose.
+    type_annotation_map = {  # noqa: RUF012
+        str: Text,
+        datetime: DateTime(timezone=True),
+        Json: JSONB(none_as_null=True),
+        list[str]: JSONB(none_as_null=True),
+    }
+
+
+class Tx:
+    """One open transaction: the ORM session, the database's time, and wake-ups that leave with the commit."""
+
+    def __init__(self, session: Session, shift: Callable[[], timedelta]) -> None:
+        self.session = session
+        self._shift = shift
+        self._now: datetime | None = None
+        self._after: list[Callable[[], None]] = []
+
+    def now(self) -> datetime:
+        """The database's clock, read once per transaction, so that every row of it carries the same moment."""
+        if self._now is None:
+            read: datetime = self.session.execute(text("SELECT clock_timestamp()")).scalar_one()
+            self._now = read.astimezone(UTC) + self._shift()
+        return self._now
+
+    def execute(
+        self, statement: Executable, parameters: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None
+    ) -> CursorResult[Any]:
+        result = self.session.execute(statement, parameters)
+        assert isinstance(result, CursorResult)
+        return result
+
+    def notify(self, channel: str, payload: str = "") -> None:
+        """LISTEN/NOTIFY hint; PostgreSQL delivers it at commit and folds equal ones together."""
+        self.session.execute(text("SELECT pg_notify(:channel, :payload)"), {"channel": channel, "payload": payload})
+
+    def after_commit(self, action: Callable[[], None]) -> None:
+        """Run `action` once the commit is certain. It is a hint: nothing may depend on its being run."""
+        self._after.append(action)
+
+    def committed(self) -> None:
+        for action in self._after:
+            action()
+
+
+class Database:
+    """A pool of connections to one PostgreSQL. `shift` moves the clock that transactions see, for tests and demos."""
+
+    def __init__(self, url: str, *, pool_size: int = 10, shift: Callable[[], timedelta] = timedelta) -> None:
+        self.url = url
+        self._shift = shift
+        self.engine: Engine = create_engine(
+            url,
+            pool_size=pool_size,
+            max_overflow=pool_size,
+            pool_pre_ping=True,
+            pool_timeout=10,
+            json_serializer=lambda value: orjson.dumps(value).decode(),
+            json_deserializer=orjson.loads,
+            connect_args={"connect_timeout": 5, "options": "-c timezone=UTC -c lock_timeout=10s"},
+        )
+
+    @contextmanager
+    def begin(self) -> Iterator[Tx]:
+        with Session(self.engine, expire_on_commit=False) as session:
+            tx = Tx(session, self._shift)
+            with session.begin():
+                yield tx
+                session.flush()
+        tx.committed()
+
+    def close(self) -> None:
+        self.engine.dispose()

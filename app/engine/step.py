@@ -37,7 +37,7 @@ class ItemKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One thing that happened. `node` addresses an activation (`authorize#2`); an item for a node that is gone is stale."""
+    """One thing that happened. `node` addresses an activation (`authorize#2`); for a node that is gone it is stale."""
 
     kind: ItemKind
     node: str = ""
@@ -135,7 +135,7 @@ class JournalKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class JournalEntry:
-    """One line of history. `process` is set for elements inside a called process, with `scope` naming the caller's node."""
+    """One line of history. Inside a called process `process` is its id and `scope` the node that called it."""
 
     kind: JournalKind
     element: str

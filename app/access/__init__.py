@@ -1,0 +1,1 @@
+"""Who may do what: merchants, users, roles, passwords, sessions and keys."""

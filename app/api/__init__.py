@@ -1,0 +1,1 @@
+"""The HTTP API: declared routes that validate, describe themselves, and call one function each."""

@@ -1,0 +1,1 @@
+"""Disputes: opened by the gateway, answered once with evidence or accepted, and booked as the funds move."""

@@ -1,0 +1,1 @@
+"""Jobs: the loop that claims due work, and the queue that wakes it."""

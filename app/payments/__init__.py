@@ -1,0 +1,1 @@
+"""Payments and their attempts: state graphs, guarded amounts, and every call to a gateway written ahead."""

@@ -1,7 +1,6 @@
 """Reading instances: their waits, incidents and the path they took, in the API's shape."""
 
 from collections.abc import Iterable
-from typing import Any
 
 from sqlalchemy import select
 
@@ -103,14 +102,19 @@ def journal(tx: Tx, instance_id: str) -> list[JournalRow]:
 
 def path(rows: Iterable[JournalRow]) -> list[Json]:
     """Elements and sequence flows in the order they were entered; `left_at` is None while a token rests there."""
-    entries: list[dict[str, Any]] = []
-    open_by_node: dict[str, dict[str, Any]] = {}
+    entries: list[Json] = []
+    open_by_node: dict[str, Json] = {}
     for row in rows:
         where = {"element": row.element, "process": row.process, "scope": row.scope}
         if row.kind == JournalKind.TAKEN:
             entries.append({**where, "kind": "flow", "entered_at": row.at, "left_at": row.at})
         elif row.kind == JournalKind.ENTERED:
-            entry = {**where, "kind": str(row.facts.get("kind", "element")), "entered_at": row.at, "left_at": None}
+            entry: Json = {
+                **where,
+                "kind": str(row.facts.get("kind", "element")),
+                "entered_at": row.at,
+                "left_at": None,
+            }
             entries.append(entry)
             open_by_node[row.node] = entry
         elif row.kind in _LEAVES and row.node in open_by_node:

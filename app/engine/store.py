@@ -4,12 +4,12 @@ Every statement that changes an instance asks for the lease and the fence it was
 either writes nothing and drops what it has in memory.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import delete, insert, select, text, update
+from sqlalchemy import ColumnElement, delete, insert, select, text, update
 
 from app.engine import inbox, incidents
 from app.engine.models import InboxItem, Incident, Instance, JournalRow, Message, Task, WaitRow
@@ -68,6 +68,7 @@ WITH due AS (
         (SELECT id FROM instances WHERE lease_until < :now ORDER BY lease_until LIMIT :limit)
     )
     AND (lease_until IS NULL OR lease_until < :now OR lease_owner = :owner)
+    AND NOT (id = ANY(:except_for))
     LIMIT :limit
     FOR UPDATE SKIP LOCKED
 )
@@ -76,11 +77,25 @@ FROM due WHERE instances.id = due.id
 RETURNING instances.id
 """)
 
+# What arrives for an instance that has ended has nobody to take it.
+_DISCARD = text("DELETE FROM inbox USING instances i WHERE i.id = inbox.instance_id AND i.ended_at IS NOT NULL")
 
-def claim(tx: Tx, owner: str, limit: int) -> list[str]:
+
+def claim(tx: Tx, owner: str, limit: int, except_for: Collection[str] = ()) -> list[str]:
     """Lease up to `limit` instances that have something due: a timer, an inbox item, or a dead worker's lease."""
     now = tx.now()
-    rows = tx.execute(_CLAIM, {"now": now, "until": now + LEASE, "owner": owner, "limit": limit, "parked": PARK_AFTER})
+    tx.execute(_DISCARD)
+    rows = tx.execute(
+        _CLAIM,
+        {
+            "except_for": list(except_for),
+            "now": now,
+            "until": now + LEASE,
+            "owner": owner,
+            "limit": limit,
+            "parked": PARK_AFTER,
+        },
+    )
     return [row[0] for row in rows]
 
 
@@ -92,25 +107,39 @@ def renew(tx: Tx, owner: str, instance_ids: Sequence[str]) -> None:
     )
 
 
+_CLAIM_COLUMNS = (
+    Instance.id,
+    Instance.merchant_id,
+    Instance.process,
+    Instance.subject,
+    Instance.status,
+    Instance.pins,
+    Instance.variables,
+    Instance.state,
+    Instance.journal_seq,
+    Instance.fence,
+    Instance.failures,
+)
+
+
 def load(tx: Tx, owner: str, instance_id: str) -> Claim:
-    row = tx.session.execute(
-        select(
-            Instance.id,
-            Instance.merchant_id,
-            Instance.process,
-            Instance.subject,
-            Instance.status,
-            Instance.pins,
-            Instance.variables,
-            Instance.state,
-            Instance.journal_seq,
-            Instance.fence,
-            Instance.failures,
-        ).where(Instance.id == instance_id, Instance.lease_owner == owner)
-    ).one_or_none()
-    if row is None:
+    """The claimed instance; LeaseLost when it is somebody else's by now, or has ended."""
+    found = _read(tx, Instance.id == instance_id, Instance.lease_owner == owner, Instance.ended_at.is_(None))
+    if found is None:
         raise LeaseLost(f"The lease of {instance_id} is gone")
-    return Claim(*row[:4], InstanceStatus(row[4]), *row[5:])
+    return found
+
+
+def peek(tx: Tx, instance_id: str) -> Claim:
+    """The instance whoever holds it, for looking only."""
+    found = _read(tx, Instance.id == instance_id)
+    assert found is not None
+    return found
+
+
+def _read(tx: Tx, *conditions: ColumnElement[bool]) -> Claim | None:
+    row = tx.session.execute(select(*_CLAIM_COLUMNS).where(*conditions)).one_or_none()
+    return Claim(**{**row._asdict(), "status": InstanceStatus(row.status)}) if row is not None else None
 
 
 def arrivals(tx: Tx, instance_id: str) -> list[Arrival]:

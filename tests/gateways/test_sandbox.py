@@ -12,6 +12,7 @@ from app.gateways.port import (
     DeclineCode,
     EventKind,
     Evidence,
+    Gateway,
     InvalidSignature,
     Lookup,
     Outcome,
@@ -54,7 +55,7 @@ def gateway(server: SandboxServer) -> SandboxGateway:
     return server.gateway(**QUICK)
 
 
-def authorize(gateway: SandboxGateway, payment_method: str = "pm_card_visa", key: str = "") -> Any:
+def authorize(gateway: Gateway, payment_method: str = "pm_card_visa", key: str = "") -> Any:
     return gateway.authorize(Authorize(key or new_id("att"), "pay_1", eur(1000), payment_method))
 
 
@@ -136,6 +137,12 @@ def test_a_fault_without_effect_leaves_nothing_to_find(
     assert authorize(gateway, key="att_1").outcome == outcome
     assert gateway.lookup(Lookup("authorize", "att_1")).found is False
     assert server.charges() == []
+
+
+def test_a_held_connection_is_closed_in_the_end(sandbox: SandboxFactory) -> None:
+    gateway = sandbox(hold_seconds=0.2).gateway(total_seconds=30)
+    assert authorize(gateway, "pm_card_timeout_applied", "att_1").outcome is Outcome.UNKNOWN
+    assert gateway.lookup(Lookup("authorize", "att_1")).found is True
 
 
 def test_an_answer_that_is_only_slow_is_an_answer(server: SandboxServer) -> None:

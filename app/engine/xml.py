@@ -4,7 +4,7 @@ A file is data from somebody who is not an administrator: it is bounded in bytes
 declare a document type, and nothing outside of it is ever fetched.
 """
 
-import codecs
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -24,11 +24,7 @@ XSI = "http://www.w3.org/2001/XMLSchema-instance"
 #: An lxml element; lxml ships no types.
 Element = Any
 
-_BYTE_ORDER_MARKS = (
-    (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
+_DECLARED = re.compile(r"<\?xml[^>]*?encoding\s*=\s*[\"']([^\"']*)")
 
 
 class UnreadableXml(AppError):
@@ -94,19 +90,22 @@ def text_of(element: Element | None) -> str:
 
 
 def _decode(content: bytes) -> str:
-    encoding = next((name for mark, name in _BYTE_ORDER_MARKS if content.startswith(mark)), "utf-8")
+    """The text. One encoding only, declared truthfully: readers that disagree about it would see different files."""
     try:
-        return content.decode(encoding)
+        text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise UnreadableXml(
-            f"The file is not valid {encoding.removesuffix('-sig').upper()} text at byte {error.start}",
-            "Save the file as UTF-8.",
+            f"The file is not valid UTF-8 text at byte {error.start}", "Save the file as UTF-8."
         ) from None
+    declared = _DECLARED.match(text)
+    if declared and declared[1].lower() != "utf-8":
+        raise UnreadableXml(f"The file declares the encoding {declared[1]!r}", "Save the file as UTF-8.", 1)
+    return text
 
 
 def _parse(content: bytes) -> Element:
     parser = etree.XMLParser(
-        encoding="utf-8",  # overrides what the file declares: the text was decoded above
+        encoding="utf-8",
         resolve_entities=False,
         no_network=True,
         load_dtd=False,

@@ -21,7 +21,9 @@ def conditions(model: Model) -> Iterator[Finding]:
                 continue
             for flow in flows:
                 if flow.condition is not None:
-                    message = f"The flow {flow.id} has a condition, but {node.label} is no exclusive or inclusive gateway"
+                    message = (
+                        f"The flow {flow.id} has a condition, but {node.label} is no exclusive or inclusive gateway"
+                    )
                     remedy = "Draw an exclusive gateway behind it and put the condition on the gateway's flow."
                     yield error("condition_not_allowed", flow.id, message, remedy, flow.line)
 
@@ -106,17 +108,13 @@ def _arrivals(scope: Scope, branches: Sequence[str], split: str) -> dict[str, di
             for flow in scope.out_of(name):
                 if len(scope.into(flow.target)) > 1 and flow.target in scope.nodes:
                     arriving[flow.target][flow.id].add(number)
-        direct = [flow for flow in scope.out_of(split) if flow.target == first][:1]
-        for flow in direct:
-            if len(scope.into(first)) > 1 and first in scope.nodes:
-                arriving[first][scope.out_of(split)[number].id].add(number)
+        if len(scope.into(first)) > 1 and first in scope.nodes:
+            arriving[first][scope.out_of(split)[number].id].add(number)
     return arriving
 
 
 def _from_two(ways: Sequence[set[int]]) -> bool:
-    return any(
-        one - other and other - one for index, one in enumerate(ways) for other in ways[index + 1 :]
-    )
+    return any(one - other and other - one for index, one in enumerate(ways) for other in ways[index + 1 :])
 
 
 def _waits(scope: Scope, name: str) -> bool:

@@ -41,7 +41,7 @@ def lanes(model: Model) -> Iterator[Finding]:
 def drawn(model: Model) -> Iterator[Finding]:
     """`not_drawn`: an instance is watched on its diagram, so everything it passes must be visible there."""
     for scope in model.scopes():
-        for thing in (*scope.nodes.values(), *scope.flows):
+        for thing in scope.things():
             if thing.id and thing.id not in model.drawn:
                 what = "edge" if isinstance(thing, Flow) else "shape"
                 message = f"{thing.id} has no {what} in the diagram, so nobody could watch it run"

@@ -15,6 +15,12 @@ from app.feel import Expression, FeelError, compile_expression, unknown_names
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
 _PATH = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}(\.[A-Za-z_][A-Za-z0-9_]{0,99}){0,9}")
+_PEOPLE = (
+    ("assignmentDefinition", "assignee"),
+    ("assignmentDefinition", "candidateGroups"),
+    ("taskSchedule", "dueDate"),
+    ("priorityDefinition", "priority"),
+)
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
 _CALL = re.compile(r"([A-Za-z_]\w*)\s*\(")
 _CONSTANTS = frozenset({"None", "True", "False"})
@@ -70,25 +76,24 @@ def _node_places(node: Node) -> Iterator[Place]:
 
     for kind in ("input", "output"):
         for mapping in node.extensions.get(kind, ()):
-            target = mapping.get("target", "")
-            yield place(f"the {kind} mapping to {target!r}", mapping.get("source", ""), required=kind == "output")
+            source, what = mapping.get("source", ""), f"the {kind} mapping to {mapping.get('target', '')!r}"
+            yield place(what, source, required=kind == "output" and not source.strip())
     if node.tag == "scriptTask" and "script" in node.extensions:
         yield place("the script", node.extension("script").get("expression", ""), required=True)
-    assignment = node.extension("assignmentDefinition")
-    for attribute in ("assignee", "candidateGroups"):
-        if attribute in assignment:
-            yield place(f"the assignment's {attribute}", assignment[attribute])
-    for header in node.extensions.get("header", ()):
-        if header.get("key") == "excluded":
-            yield place("the header 'excluded'", header.get("value", ""), required=True)
-    if "dueDate" in node.extension("taskSchedule"):
-        yield place("the due date", node.extension("taskSchedule")["dueDate"])
-    if "priority" in node.extension("priorityDefinition"):
-        yield place("the priority", node.extension("priorityDefinition")["priority"])
+    yield from _people_places(node)
     for event in node.events:
         for tag, text in event.times:
             yield place(f"the {tag}", text)
     yield from _loop_places(node)
+
+
+def _people_places(node: Node) -> Iterator[Place]:
+    for extension, attribute in _PEOPLE:
+        if attribute in node.extension(extension):
+            yield Place(node.id, f"the {attribute}", node.extension(extension)[attribute].strip(), False, node.line)
+    for header in node.extensions.get("header", ()):
+        if header.get("key") == "excluded":
+            yield Place(node.id, "the header 'excluded'", header.get("value", "").strip(), True, node.line)
 
 
 def _loop_places(node: Node) -> Iterator[Place]:
@@ -152,7 +157,7 @@ def _remedy(text: str) -> str:
         return 'Write FEEL, not program code: =status = "paid" and amount > 100, with true, false and null.'
     if not text.startswith("="):
         return "Begin it with an equals sign, such as =amount > 100."
-    return "Correct the expression; it is FEEL, such as =amount > 100 and currency = \"EUR\"."
+    return 'Correct the expression; it is FEEL, such as =amount > 100 and currency = "EUR".'
 
 
 def _short(text: str) -> str:

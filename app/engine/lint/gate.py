@@ -48,7 +48,9 @@ def lint(files: Sequence[Upload], known: Known) -> list[Finding]:
 def examine(files: Sequence[Upload], known: Known) -> list[Examined]:
     """Each file with its findings. The files see each other and whatever `known` holds."""
     if len(files) > MAX_FILES:
-        finding = error("too_many_files", files[0].name, f"More than {MAX_FILES} files", "Deploy them in several steps.")
+        finding = error(
+            "too_many_files", files[0].name, f"More than {MAX_FILES} files", "Deploy them in several steps."
+        )
         return [Examined(files[0], findings=(finding,))]
     understood = [_understand(upload) for upload in files]
     world = _world(understood, known)

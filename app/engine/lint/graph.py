@@ -1,8 +1,9 @@
 """Walking graphs without recursion: what can be reached, which nodes lie on a common cycle, who follows whom."""
 
-from collections.abc import Callable, Iterable, Mapping, Set
+from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Set as AbstractSet
 
-from app.engine.lint.model import Flow, Node, Process, Scope
+from app.engine.lint.model import Node, Process, Scope
 
 Edges = Mapping[str, Iterable[str]]
 
@@ -46,12 +47,12 @@ def whole(process: Process) -> dict[str, set[str]]:
     return edges
 
 
-def on_cycles(edges: Edges) -> list[Set[str]]:
+def on_cycles(edges: Edges) -> list[AbstractSet[str]]:
     """The strongly connected components that hold a cycle (Tarjan, on a stack of our own)."""
     index: dict[str, int] = {}
     low: dict[str, int] = {}
     stack: list[str] = []
-    found: list[Set[str]] = []
+    found: list[AbstractSet[str]] = []
     for root in edges:
         if root not in index:
             _component(root, edges, index, low, stack, found)
@@ -74,7 +75,7 @@ def _after(process: Process, scope: Scope, node: Node) -> set[str]:
 
 
 def _component(
-    root: str, edges: Edges, index: dict[str, int], low: dict[str, int], stack: list[str], found: list[Set[str]]
+    root: str, edges: Edges, index: dict[str, int], low: dict[str, int], stack: list[str], found: list[AbstractSet[str]]
 ) -> None:
     held = set(stack)
     index[root] = low[root] = len(index)
@@ -100,7 +101,7 @@ def _component(
                 _close(name, edges, stack, held, found)
 
 
-def _close(name: str, edges: Edges, stack: list[str], held: set[str], found: list[Set[str]]) -> None:
+def _close(name: str, edges: Edges, stack: list[str], held: set[str], found: list[AbstractSet[str]]) -> None:
     members: set[str] = set()
     while name not in members:
         member = stack.pop()
@@ -108,8 +109,3 @@ def _close(name: str, edges: Edges, stack: list[str], held: set[str], found: lis
         members.add(member)
     if len(members) > 1 or name in edges.get(name, ()):
         found.append(frozenset(members))
-
-
-def leaving(flows: Iterable[Flow], members: Set[str]) -> bool:
-    """Whether one of `flows` leads out of `members`."""
-    return any(flow.target not in members for flow in flows)

@@ -63,7 +63,7 @@ class Node:
 
     @property
     def interrupting(self) -> bool:
-        return self.attributes.get("cancelActivity", "true") in ("true", "1")
+        return self.attributes.get("cancelActivity", "true") == "true"
 
     @property
     def label(self) -> str:
@@ -108,6 +108,10 @@ class Scope:
         """The boundary events attached to `host`."""
         return self.boundaries.get(host, ())
 
+    def things(self) -> "Iterator[Node | Flow]":
+        yield from self.nodes.values()
+        yield from self.flows
+
     def starts(self) -> list[Node]:
         return [node for node in self.nodes.values() if node.tag == "startEvent"]
 
@@ -122,7 +126,7 @@ class Lane:
 
 @dataclass(frozen=True, slots=True)
 class Declaration:
-    """A message, error or escalation of the file. `code` is the error's or escalation's, `correlation` the message's."""
+    """What a file declares. `code` belongs to errors and escalations, `correlation` to messages."""
 
     id: str
     kind: str

@@ -4,8 +4,18 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
-from app.engine.lint.model import FLOW_NODES, Attributes, Declaration, EventDefinition, Flow, Lane, Model, Node
-from app.engine.lint.model import Process, Scope
+from app.engine.lint.model import (
+    FLOW_NODES,
+    Attributes,
+    Declaration,
+    EventDefinition,
+    Flow,
+    Lane,
+    Model,
+    Node,
+    Process,
+    Scope,
+)
 from app.engine.xml import BPMN, BPMNDI, ZEEBE, Element, child, children, line_of, local_name, namespace, text_of
 
 T = TypeVar("T")
@@ -59,7 +69,7 @@ def _process(element: Element) -> Process:
     return Process(
         id=process_id,
         name=element.get("name", "").strip(),
-        executable=element.get("isExecutable", "false") in ("true", "1"),
+        executable=element.get("isExecutable", "false") == "true",
         line=line_of(element),
         scopes=scopes,
         lanes=tuple(_lane(lane) for lane in element.iterdescendants(f"{{{BPMN}}}lane")),

@@ -26,7 +26,10 @@ ELEMENTS: Mapping[str, tuple[str, str]] = {
     "signalEventDefinition": ("A signal event", _MESSAGE),
     "signal": ("A signal", _MESSAGE),
     "conditionalEventDefinition": ("A conditional event", _CONDITION),
-    "standardLoopCharacteristics": ("A standard loop", "Draw the loop with an exclusive gateway, or use multi-instance."),
+    "standardLoopCharacteristics": (
+        "A standard loop",
+        "Draw the loop with an exclusive gateway, or use multi-instance.",
+    ),
     "dataObject": ("A data object", _VARIABLES),
     "dataObjectReference": ("A data object", _VARIABLES),
     "dataStore": ("A data store", _VARIABLES),
@@ -59,7 +62,10 @@ ELEMENTS: Mapping[str, tuple[str, str]] = {
     "correlationProperty": ("A correlation property", _CORRELATION),
     "correlationSubscription": ("A correlation subscription", _CORRELATION),
     "participantMultiplicity": ("A participant multiplicity", "Use a multi-instance activity."),
-    "loopCardinality": ("A loop cardinality", "Use the multi-instance input collection, such as =for i in 1..3 return i."),
+    "loopCardinality": (
+        "A loop cardinality",
+        "Use the multi-instance input collection, such as =for i in 1..3 return i.",
+    ),
     "loopDataInputRef": ("A loop data reference", "Use the multi-instance input collection."),
     "loopDataOutputRef": ("A loop data reference", "Use the multi-instance output collection."),
     "inputDataItem": ("A loop data item", "Use the multi-instance input element."),
@@ -86,7 +92,6 @@ ATTRIBUTES: Mapping[tuple[str, str], str] = {
     ("subProcess", "triggeredByEvent"): "An event sub-process is not supported: attach a boundary event to an embedded "
     "sub-process that holds the steps it watches over.",
     ("callActivity", "calledElement"): "Name the process in zeebe:calledElement processId.",
-    ("calledElement", "propagateAllChildVariables"): "Set it to false and draw an output mapping for each variable.",
     ("scriptTask", "scriptFormat"): "Write a FEEL expression in zeebe:script; it is the only language.",
     ("eventBasedGateway", "instantiate"): "Start with a plain start event, then the gateway.",
     ("eventBasedGateway", "eventGatewayType"): "Only the exclusive kind: the first event wins.",

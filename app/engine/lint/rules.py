@@ -2,8 +2,21 @@
 
 from collections.abc import Callable, Iterator
 
-from app.engine.lint import allowed, branching, calls, drawing, expressions, joins, messages, money, operations, people
-from app.engine.lint import schema, structure, timers
+from app.engine.lint import (
+    activities,
+    allowed,
+    branching,
+    calls,
+    drawing,
+    expressions,
+    joins,
+    messages,
+    money,
+    operations,
+    schema,
+    structure,
+    timers,
+)
 from app.engine.lint.finding import Finding
 from app.engine.lint.known import Known
 from app.engine.lint.model import Model
@@ -34,8 +47,9 @@ OF_THE_DIAGRAM: tuple[Rule, ...] = (
     timers.readable,
     messages.declared,
     messages.alternatives,
-    messages.errors,
-    people.assigned,
+    messages.thrown,
+    activities.complete,
+    activities.assigned,
     drawing.names,
     drawing.lanes,
     drawing.drawn,
@@ -50,5 +64,5 @@ OF_THE_WORLD: tuple[RuleOfWorld, ...] = (
     money.authorizations,
     calls.processes,
     calls.decisions,
-    people.forms,
+    activities.forms,
 )

@@ -47,7 +47,7 @@ def identifiers(model: Model) -> Iterator[Finding]:
             yield error("duplicate_id", str(name), message, "Give every element an id of its own.")
     for process in model.processes:
         for scope in process.scopes.values():
-            for thing in (*scope.nodes.values(), *scope.flows):
+            for thing in scope.things():
                 if not thing.id:
                     message = f"An element of {scope.id or 'the process'} has no id"
                     yield error("missing_id", scope.id or model.file, message, "Give it an id.", thing.line)

@@ -15,7 +15,12 @@ def read_decisions(content: bytes) -> tuple[str, str, list[str], list[Finding]]:
         finding = error("unreadable_file", "definitions", unreadable.detail, unreadable.remedy, unreadable.line)
         return "", "", [], [finding]
     except DmnError as invalid:
-        return "", "", [], [error(f"decision_{one.code}", one.element, one.message, one.remedy) for one in invalid.findings]
+        return (
+            "",
+            "",
+            [],
+            [error(f"decision_{one.code}", one.element, one.message, one.remedy) for one in invalid.findings],
+        )
     if not model.id:
         finding = error("missing_id", "definitions", "The decision model has no id", "Give its definitions an id.")
         return "", "", [], [finding]

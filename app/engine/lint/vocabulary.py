@@ -9,9 +9,10 @@ from collections.abc import Mapping
 Values = frozenset[str] | None
 Allowed = Mapping[str, Values]
 
-_FALSE: Values = frozenset({"false", "0"})
+_FALSE: Values = frozenset({"false"})
 _ONE: Values = frozenset({"1"})
-_BOOLEAN: Values = frozenset({"true", "false", "1", "0"})
+# "1" and "0" are booleans to the schema but not to every reader, so they are not written
+_BOOLEAN: Values = frozenset({"true", "false"})
 
 _ACTIVITY: Allowed = {"isForCompensation": _FALSE, "startQuantity": _ONE, "completionQuantity": _ONE}
 _TASK_KIND: Allowed = {"implementation": frozenset({"##unspecified", "##WebService"})}
@@ -21,7 +22,7 @@ _GATEWAY: Allowed = {"gatewayDirection": None}
 ELEMENTS: Mapping[str, Allowed] = {
     "definitions": {"targetNamespace": None, "exporter": None, "exporterVersion": None, "expressionLanguage": None}
     | {"typeLanguage": None},
-    "process": {"isExecutable": None, "processType": None, "isClosed": _FALSE},
+    "process": {"isExecutable": _BOOLEAN, "processType": None, "isClosed": _FALSE},
     "documentation": {"textFormat": None},
     "extensionElements": {},
     "message": {"itemRef": frozenset()},
@@ -126,7 +127,7 @@ EXTENSIONS: Mapping[str, Mapping[str, Allowed]] = {
     "scriptTask": {**_MAPPED, "script": {"expression": None, "resultVariable": None}},
     "callActivity": {
         **_MAPPED,
-        "calledElement": {"processId": None, "propagateAllChildVariables": _FALSE},
+        "calledElement": {"processId": None, "propagateAllChildVariables": _BOOLEAN},
     },
     "subProcess": _MAPPED,
     "intermediateCatchEvent": _OUTPUTS,

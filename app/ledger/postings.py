@@ -21,7 +21,9 @@ class Book:
     payment_id: str
     gateway: str
 
-    def _post(self, kind: str, source_type: str, source_id: str, lines: tuple[Line, ...], reverses: str | None = None) -> bool:
+    def _post(
+        self, kind: str, source_type: str, source_id: str, lines: tuple[Line, ...], reverses: str | None = None
+    ) -> bool:
         fact = Fact(self.merchant_id, kind, source_type, source_id, self.payment_id, reverses)
         return post(self.tx, fact, lines)
 

@@ -170,7 +170,9 @@ def verify(tx: Tx) -> list[str]:
     )
     for posting, currency, layer, amount in unbalanced:
         problems.append(f"Posting {posting} is off by {amount} {currency} in the {layer} layer")
-    empty = tx.session.scalars(select(Posting.id).where(~select(Entry.id).where(Entry.posting_id == Posting.id).exists()))
+    empty = tx.session.scalars(
+        select(Posting.id).where(~select(Entry.id).where(Entry.posting_id == Posting.id).exists())
+    )
     problems += [f"Posting {posting} has no entries" for posting in empty]
     foreign = tx.session.scalars(
         select(Entry.id).join(Account, Account.id == Entry.account_id).where(Account.currency != Entry.currency)

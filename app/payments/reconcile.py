@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from app.kit.database import Tx
 from app.ledger import service as ledger
-from app.ledger.accounts import PAYABLE, REFUNDS_IN_FLIGHT, Layer
+from app.ledger.accounts import CHARGEBACK_LOSSES, PAYABLE, REFUNDS_IN_FLIGHT, Layer
 from app.payments.models import Attempt, Payment
 
 _PAGE: Final = 500
@@ -52,8 +52,8 @@ def _pages(tx: Tx) -> Iterator[Sequence[Payment]]:
 def _against_ledger(payment: Payment, balances: Mapping[tuple[str, str], int]) -> Iterator[Difference]:
     settled = payment.amount_captured - payment.amount_refunding - payment.amount_refunded
     disputed = sum(
-        amount for (name, layer), amount in balances.items() if name.startswith(("disputes:", "losses:")) and layer
-    )
+        amount for (account, _), amount in balances.items() if account.startswith("disputes:")
+    ) + balances.get((CHARGEBACK_LOSSES.text, str(Layer.POSTED)), 0)
     wanted = (
         (
             "authorized",
@@ -82,7 +82,7 @@ def verify_books(tx: Tx, gateway: str, charges: Iterable[Mapping[str, Any]]) -> 
     """
     theirs = {str(charge["key"]): charge for charge in charges}
     ours = {line.key: line for line in _our_charges(tx, gateway)}
-    differences = []
+    differences: list[Difference] = []
     for key in sorted(theirs.keys() | ours.keys()):
         differences += _compare(key, ours.get(key), theirs.get(key))
     return differences

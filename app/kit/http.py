@@ -24,7 +24,7 @@ DEFAULT_MAX_BYTES = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A complete answer. `headers` have lower-case names."""
+    """A complete answer; one that announced no length is complete when the server closed. `headers` in lower case."""
 
     status: int
     headers: Mapping[str, str]
@@ -80,6 +80,11 @@ class _WatchedResponse(http.client.HTTPResponse):
         super().__init__(sock, *args, **kwargs)
         self.fp.close()
         self.fp = io.BufferedReader(_WatchedReader(sock, _current_call.get()))
+
+    def begin(self) -> None:
+        super().begin()
+        if self.msg.defects:
+            raise http.client.HTTPException(f"The headers are broken: {self.msg.defects[0]}")
 
 
 class _WatchedConnection(HTTPConnection):
@@ -153,7 +158,10 @@ class HttpClient:
         )
         complete = False
         try:
-            content = response.read(self._max_bytes + 1)
+            content = b""
+            # Only a read that meets the end compares what came with the length that was announced.
+            while len(content) <= self._max_bytes and (more := response.read(self._max_bytes + 1 - len(content))):
+                content += more
             complete = len(content) <= self._max_bytes
         finally:
             # A connection whose answer was not read to its end can serve nobody else.

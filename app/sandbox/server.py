@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 _LARGEST_REQUEST = 1 << 20
+#: How often the server looks whether it shall stop.
+_GLANCE_SECONDS = 0.05
 
 
 def create_app(config: SandboxConfig) -> Flask:
@@ -87,7 +89,9 @@ class RunningSandbox:
         self.company: Company = app.extensions["sandbox"]
         self._server = _Server(host, port, app)
         self.base_url = f"http://{host}:{self._server.port}"
-        self._thread = Thread(target=self._server.serve_forever, name=f"{config.name} server", daemon=True)
+        self._thread = Thread(
+            target=self._server.serve_forever, args=(_GLANCE_SECONDS,), name=f"{config.name} server", daemon=True
+        )
         self.company.start()
         self._thread.start()
 

@@ -6,7 +6,7 @@ from typing import Any
 from app.sandbox.methods import DECLINED, REQUIRES_ACTION
 from app.sandbox.records import Charge, Dispute, Movement
 
-_INTERNAL = {"return_url", "action_url", "auto_capture"}
+_INTERNAL = {"charge", "return_url", "action_url", "auto_capture"}
 
 
 def charge_view(charge: Charge) -> dict[str, Any]:

@@ -1,13 +1,10 @@
 """The composition root: Settings in, a wired web application or worker out. The only place that knows every room."""
 
-import base64
-import hashlib
 import os
 import socket
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import handlers
 from app import models
@@ -21,6 +18,7 @@ from app.jobs.worker import Worker
 from app.kit import log
 from app.kit.database import Database
 from app.kit.pulse import Pulse
+from app.kit.sealing import Sealer
 from app.operations import Registry, registry
 from app.settings import Settings
 
@@ -43,6 +41,7 @@ class Wired:
     operations: Registry
     gateways: Gateways
     pulse: Pulse
+    sealer: Sealer
 
     @property
     def resources(self) -> Mapping[type, object]:
@@ -61,6 +60,7 @@ def wire(settings: Settings, database: Database | None = None) -> Wired:
         operations=registry,
         gateways=gateways,
         pulse=Pulse(),
+        sealer=Sealer.from_text(settings.master_key.get_secret_value()),
     )
 
 

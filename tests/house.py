@@ -5,7 +5,6 @@ turns are taken by hand. Time moves by `house.later(...)`, for us and for the sa
 import time
 from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -46,7 +45,7 @@ class House:
         self.a, self.b = sandboxes
         gateways = Gateways([sandbox.gateway() for sandbox in sandboxes])
         settings = Settings(database_url=database.url)
-        self.wired = Wired(settings, database, registry, gateways, Pulse(), Sealer.from_text("test" * 8))
+        self.wired = Wired(settings, database, registry, gateways, Pulse(), Sealer({"test": b"t" * 32}, "test"))
         self.caller = Caller(8, lambda: None)
         self.loop = self.another_loop("worker-1")
         self.chores = Chores(database, chores(self.wired))
@@ -148,6 +147,3 @@ def house(database: Database, clock: ShiftedClock, sandbox: SandboxFactory) -> I
     built = House(database, clock, [a, b])
     yield built
     built.close()
-
-
-__all__ = ["House", "Path", "house"]

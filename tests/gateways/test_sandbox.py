@@ -178,6 +178,7 @@ def test_a_wrong_credential_has_no_effect_and_is_no_decline(server: SandboxServe
 def shown_charge(**change: Any) -> bytes:
     charge = {
         "id": "ch_1",
+        "key": "att_1",
         "reference": "pay_1",
         "amount": 1000,
         "authorized": 1000,
@@ -192,7 +193,7 @@ def shown_charge(**change: Any) -> bytes:
 
 def test_the_answer_the_next_tests_alter_is_an_approval(connect: Connect) -> None:
     with hostile(answers(201, shown_charge())) as server:
-        assert authorize(connect(server.url)).outcome is Outcome.APPROVED
+        assert authorize(connect(server.url), key="att_1").outcome is Outcome.APPROVED
 
 
 @pytest.mark.parametrize(
@@ -209,6 +210,7 @@ def test_the_answer_the_next_tests_alter_is_an_approval(connect: Connect) -> Non
         {"currency": "USD"},
         {"currency": ...},
         {"reference": "pay_2"},
+        {"key": "att_2"},
         {"payment_method": "pm_card_other"},
         {"id": ""},
         {"id": 7},
@@ -226,23 +228,30 @@ def test_the_answer_the_next_tests_alter_is_an_approval(connect: Connect) -> Non
 )
 def test_an_approval_that_differs_from_what_was_asked_is_unknown(connect: Connect, change: dict[str, Any]) -> None:
     with hostile(answers(201, shown_charge(**change))) as server:
-        result = authorize(connect(server.url))
+        result = authorize(connect(server.url), key="att_1")
     assert result.outcome is Outcome.UNKNOWN
     assert result.message
 
 
 def test_a_decline_of_an_unmapped_kind_is_a_decline_for_another_reason(connect: Connect) -> None:
     with hostile(answers(402, shown_charge(status="declined", authorized=0, decline_code="moon_phase"))) as server:
-        result = authorize(connect(server.url))
+        result = authorize(connect(server.url), key="att_1")
     assert (result.outcome, result.decline, result.gateway_code) == (Outcome.DECLINED, DeclineCode.OTHER, "moon_phase")
 
 
 @pytest.mark.parametrize("verb", ["capture", "refund"])
 @pytest.mark.parametrize(
-    "change", [{"charge": "ch_2"}, {"amount": 999}, {"currency": "USD"}, {"status": "odd"}], ids=str
+    "change", [{"charge": "ch_2"}, {"key": "att_2"}, {"amount": 999}, {"currency": "USD"}, {"status": "odd"}], ids=str
 )
 def test_a_movement_of_something_else_is_unknown(connect: Connect, verb: str, change: dict[str, Any]) -> None:
-    movement = {"id": "mv_1", "charge": "ch_1", "amount": 1000, "currency": "EUR", "status": "succeeded"} | change
+    movement = {
+        "id": "mv_1",
+        "key": "att_1",
+        "charge": "ch_1",
+        "amount": 1000,
+        "currency": "EUR",
+        "status": "succeeded",
+    } | change
     with hostile(answers(201, json.dumps(movement).encode())) as server:
         gateway = connect(server.url)
         request = {"capture": Capture("att_1", "ch_1", eur(1000)), "refund": Refund("att_1", "ch_1", eur(1000))}[verb]

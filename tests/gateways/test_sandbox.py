@@ -21,6 +21,7 @@ from app.gateways.port import (
     Void,
 )
 from app.gateways.sandbox import SandboxGateway, build
+from app.kit.clock import SystemClock
 from app.kit.crypto import new_signing_secret, signed_headers
 from app.kit.ids import new_id
 from app.sandbox.methods import METHODS
@@ -271,7 +272,7 @@ def test_a_pending_authorization_is_announced_and_then_found_approved(
     gateway = server.gateway()
     assert authorize(gateway, "pm_card_pending", "att_1").outcome is Outcome.PENDING
     until(lambda: receiver.received)
-    event = gateway.read_webhook(receiver.received[0].headers, receiver.received[0].body, datetime.now(UTC))  # noqa: TID251
+    event = gateway.read_webhook(receiver.received[0].headers, receiver.received[0].body, SystemClock().now())
     assert (event.kind, event.key, event.type) == (EventKind.ATTEMPT_UPDATED, "att_1", "charge.updated")
     found = gateway.lookup(Lookup("authorize", event.key))
     assert found.result is not None
@@ -324,7 +325,7 @@ def test_a_dispute_is_told_in_our_words_and_answered_once(server: SandboxServer,
     assert (dispute.charge, dispute.amount, dispute.fee) == (charge, eur(1000), eur(1500))
     assert (dispute.stage, dispute.status, dispute.evidence_submitted) == ("chargeback", "needs_response", False)
     assert dispute.due_by is not None
-    assert timedelta(days=17) < dispute.due_by - datetime.now(UTC) <= timedelta(days=18)  # noqa: TID251
+    assert timedelta(days=17) < dispute.due_by - SystemClock().now() <= timedelta(days=18)
     evidence = Evidence("att_3", dispute.id, {"receipt": "delivered"})
     assert gateway.submit_evidence(evidence).outcome is Outcome.APPROVED
     assert gateway.submit_evidence(evidence).outcome is Outcome.APPROVED

@@ -6,10 +6,10 @@ The session's secret lives in one cookie that scripts cannot read; the row it na
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeVar, cast
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
-from flask import Response, g, redirect, request, session
-from werkzeug.wrappers import Response as AnyResponse
+from flask import g, redirect, request, session
+from werkzeug.wrappers import Response
 
 from app.access import sessions, users
 from app.access.actor import Actor
@@ -48,8 +48,17 @@ def person() -> Person:
     return cast(Person, found)
 
 
+def is_signed_in() -> bool:
+    return g.get("person") is not None
+
+
 def actor() -> Actor:
     return person().actor
+
+
+def may(role: str) -> bool:
+    """Whether the person has `role`: pages leave out what would be refused anyway."""
+    return role in actor().roles
 
 
 def language() -> Language:
@@ -75,16 +84,16 @@ def recognise() -> None:
         g.person = Person(found[1], users.actor_of(found[1]))
 
 
-def require_person(view: object) -> AnyResponse | None:
+def require_person(view: object) -> Response | None:
     """Send who is not signed in to the door, remembering where they wanted to go."""
-    if g.get("person") is not None or getattr(view, PUBLIC, False):
+    if is_signed_in() or getattr(view, PUBLIC, False):
         return None
     if request.headers.get("HX-Request"):
         response = Response(status=401)
         response.headers["HX-Redirect"] = "/sign-in"
         return response
-    wanted = request.full_path.rstrip("?") if request.method == "GET" else ""
-    return redirect(f"/sign-in?next={wanted}" if wanted not in {"", "/"} else "/sign-in", 303)
+    wanted = request.full_path.rstrip("?") if request.method == "GET" else "/"
+    return redirect("/sign-in" if wanted == "/" else f"/sign-in?{urlencode({'next': wanted})}", 303)
 
 
 def sign_in(response: Response, secret: str) -> None:

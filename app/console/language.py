@@ -15,10 +15,10 @@ from babel import Locale
 from babel.dates import format_date, format_datetime
 from babel.numbers import format_decimal
 
-from app.kit.money import exponent
+from app.kit.money import Money, exponent
 
 LANGUAGES = {"en": "English", "zh": "简体中文"}
-_LOCALES = {"en": Locale("en", "GB"), "zh": Locale("zh", "CN")}
+_LOCALES = {"en": Locale("en", "GB"), "zh": Locale("zh", "CN", script="Hans")}
 _TAGS = {"en": "en", "zh": "zh-Hans"}
 _UNITS = ((86400, "age.days"), (3600, "age.hours"), (60, "age.minutes"))
 
@@ -50,6 +50,14 @@ class Language:
         known = catalogue().get(f"{family}.{value}")
         return known[self.code] if known else value.replace("_", " ").replace(".", " ").capitalize()
 
+    def problem(self, code: str, detail: str) -> str:
+        """What went wrong: in English the sentence of who refused, which names things; else the catalogue's."""
+        known = catalogue().get(f"problem.{code}")
+        return known[self.code] if known and self.code != "en" else detail
+
+    def problem_title(self, status: int) -> str:
+        return self.t(f"problem.title_{status}") if f"problem.title_{status}" in catalogue() else self.t("problem.title")
+
     def number(self, value: float) -> str:
         return format_decimal(value, locale=_LOCALES[self.code])
 
@@ -59,6 +67,10 @@ class Language:
         pattern = "#,##0." + "0" * digits if digits else "#,##0"
         value = Decimal(minor).scaleb(-digits)
         return f"{format_decimal(value, format=pattern, locale=_LOCALES[self.code])}\u00a0{currency}"
+
+    def plain(self, minor: int, currency: str) -> str:
+        """An amount as it is typed into a field: major units, no grouping, no code."""
+        return Money(minor, currency).major()
 
     def moment(self, at: datetime) -> str:
         """A point in time to the second, in UTC."""

@@ -4,11 +4,11 @@ import hashlib
 from functools import cache
 from pathlib import Path
 
-from flask import Response, flash, make_response, redirect, render_template, request
-from jinja2 import StrictUndefined
-from werkzeug.wrappers import Response as AnyResponse
+from flask import flash, make_response, redirect, render_template, request
+from werkzeug.wrappers import Response
 
 from app.console import identity
+from app.console.assets import island
 from app.console.context import console
 from app.console.words import look, risk_band
 from app.errors import AppError
@@ -40,6 +40,8 @@ def vocabulary() -> dict[str, object]:
         "static_url": static_url,
         "now": console().clock.now(),
         "theme": identity.preference("theme"),
+        "may": identity.may,
+        "viewer": island("viewer"),
         "keys": identity.preference("keys"),
     }
 
@@ -56,7 +58,7 @@ def part(template: str, **values: object) -> Response:
     return response.make_conditional(request)
 
 
-def back_to(path: str, key: str = "", tone: str = "good", **values: object) -> AnyResponse:
+def back_to(path: str, key: str = "", tone: str = "good", **values: object) -> Response:
     """Go to `path` after an action, saying what was done."""
     if key:
         say(identity.language().t(key, **values), tone)
@@ -67,7 +69,7 @@ def say(text: str, tone: str) -> None:
     flash(text, tone)
 
 
-def refused(path: str, error: AppError) -> AnyResponse:
+def refused(path: str, error: AppError) -> Response:
     """Go back to `path` with the sentence of what stood in the way."""
     say(sentence(error), "bad")
     return redirect(path, 303)
@@ -76,11 +78,7 @@ def refused(path: str, error: AppError) -> AnyResponse:
 def sentence(error: AppError) -> str:
     """The refusal in the reader's language where the catalogue knows its code, with the detail behind it."""
     language = identity.language()
-    title = language.problem(error)
+    title = language.problem(error.code, error.detail)
     fields = "; ".join(f"{item.field} {item.message}" for item in error.errors)
     return f"{title} ({fields})" if fields else title
 
-
-def strict_templates(jinja: object) -> None:
-    """A name that a template misspells fails loudly instead of printing nothing."""
-    setattr(jinja, "undefined", StrictUndefined)  # noqa: B010 - typed as object: Flask builds it lazily

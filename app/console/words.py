@@ -89,6 +89,28 @@ _PLAIN = Look("quiet", "dot")
 def look(family: str, value: str) -> Look:
     return LOOKS[family].get(value, _PLAIN)
 
+_MOMENTS = {
+    "succeeded": _GOOD,
+    "completed": _GOOD,
+    "ended": _DONE,
+    "task": Look("info", "person"),
+    "timer": _WAIT,
+    "message": _MOVING,
+    "decision": Look("info", "info"),
+    "error": Look("warn", "alert"),
+    "incident": _ALARM,
+    "repaired": _GOOD,
+    "failed": _STOP,
+    "declined": _STOP,
+    "canceled": _GONE,
+    "stale": _GONE,
+}
+
+
+def moment_look(kind: str) -> Look:
+    """The look of one line of a timeline: by the last word of an event's type, or by the journal's kind."""
+    return _MOMENTS.get(kind.rpartition(".")[2], _PLAIN)
+
 
 def risk_band(score: int | None) -> str:
     """The word for a risk score of 0 to 100."""

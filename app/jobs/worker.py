@@ -51,6 +51,7 @@ class Worker:
         self._chores_wake.set()
 
     def _turn(self, *, claim: bool) -> None:
+        self._wake.clear()
         try:
             busy = self._loop.turn(claim=claim)
         except Exception:
@@ -60,10 +61,10 @@ class Worker:
             self._stop.wait(SWEEP_SECONDS)
         if not busy:
             self._wake.wait(SWEEP_SECONDS if claim else 0.1)
-        self._wake.clear()
 
     def _run_chores(self) -> None:
         while not self._stop.is_set():
+            self._chores_wake.clear()
             try:
                 busy = self._chores.turn()
             except Exception:
@@ -72,7 +73,6 @@ class Worker:
                 self._stop.wait(SWEEP_SECONDS)
             if not busy:
                 self._chores_wake.wait(SWEEP_SECONDS)
-            self._chores_wake.clear()
 
     def _renew(self) -> None:
         while not self._stop.wait(RENEW_SECONDS):

@@ -8,12 +8,12 @@ from werkzeug.wrappers import Response
 
 from app.console import identity, security
 from app.console.context import EXTENSION, ConsoleContext, transaction
-from app.console.pages import door, drawings, payments
+from app.console.pages import door, drawings, payments, review
 from app.console.read.badges import badges
 from app.console.web import page, sentence, vocabulary
 from app.errors import AppError, Forbidden
 
-_PAGES = (door, drawings, payments)
+_PAGES = (door, drawings, review, payments)
 #: The areas of the bar across the top, in its order: key of the word, address.
 AREAS = (
     ("review", "/review"),

@@ -4,6 +4,8 @@
 may be newer than the catalogue: it falls back to the value itself, made readable.
 """
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -20,6 +22,7 @@ from app.kit.money import Money, exponent
 LANGUAGES = {"en": "English", "zh": "简体中文"}
 _LOCALES = {"en": Locale("en", "GB"), "zh": Locale("zh", "CN", script="Hans")}
 _TAGS = {"en": "en", "zh": "zh-Hans"}
+_PLACE = re.compile(r"{(\w+)}")
 _UNITS = ((86400, "age.days"), (3600, "age.hours"), (60, "age.minutes"))
 
 
@@ -55,6 +58,15 @@ class Language:
         known = catalogue().get(f"problem.{code}")
         return known[self.code] if known and self.code != "en" else detail
 
+    def own(self, part: object, name: str) -> str:
+        """A text that a diagram's author wrote in both languages or in one, e.g. `own(decision, 'label')`."""
+        translated = getattr(part, f"{name}_{self.code}", None)
+        return str(translated or getattr(part, name) or "")
+
+    def filled(self, text: str, values: Mapping[str, object]) -> str:
+        """`text` with `{name}` replaced by values; a name nobody knows stays as it is written."""
+        return _PLACE.sub(lambda place: str(values.get(place[1], place[0])), text)
+
     def problem_title(self, status: int) -> str:
         return self.t(f"problem.title_{status}") if f"problem.title_{status}" in catalogue() else self.t("problem.title")
 
@@ -71,6 +83,20 @@ class Language:
     def plain(self, minor: int, currency: str) -> str:
         """An amount as it is typed into a field: major units, no grouping, no code."""
         return Money(minor, currency).major()
+
+    def value(self, value: object) -> str:
+        """A fact of a diagram or a rule as a person reads it."""
+        if value is None or value == "":
+            return "–"
+        if isinstance(value, bool):
+            return self.t("value.yes" if value else "value.no")
+        if isinstance(value, int):
+            return self.number(value)
+        if isinstance(value, list | tuple):
+            return ", ".join(self.value(each) for each in value)
+        if isinstance(value, Mapping):
+            return ", ".join(f"{key}: {self.value(each)}" for key, each in value.items())
+        return str(value)
 
     def moment(self, at: datetime) -> str:
         """A point in time to the second, in UTC."""

@@ -18,17 +18,26 @@ find_python() {
     fail "Python 3.11 or newer is needed: install it, or name it like this: make PYTHON=/path/to/python3.11 ..."
 }
 
-ensure_venv_module() {
-    "$python" -c 'import venv, ensurepip' >/dev/null 2>&1 && return
-    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-        say "Installing Debian's package python3-venv ..."
-        log=$(mktemp)
-        { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends python3-venv; } \
-            >"$log" 2>&1 </dev/null || { cat "$log" >&2; fail "apt-get could not install python3-venv."; }
-        rm -f "$log"
-        "$python" -c 'import venv, ensurepip' >/dev/null 2>&1 && return
+# Debian ships Python without the parts that make environments; root may install them, others may have pip at hand.
+make_environment() {
+    if ! "$python" -c 'import venv, ensurepip' >/dev/null 2>&1; then
+        if "$python" -c 'import venv, pip' >/dev/null 2>&1; then
+            "$python" -m venv --clear --without-pip .venv
+            "$python" -m pip --python .venv/bin/python install --quiet --no-input pip && return
+        fi
+        install_venv_module
     fi
-    fail "$python cannot make virtual environments: as root, run 'apt-get install python3-venv', then try again."
+    "$python" -m venv --clear .venv || fail "$python could not make a virtual environment in $root/.venv."
+}
+
+install_venv_module() {
+    [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null ||
+        fail "$python cannot make virtual environments: as root, run 'apt-get install python3-venv', then try again."
+    say "Installing Debian's package python3-venv ..."
+    log=$(mktemp)
+    { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends python3-venv; } \
+        >"$log" 2>&1 </dev/null || { cat "$log" >&2; fail "apt-get could not install python3-venv."; }
+    rm -f "$log"
 }
 
 install_packages() {
@@ -48,8 +57,7 @@ mark="$root $(sha256sum <requirements.lock)"
 [ "$(cat .venv/made-from 2>/dev/null || true)" = "$mark" ] && exit 0
 
 python=$(find_python)
-ensure_venv_module
-"$python" -m venv --clear .venv || fail "$python could not make a virtual environment in $root/.venv."
+make_environment
 install_packages
 cat >.venv/bin/sluice <<COMMAND
 #!/bin/sh

@@ -20,8 +20,12 @@ def report(
     message: str,
     details: Json | None = None,
 ) -> None:
-    """Open one incident per (instance, element, kind); the same finding twice is one incident."""
+    """Open one incident per (instance, element, kind); the same finding twice is one incident.
+
+    `element` may name one activation (`authorize#2`), which tells the findings of a loop apart.
+    """
     node = f"{element}!{kind}"
+    element = element.rpartition("/")[2].partition("#")[0]
     known = select(Incident.id).where(
         Incident.instance_id == instance_id, Incident.node == node, Incident.status == "open"
     )

@@ -6,6 +6,7 @@ Never hold one across a call to somebody else's system.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,6 +16,13 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Session
 
 Json = dict[str, Any]
+
+_open_transactions: ContextVar[int] = ContextVar("open_transactions", default=0)
+
+
+def in_transaction() -> bool:
+    """Whether this thread holds a transaction open; whoever calls somebody else's system asserts that it does not."""
+    return _open_transactions.get() > 0
 
 
 class Base(DeclarativeBase):
@@ -93,9 +101,13 @@ class Database:
     def begin(self) -> Iterator[Tx]:
         with Session(self.engine, expire_on_commit=False) as session:
             tx = Tx(session, self._shift)
-            with session.begin():
-                yield tx
-                session.flush()
+            outer = _open_transactions.set(_open_transactions.get() + 1)
+            try:
+                with session.begin():
+                    yield tx
+                    session.flush()
+            finally:
+                _open_transactions.reset(outer)
         tx.committed()
 
     def close(self) -> None:

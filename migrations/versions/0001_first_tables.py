@@ -347,6 +347,7 @@ def upgrade() -> None:
     sa.Column('amount_refunding', sa.BigInteger(), nullable=False),
     sa.Column('amount_refunded', sa.BigInteger(), nullable=False),
     sa.Column('amount_disputed', sa.BigInteger(), nullable=False),
+    sa.Column('process', sa.Text(), nullable=False),
     sa.Column('payment_method', sa.Text(), nullable=False),
     sa.Column('method_fingerprint', sa.Text(), nullable=False),
     sa.Column('capture_method', sa.Text(), nullable=False),
@@ -370,7 +371,7 @@ def upgrade() -> None:
     sa.ForeignKeyConstraint(['merchant_id'], ['merchants.id'], name=op.f('fk_payments_merchant_id')),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_payments'))
     )
-    op.create_index('ix_payments_customer', 'payments', ['merchant_id', 'customer', 'created_at'], unique=False)
+    op.create_index('ix_payments_customer', 'payments', ['merchant_id', sa.literal_column("(customer ->> 'id')"), 'created_at'], unique=False)
     op.create_index('ix_payments_fingerprint', 'payments', ['merchant_id', 'method_fingerprint', 'created_at'], unique=False)
     op.create_index('ix_payments_merchant_created', 'payments', ['merchant_id', 'created_at', 'id'], unique=False)
     op.create_index('ix_payments_reference', 'payments', ['merchant_id', 'reference'], unique=False)

@@ -1,0 +1,226 @@
+"""DMN elements to compiled logic. Everything that is wrong is gathered as findings, so one look shows all of it."""
+
+from collections.abc import Callable
+from typing import Any
+
+from app.decisions import boxed
+from app.decisions.errors import Finding
+from app.decisions.model import Coercion, Logic, Outcome
+from app.decisions.tables import AGGREGATIONS, POLICIES, Input, Output, Rule, Table
+from app.decisions.types import Types, coercion, same
+from app.decisions.xml import Element, child, children, tag, text_of
+from app.feel import Expression, FeelError, UnaryTests, compile_expression, compile_unary_tests
+from app.feel.parser import split_tests
+
+_NOTHING = compile_expression("null")
+_ANYTHING = compile_unary_tests("-")
+EXPRESSIONS = (
+    "decisionTable", "literalExpression", "context", "invocation", "functionDefinition", "list", "relation",
+    "conditional", "filter", "for", "some", "every",
+)  # fmt: skip
+
+
+class Compiler:
+    """Compiles the expressions of one model; `names` are all names that may be written with spaces in it."""
+
+    def __init__(self, types: Types, names: frozenset[str]) -> None:
+        self.types = types
+        self.names = names
+        self.findings: list[Finding] = []
+        self._boxed: dict[str, Callable[[Element, str], Logic]] = {
+            "decisionTable": self._table,
+            "literalExpression": lambda element, owner: boxed.literal(self._literal(element, owner)),
+            "context": self._context,
+            "invocation": self._invocation,
+            "functionDefinition": lambda element, owner: boxed.function_logic(*self.function(element, owner)),
+            "list": lambda element, owner: boxed.list_of([self.logic(one, owner) for one in _expressions(element)]),
+            "relation": self._relation,
+            "conditional": self._conditional,
+            "filter": lambda element, owner: boxed.filtered(
+                self._part(element, "in", owner), self._part(element, "match", owner)
+            ),
+            "for": self._iteration,
+            "some": self._iteration,
+            "every": self._iteration,
+        }
+
+    def report(self, code: str, element: str, message: str, remedy: str) -> None:
+        self.findings.append(Finding(code, element, message, remedy))
+
+    def inside(self, element: Element, owner: str) -> Logic:
+        """The logic of the one expression inside an element."""
+        found = _expressions(element)
+        if not found:
+            self.report("no_logic", owner, "It has no expression.", "Add a decision table or a literal expression.")
+            return lambda _run, _variables: Outcome(None)
+        return self.logic(found[0], owner)
+
+    def logic(self, element: Element, owner: str) -> Logic:
+        return self._boxed[tag(element)](element, str(element.get("id") or owner))
+
+    def coerce(self, reference: str, owner: str) -> Coercion:
+        wanted = self.types.find(reference)
+        if wanted is None:
+            self.report(
+                "unknown_type", owner, f'The type "{reference}" is not known.', "Define it, or use a FEEL type."
+            )
+            return same
+        return coercion(wanted)
+
+    def expression(self, text: str, owner: str) -> Expression:
+        try:
+            return compile_expression(text, self.names) if text else _NOTHING
+        except FeelError as error:
+            self.report("invalid_expression", owner, error.detail, "Correct the expression.")
+            return _NOTHING
+
+    def tests(self, text: str, owner: str) -> UnaryTests:
+        try:
+            return compile_unary_tests(text, self.names) if text else _ANYTHING
+        except FeelError as error:
+            self.report("invalid_expression", owner, error.detail, "Correct the cell.")
+            return _ANYTHING
+
+    def function(self, element: Element, owner: str) -> tuple[list[tuple[str, Coercion]], Logic]:
+        if element.get("kind", "FEEL") != "FEEL":
+            self.report("unsupported", owner, "The function is not written in FEEL.", "Write its body in FEEL.")
+        parameters = [
+            (str(one.get("name", "")), self.coerce(str(one.get("typeRef", "")), owner))
+            for one in children(element, "formalParameter")
+        ]
+        return parameters, self.inside(element, owner)
+
+    def _literal(self, element: Element, owner: str) -> Expression:
+        if child(element, "importedValues") is not None:
+            self.report("unsupported", owner, "Imported values are not supported.", "Write the value in FEEL.")
+        self._language(element, owner)
+        return self.expression(text_of(element), owner)
+
+    def _language(self, element: Element, owner: str) -> None:
+        language = str(element.get("expressionLanguage", ""))
+        if language and "feel" not in language.lower():
+            self.report("unsupported", owner, f'The expression language is "{language}".', "Use FEEL.")
+
+    def _part(self, element: Element, name: str, owner: str) -> Logic:
+        part = child(element, name)
+        return self.inside(element if part is None else part, owner)
+
+    def _context(self, element: Element, owner: str) -> Logic:
+        entries: list[tuple[str, Logic, Coercion]] = []
+        for entry in children(element, "contextEntry"):
+            variable = child(entry, "variable")
+            name = "" if variable is None else str(variable.get("name", ""))
+            coerce = same if variable is None else self.coerce(str(variable.get("typeRef", "")), owner)
+            entries.append((name, self.inside(entry, owner), coerce))
+        return boxed.context(entries)
+
+    def _invocation(self, element: Element, owner: str) -> Logic:
+        target = child(element, "literalExpression")
+        bindings = []
+        for binding in children(element, "binding"):
+            parameter = child(binding, "parameter")
+            name = "" if parameter is None else str(parameter.get("name", ""))
+            bindings.append((name, self.inside(binding, owner)))
+        return boxed.invocation(_NOTHING if target is None else self._literal(target, owner), bindings)
+
+    def _relation(self, element: Element, owner: str) -> Logic:
+        columns = [str(one.get("name", "")) for one in children(element, "column")]
+        rows = [[self.logic(cell, owner) for cell in _expressions(row)] for row in children(element, "row")]
+        if any(len(row) != len(columns) for row in rows):
+            self.report("incomplete", owner, "A row has not as many cells as there are columns.", "Fill every cell.")
+            return boxed.list_of([])
+        return boxed.relation(columns, rows)
+
+    def _conditional(self, element: Element, owner: str) -> Logic:
+        return boxed.conditional(*(self._part(element, name, owner) for name in ("if", "then", "else")))
+
+    def _iteration(self, element: Element, owner: str) -> Logic:
+        kind = tag(element)
+        body = self._part(element, "return" if kind == "for" else "satisfies", owner)
+        return boxed.iterated(kind, str(element.get("iteratorVariable", "")), self._part(element, "in", owner), body)
+
+    def _table(self, element: Element, owner: str) -> Logic:
+        self._language(element, owner)
+        policy, aggregation = str(element.get("hitPolicy", "UNIQUE")), str(element.get("aggregation", ""))
+        inputs = tuple(self._input(one, owner) for one in children(element, "input"))
+        columns = children(element, "output")
+        outputs = tuple(self._output(one, owner, index) for index, one in enumerate(columns, 1))
+        rules = tuple(self._rule(one, index, owner) for index, one in enumerate(children(element, "rule"), 1))
+        self._check_policy(policy, aggregation, outputs, owner)
+        for rule in rules:
+            if (len(rule.tests), len(rule.outputs)) != (len(inputs), len(outputs)):
+                self.report(
+                    "incomplete",
+                    rule.id or owner,
+                    f"Rule {rule.index} has {len(rule.tests)} conditions and {len(rule.outputs)} results; "
+                    f"the table has {len(inputs)} and {len(outputs)} columns.",
+                    "Give the rule one cell per column.",
+                )
+        return Table(owner, policy, aggregation, inputs, outputs, rules).evaluate
+
+    def _check_policy(self, policy: str, aggregation: str, outputs: tuple[Output, ...], owner: str) -> None:
+        if policy not in POLICIES:
+            self.report("hit_policy", owner, f'There is no hit policy "{policy}".', f"Use {', '.join(POLICIES)}.")
+        if aggregation and (aggregation not in AGGREGATIONS or policy != "COLLECT"):
+            self.report("hit_policy", owner, f'"{policy}" cannot take "{aggregation}".', "Aggregate with COLLECT only.")
+        if aggregation and len(outputs) > 1:
+            self.report("hit_policy", owner, f"{aggregation} needs a single output.", "Remove outputs, or collect.")
+        if policy in ("PRIORITY", "OUTPUT ORDER") and not any(output.allowed for output in outputs):
+            self.report(
+                "hit_policy", owner, f"{policy} needs an order.", "List the output values, most important first."
+            )
+        if not outputs:
+            self.report("incomplete", owner, "The table has no output.", "Add an output column.")
+        names = [output.name for output in outputs]
+        if len(outputs) > 1 and (len(set(names)) < len(names) or not all(names)):
+            self.report("incomplete", owner, "Outputs need names that differ.", "Name every output column.")
+
+    def _input(self, element: Element, owner: str) -> Input:
+        expression = child(element, "inputExpression")
+        owner = str(element.get("id") or owner)
+        text = text_of(expression)
+        if not text:
+            self.report("incomplete", owner, "An input column has no expression.", "Say what the column tests.")
+        allowed = text_of(child(element, "inputValues"))
+        reference = "" if expression is None else str(expression.get("typeRef", ""))
+        return Input(
+            str(element.get("label") or text),
+            self.expression(text, owner),
+            self.tests(allowed, owner) if allowed else None,
+            self.coerce(reference, owner),
+        )
+
+    def _output(self, element: Element, owner: str, index: int) -> Output:
+        owner = str(element.get("id") or owner)
+        name = str(element.get("name") or element.get("label") or f"output {index}")
+        default = text_of(child(element, "defaultOutputEntry"))
+        return Output(
+            name,
+            self._values(text_of(child(element, "outputValues")), owner),
+            self.expression(default, owner) if default else None,
+            self.coerce(str(element.get("typeRef", "")), owner),
+        )
+
+    def _values(self, text: str, owner: str) -> tuple[Expression, ...]:
+        try:
+            return tuple(self.expression(part, owner) for part in split_tests(text, self.names)) if text else ()
+        except FeelError as error:
+            self.report("invalid_expression", owner, error.detail, "Correct the output values.")
+            return ()
+
+    def _rule(self, element: Element, index: int, owner: str) -> Rule:
+        name = str(element.get("id", ""))
+        annotations = [text_of(one) for one in children(element, "annotationEntry")]
+        annotations.append(text_of(child(element, "description")))
+        shown = name or f"{owner}, rule {index}"
+        return Rule(
+            index,
+            name,
+            "\n".join(annotation for annotation in annotations if annotation),
+            tuple(self.tests(text_of(one), shown) for one in children(element, "inputEntry")),
+            tuple(self.expression(text_of(one), shown) for one in children(element, "outputEntry")),
+        )
+
+
+def _expressions(element: Element) -> list[Any]:
+    return [one for one in element if tag(one) in EXPRESSIONS]

@@ -1,0 +1,130 @@
+"""Decisions as immutable values, and how a model works one out with everything it requires."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from app.decisions.errors import DecisionFailed
+from app.errors import NotFound
+from app.feel import DEFAULT, Limits
+from app.feel.scope import Run
+
+
+@dataclass(frozen=True, slots=True)
+class MatchedRule:
+    """A rule that held: `index` counts from 1, `annotation` is what its author wrote beside it."""
+
+    index: int
+    rule: str
+    annotation: str
+    outputs: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """One decision made: what it read, which rules held, what came out, and the decisions it required."""
+
+    decision: str
+    inputs: Mapping[str, Any]
+    matched: tuple[MatchedRule, ...]
+    output: Any
+    required: tuple["Evaluation", ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What the logic of a decision gives, before the decision's own name and requirements are put around it."""
+
+    value: Any
+    inputs: Mapping[str, Any] = field(default_factory=dict)
+    matched: tuple[MatchedRule, ...] = ()
+
+
+Logic = Callable[[Run, Mapping[str, Any]], Outcome]
+"""Compiled logic of a decision: a table, a literal expression or a boxed expression."""
+Coercion = Callable[[Any], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """`variable` is the name under which other decisions see the result; `inputs` maps input names to coercions."""
+
+    id: str
+    name: str
+    variable: str
+    logic: Logic
+    result: Coercion
+    required: tuple[str, ...]
+    knowledge: tuple[str, ...]
+    inputs: Mapping[str, Coercion]
+
+
+@dataclass(frozen=True, slots=True)
+class Knowledge:
+    """A business knowledge model: `bind` makes its function, given the functions it requires itself."""
+
+    id: str
+    name: str
+    bind: Callable[[Mapping[str, Any]], Any]
+    required: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionModel:
+    id: str
+    name: str
+    decisions: Mapping[str, Decision]
+    knowledge: Mapping[str, Knowledge]
+
+    def evaluate(
+        self,
+        decision_id: str,
+        variables: Mapping[str, Any],
+        *,
+        now: datetime | None = None,
+        limits: Limits = DEFAULT,
+    ) -> Evaluation:
+        """Make a decision for JSON-like variables; outputs are FEEL values.
+
+        NotFound for an unknown id, DecisionFailed when rules clash or a value is not allowed, FeelError beyond a limit.
+        """
+        if decision_id not in self.decisions:
+            raise NotFound(f'There is no decision "{decision_id}" in "{self.id}"; it has {", ".join(self.decisions)}.')
+        run = Run("", now, limits)
+        functions: dict[str, Any] = {}
+        made: dict[str, Evaluation] = {}
+        try:
+            return self._make(decision_id, variables, run, functions, made)
+        except RecursionError:
+            raise DecisionFailed(decision_id, "Its expressions go too deep; work on less nested data.") from None
+
+    def _make(
+        self,
+        decision_id: str,
+        variables: Mapping[str, Any],
+        run: Run,
+        functions: dict[str, Any],
+        made: dict[str, Evaluation],
+    ) -> Evaluation:
+        if decision_id in made:
+            return made[decision_id]
+        decision = self.decisions[decision_id]
+        required = tuple(self._make(one, variables, run, functions, made) for one in decision.required)
+        seen = dict(variables)
+        for name, coerce in decision.inputs.items():
+            seen[name] = coerce(variables.get(name))
+        seen.update((self.decisions[one.decision].variable, one.output) for one in required)
+        seen.update((self.knowledge[one].name, self._function(one, functions)) for one in decision.knowledge)
+        outcome = decision.logic(run, seen)
+        made[decision_id] = Evaluation(
+            decision_id, outcome.inputs, outcome.matched, decision.result(outcome.value), required
+        )
+        return made[decision_id]
+
+    def _function(self, knowledge_id: str, functions: dict[str, Any]) -> Any:
+        if knowledge_id not in functions:
+            knowledge = self.knowledge[knowledge_id]
+            inner = {self.knowledge[one].name: self._function(one, functions) for one in knowledge.required}
+            functions[knowledge_id] = knowledge.bind(inner)
+        return functions[knowledge_id]

@@ -1,0 +1,163 @@
+"""A DMN document to a decision model: requirements resolved, cycles refused, every expression compiled."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from app.decisions.boxed import function_of
+from app.decisions.errors import DmnError, Finding
+from app.decisions.logic import Compiler
+from app.decisions.model import Coercion, Decision, DecisionModel, Knowledge
+from app.decisions.types import Types
+from app.decisions.xml import Element, child, children, read_xml, tag, target
+
+_READ = {"inputData", "decision", "businessKnowledgeModel", "itemDefinition"}
+_HARMLESS = {
+    "", "description", "extensionElements", "knowledgeSource", "textAnnotation", "association", "group",
+    "performanceIndicator", "organizationUnit", "elementCollection",
+}  # fmt: skip
+_MAX_DEPTH = 60
+
+
+def parse_decisions(xml: bytes) -> DecisionModel:
+    """Read DMN 1.3, 1.4 or 1.5. DmnError with every finding when any element cannot be understood or run."""
+    root = read_xml(xml)
+    types = Types(root)
+    compiler = Compiler(types, _names(root) | types.names)
+    _check_elements(root, compiler)
+    data = {str(one.get("id", "")): one for one in children(root, "inputData")}
+    knowledge = {one.id: one for one in (_knowledge(one, compiler) for one in children(root, "businessKnowledgeModel"))}
+    decisions = {one.id: one for one in (_decision(one, data, compiler) for one in children(root, "decision"))}
+    _check_links(decisions, knowledge, compiler)
+    if not decisions:
+        compiler.report("no_decision", "definitions", "The model holds no decision.", "Draw a decision.")
+    if compiler.findings:
+        raise DmnError(compiler.findings)
+    return DecisionModel(str(root.get("id", "")), str(root.get("name", "")), decisions, knowledge)
+
+
+def _names(root: Element) -> frozenset[str]:
+    """Every name an expression of this model may use: they may hold spaces, which FEEL has to know."""
+    tags = {
+        "inputData",
+        "decision",
+        "businessKnowledgeModel",
+        "variable",
+        "formalParameter",
+        "parameter",
+        "output",
+        "column",
+    }
+    found = {str(one.get("name", "")) for one in root.iter() if tag(one) in tags}
+    found.update(str(one.get("iteratorVariable", "")) for one in root.iter() if tag(one) in ("for", "some", "every"))
+    return frozenset(name for name in found if name)
+
+
+def _check_elements(root: Element, compiler: Compiler) -> None:
+    seen: set[str] = set()
+    for element in root:
+        name, identity = tag(element), str(element.get("id", ""))
+        if name not in _READ | _HARMLESS:
+            _refuse(compiler, element)
+        if name in ("decision", "businessKnowledgeModel") and (not identity or identity in seen):
+            compiler.report(
+                "duplicate_id",
+                identity or str(element.get("name", name)),
+                "Its id is missing or used twice.",
+                "Give it an id of its own.",
+            )
+        seen.add(identity)
+    if _deeper_than(root, _MAX_DEPTH):
+        raise DmnError(
+            [Finding("too_deep", "definitions", "The elements are nested too deeply.", "Simplify the model.")]
+        )
+
+
+def _refuse(compiler: Compiler, element: Element) -> None:
+    remedy = {
+        "import": "Put the imported decisions into this model.",
+        "decisionService": "Call the decision itself, or draw a business knowledge model.",
+    }.get(tag(element), "Remove it from the model.")
+    shown = str(element.get("id") or element.get("name") or tag(element))
+    compiler.report("unsupported", shown, f'"{tag(element)}" is not supported.', remedy)
+
+
+def _deeper_than(root: Element, limit: int) -> bool:
+    level = [root]
+    for _ in range(limit):
+        level = [one for parent in level for one in parent]
+        if not level:
+            return False
+    return True
+
+
+def _variable(element: Element) -> tuple[str, str]:
+    """The name and the type reference under which an element is seen by others."""
+    variable = child(element, "variable")
+    named = element if variable is None else variable
+    return str(named.get("name") or element.get("name", "")), str(named.get("typeRef", ""))
+
+
+def _targets(element: Element, requirement: str, kind: str) -> tuple[str, ...]:
+    found = (child(one, kind) for one in children(element, requirement))
+    return tuple(target(one) for one in found if one is not None)
+
+
+def _decision(element: Element, data: Mapping[str, Element], compiler: Compiler) -> Decision:
+    identity = str(element.get("id", ""))
+    variable, reference = _variable(element)
+    inputs: dict[str, Coercion] = {}
+    for wanted in _targets(element, "informationRequirement", "requiredInput"):
+        if wanted not in data:
+            compiler.report("missing", identity, f'It requires the input "{wanted}", which is not there.', "Draw it.")
+            continue
+        name, input_type = _variable(data[wanted])
+        inputs[name] = compiler.coerce(input_type, wanted)
+    return Decision(
+        identity,
+        str(element.get("name", identity)),
+        variable or identity,
+        compiler.inside(element, identity),
+        compiler.coerce(reference, identity),
+        _targets(element, "informationRequirement", "requiredDecision"),
+        _targets(element, "knowledgeRequirement", "requiredKnowledge"),
+        inputs,
+    )
+
+
+def _knowledge(element: Element, compiler: Compiler) -> Knowledge:
+    identity = str(element.get("id", ""))
+    body = child(element, "encapsulatedLogic")
+    if body is None:
+        compiler.report("no_logic", identity, "It has no function.", "Add parameters and an expression.")
+        body = element
+    parameters, logic = compiler.function(body, identity)
+
+    def bind(functions: Mapping[str, Any]) -> Any:
+        return function_of(parameters, logic, functions)
+
+    required = _targets(element, "knowledgeRequirement", "requiredKnowledge")
+    return Knowledge(identity, _variable(element)[0] or identity, bind, required)
+
+
+def _check_links(decisions: Mapping[str, Decision], knowledge: Mapping[str, Knowledge], compiler: Compiler) -> None:
+    links: dict[str, tuple[str, ...]] = {
+        **{one.id: (*one.required, *one.knowledge) for one in decisions.values()},
+        **{one.id: one.required for one in knowledge.values()},
+    }
+    for source, wanted in links.items():
+        for one in wanted:
+            if one not in links:
+                compiler.report(
+                    "missing", source, f'It requires "{one}", which is not there.', "Draw it, or the link anew."
+                )
+    for source in _circular(links):
+        compiler.report("cycle", source, "It requires itself, directly or through others.", "Remove one of the links.")
+
+
+def _circular(links: Mapping[str, tuple[str, ...]]) -> list[str]:
+    """What is left when everything whose requirements are settled has been taken away, again and again."""
+    left = {source: {one for one in wanted if one in links} for source, wanted in links.items()}
+    while settled := [source for source, wanted in left.items() if not wanted & left.keys()]:
+        for source in settled:
+            del left[source]
+    return sorted(left)

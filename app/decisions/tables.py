@@ -1,0 +1,214 @@
+"""Decision tables: which rules hold, and what their hit policy makes of them."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cmp_to_key
+from typing import Any
+
+from app.decisions.errors import DecisionFailed
+from app.decisions.model import Coercion, MatchedRule, Outcome
+from app.feel import Expression, UnaryTests, to_json
+from app.feel.arithmetic import add
+from app.feel.scope import Run
+from app.feel.values import equal, order
+
+POLICIES = ("UNIQUE", "ANY", "PRIORITY", "FIRST", "RULE ORDER", "OUTPUT ORDER", "COLLECT")
+AGGREGATIONS = ("SUM", "COUNT", "MIN", "MAX")
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """A column that is tested. `allowed` are the values it may have; null is always let through to the rules."""
+
+    label: str
+    expression: Expression
+    allowed: UnaryTests | None
+    coerce: Coercion
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """A column that is given. The order of `allowed` is the priority of its values, highest first."""
+
+    name: str
+    allowed: tuple[Expression, ...]
+    default: Expression | None
+    coerce: Coercion
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    index: int
+    id: str
+    annotation: str
+    tests: tuple[UnaryTests, ...]
+    outputs: tuple[Expression, ...]
+
+    @property
+    def shown(self) -> str:
+        return f"{self.index} ({self.id})" if self.id else str(self.index)
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A rule that holds, with the values of its outputs in column order."""
+
+    rule: Rule
+    values: tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """`decision` names the table in errors; `policy` is one of POLICIES, `aggregation` one of AGGREGATIONS or ""."""
+
+    decision: str
+    policy: str
+    aggregation: str
+    inputs: tuple[Input, ...]
+    outputs: tuple[Output, ...]
+    rules: tuple[Rule, ...]
+
+    def evaluate(self, run: Run, variables: Mapping[str, Any]) -> Outcome:
+        values = tuple(self._input(column, run, variables) for column in self.inputs)
+        hits = tuple(Hit(rule, self._outputs(rule, run, variables)) for rule in self._matching(run, variables, values))
+        matched = tuple(
+            MatchedRule(hit.rule.index, hit.rule.id, hit.rule.annotation, self._named(hit.values)) for hit in hits
+        )
+        value = _RESULTS[self.policy](self, run, variables, hits) if hits else self._otherwise(run, variables)
+        return Outcome(value, {column.label: value for column, value in zip(self.inputs, values, strict=True)}, matched)
+
+    def _input(self, column: Input, run: Run, variables: Mapping[str, Any]) -> Any:
+        value = column.coerce(column.expression.value(run, variables))
+        if value is not None and column.allowed and column.allowed.verdict(run, value, variables) is not True:
+            raise DecisionFailed(
+                self.decision,
+                f'The input "{column.label}" is {show(value)}; allowed is {column.allowed.text}.',
+            )
+        return value
+
+    def _matching(self, run: Run, variables: Mapping[str, Any], values: tuple[Any, ...]) -> list[Rule]:
+        found = []
+        for rule in self.rules:
+            run.charge(1)
+            if all(test.verdict(run, value, variables) is True for test, value in zip(rule.tests, values, strict=True)):
+                found.append(rule)
+                if self.policy == "FIRST":
+                    break
+        return found
+
+    def _outputs(self, rule: Rule, run: Run, variables: Mapping[str, Any]) -> tuple[Any, ...]:
+        values = []
+        for column, expression in zip(self.outputs, rule.outputs, strict=True):
+            value = column.coerce(expression.value(run, variables))
+            if value is not None and column.allowed and self._rank(column, value, run, variables) is None:
+                listed = ", ".join(allowed.text for allowed in column.allowed)
+                raise DecisionFailed(
+                    self.decision,
+                    f'Rule {rule.shown} gives {show(value)} for "{column.name}"; allowed is {listed}.',
+                    [rule.shown],
+                )
+            values.append(value)
+        return tuple(values)
+
+    def _rank(self, column: Output, value: Any, run: Run, variables: Mapping[str, Any]) -> int | None:
+        for rank, allowed in enumerate(column.allowed):
+            if equal(value, allowed.value(run, variables)) is True:
+                return rank
+        return None
+
+    def _named(self, values: tuple[Any, ...]) -> dict[str, Any]:
+        return {column.name: value for column, value in zip(self.outputs, values, strict=True)}
+
+    def _single(self, values: tuple[Any, ...]) -> Any:
+        """One output gives its value, several give a context."""
+        return values[0] if len(self.outputs) == 1 else self._named(values)
+
+    def _otherwise(self, run: Run, variables: Mapping[str, Any]) -> Any:
+        """No rule holds: the defaults, else an empty list, a count of 0, or null."""
+        several = self.policy in ("RULE ORDER", "OUTPUT ORDER") or (self.policy == "COLLECT" and not self.aggregation)
+        if any(column.default for column in self.outputs):
+            values = tuple(
+                column.coerce(column.default.value(run, variables)) if column.default else None
+                for column in self.outputs
+            )
+            return [self._single(values)] if several else self._single(values)
+        if several:
+            return []
+        return 0 if self.aggregation == "COUNT" else None
+
+    def unique(self, _run: Run, _variables: Mapping[str, Any], hits: tuple[Hit, ...]) -> Any:
+        if len(hits) > 1:
+            raise self._clash(hits, "hold at once, but its hit policy is unique. Make their conditions exclusive.")
+        return self._single(hits[0].values)
+
+    def any(self, _run: Run, _variables: Mapping[str, Any], hits: tuple[Hit, ...]) -> Any:
+        first = hits[0]
+        for hit in hits[1:]:
+            if equal(list(hit.values), list(first.values)) is not True:
+                raise self._clash((first, hit), "hold at once with different outputs. Give them the same outputs.")
+        return self._single(first.values)
+
+    def _clash(self, hits: tuple[Hit, ...], sentence: str) -> DecisionFailed:
+        rules = [hit.rule.shown for hit in hits]
+        return DecisionFailed(self.decision, f"Rules {' and '.join(rules)} {sentence}", rules)
+
+    def first(self, _run: Run, _variables: Mapping[str, Any], hits: tuple[Hit, ...]) -> Any:
+        return self._single(hits[0].values)
+
+    def priority(self, run: Run, variables: Mapping[str, Any], hits: tuple[Hit, ...]) -> Any:
+        return self._single(self._ranked(run, variables, hits)[0].values)
+
+    def output_order(self, run: Run, variables: Mapping[str, Any], hits: tuple[Hit, ...]) -> Any:
+        return [self._single(hit.values) for hit in self._ranked(run, variables, hits)]
+
+    def _ranked(self, run: Run, variables: Mapping[str, Any], hits: tuple[Hit, ...]) -> list[Hit]:
+        def ranks(hit: Hit) -> tuple[int, ...]:
+            found = (
+                self._rank(column, value, run, variables)
+                for column, value in zip(self.outputs, hit.values, strict=True)
+            )
+            return tuple(len(self.outputs[0].allowed) + 1_000 if rank is None else rank for rank in found)
+
+        return sorted(hits, key=ranks)
+
+    def collect(self, _run: Run, _variables: Mapping[str, Any], hits: tuple[Hit, ...]) -> Any:
+        values = [self._single(hit.values) for hit in hits]
+        return _AGGREGATIONS[self.aggregation](values) if self.aggregation else values
+
+
+def show(value: Any) -> str:
+    """A value as it is shown in an error: as JSON has it, cut when long."""
+    return repr(to_json(value))[:80]
+
+
+def _sum(values: list[Any]) -> Any:
+    total = values[0]
+    for value in values[1:]:
+        total = add(total, value)
+    return total
+
+
+def _extreme(wanted: int) -> Callable[[list[Any]], Any]:
+    def pick(values: list[Any]) -> Any:
+        if any(order(value, values[0]) is None for value in values):
+            return None
+        return min(values, key=cmp_to_key(lambda a, b: wanted * (order(a, b) or 0)))
+
+    return pick
+
+
+_AGGREGATIONS: dict[str, Callable[[list[Any]], Any]] = {
+    "SUM": _sum,
+    "COUNT": len,
+    "MIN": _extreme(1),
+    "MAX": _extreme(-1),
+}
+_RESULTS: dict[str, Callable[[Table, Run, Mapping[str, Any], tuple[Hit, ...]], Any]] = {
+    "UNIQUE": Table.unique,
+    "ANY": Table.any,
+    "PRIORITY": Table.priority,
+    "FIRST": Table.first,
+    "RULE ORDER": Table.collect,
+    "OUTPUT ORDER": Table.output_order,
+    "COLLECT": Table.collect,
+}

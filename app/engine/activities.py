@@ -1,0 +1,207 @@
+"""Activities: what does work. They may have boundary events, and may run once for each item of a collection."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from app.engine.driver import Halt, Scope, SubScope, Token
+from app.engine.events import BoundaryEvent, Catching, ThrowingEvent
+from app.engine.expressions import EvaluationFailed
+from app.engine.specs import Node
+from app.engine.step import Call, JournalKind, TaskRequest
+from app.engine.timing import parse_due
+from app.errors import AppError
+
+if TYPE_CHECKING:
+    from app.engine.dialect import Diagram
+
+
+class Activity(Node):
+    """Arms its boundary events when it starts and disarms them when it ends, however it ends."""
+
+    def _run_hook(self, token: Token) -> bool | None:
+        if "body" not in token.internal_data:
+            self._arm(token)
+        return super()._run_hook(token)
+
+    def _arm(self, host: Token) -> None:
+        if any(token.internal_data.get("host") == host.node for token in host.scope.live()):
+            return
+        for identity in self.element.boundaries:
+            spec: BoundaryEvent = host.scope.spec.task_specs[identity]
+            if spec.element.event is not None and spec.element.event.kind in ("timer", "message"):
+                spec.arm(host)
+
+    def _disarm(self, host: Token) -> None:
+        for token in host.scope.live():
+            if token.internal_data.get("host") == host.node:
+                token.task_spec.disarm(token)
+
+    def _on_complete_hook(self, token: Token) -> None:
+        self._disarm(token)
+        super()._on_complete_hook(token)
+
+    def _on_cancel(self, token: Token) -> None:
+        self._disarm(token)
+        super()._on_cancel(token)
+
+    def read_inputs(self, token: Token) -> dict[str, Any]:
+        return token.instance.evaluate_all(self.element.inputs, token.context())
+
+
+class ServiceTask(Activity):
+    """Rests STARTED and asks for its operation to be called."""
+
+    def enter(self, token: Token) -> None:
+        token.data = {**token.data, **self.read_inputs(token)}
+        drawn = self.element.retries
+        retries = drawn.evaluate(token.context(), token.instance.now) if drawn is not None else 3
+        if isinstance(retries, str) and retries.isdecimal():
+            retries = int(retries)
+        if not isinstance(retries, int) or isinstance(retries, bool) or retries < 0:
+            raise EvaluationFailed(f"The number of retries of {self.element.id} is {retries!r}; give a whole number")
+        token.internal_data["call"] = retries
+
+    def call(self, token: Token) -> Call:
+        names = {mapping.target[0] for mapping in self.element.inputs}
+        params = {name: value for name, value in token.data.items() if name in names}
+        return Call(token.node, self.element.id, self.element.operation, params, token.internal_data["call"])
+
+
+class UserTask(Activity):
+    """Rests STARTED and asks for a person. Who may act is decided once, when it starts."""
+
+    def enter(self, token: Token) -> None:
+        token.data = {**token.data, **self.read_inputs(token)}
+        people, context, now = self.element.people, token.context(), token.instance.now
+        ask: dict[str, Any] = {}
+        if people.candidate_groups is not None:
+            ask["groups"] = list(people.candidate_groups.texts(context, now, "The candidate groups"))
+        if people.excluded is not None:
+            ask["excluded"] = list(people.excluded.texts(context, now, "The excluded users"))
+        if people.assignee is not None:
+            ask["assignee"] = people.assignee.text_value(context, now, "The assignee")
+        if people.due is not None:
+            ask["due"] = parse_due(people.due.text_value(context, now, "The due date"), now).isoformat()
+        if people.priority is not None:
+            ask["priority"] = _priority(people.priority.evaluate(context, now))
+        token.internal_data["ask"] = ask
+
+    def request(self, token: Token) -> TaskRequest:
+        ask = token.internal_data["ask"]
+        return TaskRequest(
+            node=token.node,
+            element=self.element.id,
+            name=self.element.name,
+            form=self.element.form,
+            candidate_groups=tuple(ask.get("groups", ())),
+            assignee=ask.get("assignee", ""),
+            excluded=tuple(ask.get("excluded", ())),
+            due_at=datetime.fromisoformat(ask["due"]) if "due" in ask else None,
+            priority=ask.get("priority", 50),
+            facts=token.data,
+        )
+
+
+def _priority(value: Any) -> int:
+    number = int(value) if isinstance(value, str) and value.isdecimal() else value
+    if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number <= 100:
+        raise EvaluationFailed(f"The priority is {value!r}; a whole number from 0 to 100 is needed")
+    return number
+
+
+class ScriptTask(Activity):
+    """A FEEL expression whose value becomes a variable."""
+
+    def enter(self, token: Token) -> bool:
+        assert self.element.script is not None
+        token.data = {**token.data, **self.read_inputs(token)}
+        value = self.element.script.evaluate(token.context(), token.instance.now)
+        self.absorb(token, _named(self.element.result, value))
+        return True
+
+
+class BusinessRuleTask(Activity):
+    """A DMN decision of the bundle."""
+
+    def enter(self, token: Token) -> bool:
+        token.data = {**token.data, **self.read_inputs(token)}
+        name, instance = self.element.decision, token.instance
+        try:
+            evaluation = instance.bundle.decisions[name].evaluate(name, token.context(), now=instance.now)
+        except AppError as error:
+            raise Halt("decision", f"Decision {name}: {error.detail}") from None
+        token.note(
+            JournalKind.DECISION,
+            decision=name,
+            inputs=evaluation.inputs,
+            matched=evaluation.matched,
+            output=evaluation.output,
+        )
+        self.absorb(token, _named(self.element.result, evaluation.output))
+        return True
+
+
+def _named(name: str, value: Any) -> Mapping[str, Any]:
+    """A value as a result: under its name, or its entries where it is a context without one."""
+    if name:
+        return {name: value}
+    return value if isinstance(value, dict) else {}
+
+
+class Container(Activity):
+    """An activity that runs a scope of its own."""
+
+    def inner_done(self, token: Token, scope: SubScope) -> None:
+        """The scope has no token left."""
+        del token.instance.subprocesses[token.id]
+        self.finish(token, self.result(token, scope))
+
+    def inside(self, token: Token) -> tuple["Diagram", Any]:
+        """The diagram and the spec of its scope: what is drawn inside a sub-process."""
+        diagram = token.scope.diagram
+        return diagram, diagram.scopes[self.element.id]
+
+    def result(self, token: Token, scope: SubScope) -> dict[str, Any]:
+        """What the scope gives back: all that was written in it, save what the input mapping named."""
+        return {name: value for name, value in scope.data.items() if name not in token.data}
+
+    def _on_cancel(self, token: Token) -> None:
+        scope: Scope | None = token.instance.subscope(token)
+        if scope is not None:
+            scope.cancel_live()
+            del token.instance.subprocesses[token.id]
+        super()._on_cancel(token)
+
+
+class SubProcess(Container):
+    """What is written inside reaches the parent when the sub-process completes, not before."""
+
+    def enter(self, token: Token) -> None:
+        token.data = {**token.data, **self.read_inputs(token)}
+        token.instance.enter_scope(token, *self.inside(token)).open()
+
+
+class CallActivity(Container):
+    """Runs another process with variables of its own."""
+
+    def enter(self, token: Token) -> None:
+        given = self.read_inputs(token) if self.element.inputs else token.context()
+        scope = token.instance.enter_scope(token, *self.inside(token))
+        scope.data.update(given)
+        scope.open()
+
+    def inside(self, token: Token) -> tuple["Diagram", Any]:
+        diagram = token.instance.bundle.diagrams[self.element.called]
+        return diagram, diagram.spec
+
+    def result(self, token: Token, scope: SubScope) -> dict[str, Any]:  # noqa: ARG002 - as for any container
+        return scope.data if self.element.all_variables or self.element.outputs else {}
+
+
+class ReceiveTask(Catching, Activity):
+    """Waits for a message and may have boundary events."""
+
+
+class SendTask(Activity, ThrowingEvent):
+    """Sends a message without asking for an operation."""

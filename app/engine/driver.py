@@ -1,0 +1,391 @@
+"""SpiffWorkflow's workflow, task and script engine, with what they do badly replaced.
+
+A token is a SpiffWorkflow task; its states, `run`, `complete` and `cancel` move it. Different from the library: a token
+that is done leaves the tree at once (the tree is the root and what is alive, so it never grows), nothing is predicted,
+ready tokens are found by a flat scan, ids are `element#n`, and no Python expression can be reached.
+"""
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from SpiffWorkflow.bpmn import BpmnWorkflow
+from SpiffWorkflow.bpmn.script_engine import PythonScriptEngine
+from SpiffWorkflow.bpmn.script_engine.python_environment import BasePythonScriptEngineEnvironment
+from SpiffWorkflow.bpmn.util.subworkflow import BpmnSubWorkflow
+from SpiffWorkflow.task import Task
+from SpiffWorkflow.util.task import TaskState
+
+from app.engine.elements import Assignment, Element
+from app.engine.step import Item, JournalEntry, JournalKind, Thrown
+from app.engine.timing import ANY_TIME
+
+if TYPE_CHECKING:
+    from app.engine.bundle import Bundle
+    from app.engine.dialect import Diagram
+
+#: How many tokens may move in one step of an instance before it is taken for a loop without end.
+STEP_LIMIT = 2000
+#: How deep processes may call and sub-processes may nest.
+DEPTH_LIMIT = 20
+_LIVE = TaskState.DEFINITE_MASK
+_DEAD_END = "No branch that is still alive can reach this gateway; a retry goes on with those that arrived"
+
+
+class Halt(Exception):
+    """A token cannot go on by itself: it becomes an incident. `kind` is one of IncidentReport's."""
+
+    def __init__(self, kind: str, message: str, details: Mapping[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.message = message
+        self.details = dict(details or {})
+
+
+class PythonRefused(RuntimeError):
+    """SpiffWorkflow tried to evaluate something by itself; only FEEL is ever run."""
+
+
+class ClosedEnvironment(BasePythonScriptEngineEnvironment):
+    """Every way to run Python raises."""
+
+    def evaluate(self, expression: str, *_: Any, **__: Any) -> NoReturn:
+        raise PythonRefused(expression)
+
+    def execute(self, script: str, *_: Any, **__: Any) -> NoReturn:
+        raise PythonRefused(script)
+
+    def call_service(self, *_: Any, **named: Any) -> NoReturn:
+        raise PythonRefused(str(named.get("operation_name")))
+
+
+class ClosedScriptEngine(PythonScriptEngine):
+    """What the library evaluates with; it has nothing to evaluate."""
+
+    def __init__(self) -> None:
+        super().__init__(ClosedEnvironment())
+
+    def validate(self, expression: str) -> NoReturn:
+        raise PythonRefused(expression)
+
+    def evaluate(self, task: Any, expression: str, *_: Any, **__: Any) -> NoReturn:  # noqa: ARG002 - the library's shape
+        raise PythonRefused(expression)
+
+    def execute(self, task: Any, script: str, *_: Any, **__: Any) -> NoReturn:  # noqa: ARG002 - the library's shape
+        raise PythonRefused(script)
+
+    def call_service(self, task: Any, **named: Any) -> NoReturn:  # noqa: ARG002 - the library's shape
+        raise PythonRefused(str(named.get("operation_name")))
+
+
+class Token(Task):
+    """One activation of one element. `data` are its local variables, `internal_data` what it waits for."""
+
+    def __init__(self, scope: "Scope", spec: Any, parent: Any, number: int) -> None:
+        super().__init__(scope, spec, parent, state=TaskState.FUTURE, id=f"{scope.prefix}{spec.name}#{number}")
+        self.number = number
+
+    @property
+    def scope(self) -> "Scope":
+        scope: Scope = self.workflow
+        return scope
+
+    @property
+    def instance(self) -> "Instance":
+        return self.scope.instance
+
+    @property
+    def element(self) -> Element:
+        element: Element = self.task_spec.element
+        return element
+
+    @property
+    def node(self) -> str:
+        node: str = self.id
+        return node
+
+    @property
+    def incident(self) -> list[Any] | None:
+        found: list[Any] | None = self.internal_data.get("incident")
+        return found
+
+    @property
+    def gone(self) -> bool:
+        return self.scope.tasks.get(self.id) is not self
+
+    def _set_state(self, value: int) -> None:
+        self._state = value
+
+    def context(self, result: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """What an expression at this token sees: the scope's variables, over them its own, over them the result."""
+        return {**self.scope.visible(), **self.data, **(result or {})}
+
+    def hold(self, halt: Halt) -> None:
+        """Make it an incident, which stays until a retry."""
+        self.internal_data["incident"] = [halt.kind, halt.message, halt.details]
+        self._set_state(TaskState.STARTED)
+        self.note(JournalKind.INCIDENT, kind=halt.kind, message=halt.message)
+
+    def note(self, kind: JournalKind, /, *, actor: str = "", **facts: Any) -> None:
+        self.scope.note(kind, self.element.id, self.node, actor=actor, **facts)
+
+
+class Scope:
+    """What a process and a sub-process have in common: variables, counters and live tokens.
+
+    `data` holds what was written here. A sub-process also sees what its parent sees; a called process does not.
+    """
+
+    tasks: dict[str, Token]
+    data: dict[str, Any]
+    spec: Any
+    task_tree: Any
+    instance: "Instance"
+    diagram: "Diagram"
+    host: Token | None
+    prefix: str
+    counts: dict[str, int]
+
+    def open(self) -> None:
+        """Place the first token, at the root."""
+        self.plant()
+        self.task_tree._set_state(TaskState.READY)  # noqa: SLF001 - the library's own way to force a state
+
+    def plant(self) -> None:
+        """Set the root of the tree, under which every live token hangs."""
+        self.task_tree = Token(self, self.spec.start, None, 0)
+        self.task_tree._set_state(TaskState.COMPLETED)  # noqa: SLF001 - the library's own way to force a state
+
+    @property
+    def called(self) -> bool:
+        return self.host is None or self.host.element.kind == "callActivity"
+
+    def visible(self) -> dict[str, Any]:
+        if self.called or self.host is None:
+            return self.data
+        return {**self.host.context(), **self.data}
+
+    def assign(self, target: tuple[str, ...], value: Any) -> None:
+        """Set a variable, or an entry inside a context. Values are replaced, never changed in place."""
+        assign(self.data, target, value, self.visible())
+
+    def spawn(self, spec: Any, parent: Token) -> Token:
+        """A new token at an element, numbered within its process."""
+        number = self.counts.get(spec.name, 0) + 1
+        self.counts[spec.name] = number
+        return Token(self, spec, parent, number)
+
+    def live(self) -> list[Token]:
+        """Every token that is not done, in the order in which they came."""
+        return [token for token in self.tasks.values() if token is not self.task_tree and token.has_state(_LIVE)]
+
+    def note(self, kind: JournalKind, element: str, node: str = "", /, *, actor: str = "", **facts: Any) -> None:
+        caller = self.caller
+        self.instance.journal.append(
+            JournalEntry(
+                kind=kind,
+                element=element,
+                node=node,
+                process=self.diagram.process if caller else "",
+                scope=caller.node if caller else "",
+                actor=actor,
+                facts=facts,
+            )
+        )
+
+    @property
+    def caller(self) -> Token | None:
+        """The call activity that runs this process; None at the top."""
+        scope = self
+        while not scope.called:
+            assert scope.host is not None
+            scope = scope.host.scope
+        return scope.host
+
+    def remove(self, token: Token) -> None:
+        """Take a token out of the tree; what it left behind hangs at the root."""
+        root = self.task_tree
+        root._children = [child for child in root._children if child != token.id]  # noqa: SLF001
+        for child in token.children:
+            child.parent = root
+            root._children.append(child.id)  # noqa: SLF001 - the tree is the library's, there is no public way
+        self.tasks.pop(token.id, None)
+
+    def _task_completed_notify(self, task: Token) -> None:
+        """The library walks the whole tree here; we drop what is done."""
+        if task is not self.task_tree:
+            self.remove(task)
+        else:
+            task._set_state(TaskState.COMPLETED)  # noqa: SLF001
+
+    def cancel_live(self, *, but: Token | None = None) -> None:
+        for token in self.live():
+            if token is not but and not token.gone:
+                token.cancel()
+
+    def get_task_from_id(self, task_id: str) -> Token | None:
+        return self.tasks.get(task_id)
+
+    def is_completed(self) -> bool:
+        return self.completed
+
+    completed: bool
+
+
+def assign(data: dict[str, Any], target: tuple[str, ...], value: Any, seen: Mapping[str, Any]) -> None:
+    """Set `target` in `data`; a context on the way is copied from what is seen, and made where there is none."""
+    name, *path = target
+    data[name] = _placed(seen.get(name), path, value) if path else value
+
+
+def _placed(context: Any, path: list[str], value: Any) -> Any:
+    if not path:
+        return value
+    inside = context if isinstance(context, dict) else {}
+    return {**inside, path[0]: _placed(inside.get(path[0]), path[1:], value)}
+
+
+class SubScope(Scope, BpmnSubWorkflow):
+    """An embedded sub-process or a called process, run by its host token."""
+
+    def __init__(self, instance: "Instance", host: Token, diagram: "Diagram", spec: Any) -> None:
+        self.instance = instance
+        self.diagram = diagram
+        self.host = host
+        inside = host.element.kind == "callActivity"
+        self.prefix = f"{host.node}/" if inside else host.scope.prefix
+        self.counts = {} if inside else host.scope.counts
+        super().__init__(spec, parent_task_id=host.id, top_workflow=instance, deserializing=True)
+
+    def _calculate_depth(self) -> int:
+        assert self.host is not None
+        return int(getattr(self.host.scope, "depth", 0)) + 1
+
+
+class Instance(Scope, BpmnWorkflow):
+    """A running process with everything inside it."""
+
+    def __init__(self, bundle: "Bundle") -> None:
+        self.bundle = bundle
+        self.instance = self
+        self.diagram = bundle.diagrams[bundle.process]
+        self.host = None
+        self.prefix = ""
+        self.counts = {}
+        self.journal: list[JournalEntry] = []
+        self.thrown: list[Thrown] = []
+        self.stale: list[Item] = []
+        self.now = ANY_TIME
+        self.steps = 0
+        self.outcome = ""
+        super().__init__(self.diagram.spec, script_engine=ClosedScriptEngine(), deserializing=True)
+
+    def subscope(self, token: Token) -> SubScope | None:
+        found: SubScope | None = self.subprocesses.get(token.id)
+        return found
+
+    def enter_scope(self, host: Token, diagram: "Diagram", spec: Any) -> SubScope:
+        """The scope run by `host`, empty."""
+        scope = SubScope(self, host, diagram, spec)
+        if scope.depth > DEPTH_LIMIT:
+            raise Halt("step_limit", f"Processes call each other more than {DEPTH_LIMIT} deep; remove the circle")
+        self.subprocesses[host.id] = scope
+        return scope
+
+    def scopes(self) -> Iterator[Scope]:
+        """The process and every scope inside it, parents first, in the order of their tokens."""
+        return self._within(self)
+
+    def _within(self, scope: Scope) -> Iterator[Scope]:
+        yield scope
+        for token in list(scope.tasks.values()):
+            inner = self.subscope(token)
+            if inner is not None:
+                yield from self._within(inner)
+
+    def tokens(self) -> Iterator[Token]:
+        for scope in self.scopes():
+            yield from scope.live()
+
+    def find(self, node: str) -> Token | None:
+        for scope in self.scopes():
+            token = scope.tasks.get(node)
+            if token is not None and token is not scope.task_tree:
+                return token
+        return None
+
+    def run(self, *, timers: bool) -> None:
+        """Move tokens until nothing can. A loop without end becomes an incident at the token that would go next."""
+        while True:
+            token = self._ready()
+            if token is None:
+                if self.completed:
+                    return
+                if self._settle() or (timers and self._fire_next()):
+                    continue
+                self._find_dead_ends()
+                return
+            if self.steps >= STEP_LIMIT and token is not token.scope.task_tree:
+                token.hold(Halt("step_limit", f"{STEP_LIMIT} elements ran in one step; check the loop it is part of"))
+                return
+            self.steps += 1
+            token.run()
+
+    def _ready(self) -> Token | None:
+        for scope in self.scopes():
+            for token in scope.tasks.values():
+                if token._state == TaskState.READY:  # noqa: SLF001 - a flat scan; the library's stops at depth 1000
+                    return token
+        return None
+
+    def _settle(self) -> bool:
+        """With nothing ready: close scopes with nothing left, pass joins that need not wait any longer."""
+        for scope in reversed(list(self.scopes())):
+            if scope.completed:
+                continue
+            live = scope.live()
+            if not live:
+                self._close(scope)
+                return True
+            if any(token.task_spec.settle(token, live) for token in live if token.incident is None):
+                return True
+        return False
+
+    def _find_dead_ends(self) -> None:
+        for scope in self.scopes():
+            live = scope.live()
+            for token in live:
+                if token.has_state(TaskState.WAITING) and token.task_spec.stuck(token, live):
+                    token.hold(Halt("deadlock", _DEAD_END))
+
+    def _fire_next(self) -> bool:
+        due = [token for token in self.tokens() if token.incident is None and "due" in token.internal_data]
+        due = [token for token in due if datetime.fromisoformat(token.internal_data["due"]) <= self.now]
+        if not due or self.steps >= STEP_LIMIT:
+            return False
+        self.steps += 1
+        first = min(due, key=lambda token: datetime.fromisoformat(token.internal_data["due"]))
+        first.task_spec.fire(first)
+        return True
+
+    def _close(self, scope: Scope) -> None:
+        scope.completed = True
+        if scope.host is None:
+            self.end("completed")
+            return
+        scope.host.task_spec.inner_done(scope.host, scope)
+
+    def end(self, outcome: str, *, actor: str = "", **facts: Any) -> None:
+        self.completed = True
+        self.outcome = outcome
+        self.note(JournalKind.ENDED, self.diagram.process, actor=actor, outcome=outcome, **facts)
+
+    def evaluate_all(self, mappings: tuple[Assignment, ...], context: dict[str, Any]) -> dict[str, Any]:
+        """What input mappings make: fresh local variables."""
+        local: dict[str, Any] = {}
+        seen = dict(context)
+        for mapping in mappings:
+            value = mapping.source.evaluate(seen, self.now)
+            assign(local, mapping.target, value, local)
+            assign(seen, mapping.target, value, seen)
+        return local

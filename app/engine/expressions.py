@@ -1,0 +1,65 @@
+"""A value in a diagram: FEEL when it starts with `=`, else the text itself.
+
+This is the only way an expression of a diagram is ever evaluated: SpiffWorkflow's own evaluators, which run Python, are
+closed in `driver.py`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from app.feel import Expression, FeelError, compile_expression, to_json
+
+
+class EvaluationFailed(Exception):
+    """An expression has no usable value; the sentence names it and says what was expected."""
+
+
+@dataclass(frozen=True, slots=True)
+class Formula:
+    """`text` as drawn; `expression` is None for a literal."""
+
+    text: str
+    expression: Expression | None = None
+
+    def evaluate(self, variables: Mapping[str, Any], now: datetime) -> Any:
+        """A fresh JSON value: temporal values as ISO text. Raises EvaluationFailed only beyond FEEL's limits."""
+        if self.expression is None:
+            return self.text
+        try:
+            return to_json(self.expression.evaluate(variables, now=now))
+        except FeelError as error:
+            raise EvaluationFailed(error.detail) from None
+
+    def holds(self, variables: Mapping[str, Any], now: datetime) -> bool:
+        """A condition: only true is true; null and every other type are not."""
+        return self.evaluate(variables, now) is True
+
+    def text_value(self, variables: Mapping[str, Any], now: datetime, what: str) -> str:
+        """A non-empty text; whole numbers are written out. Raises EvaluationFailed for anything else."""
+        value = self.evaluate(variables, now)
+        if isinstance(value, str) and value:
+            return value
+        if isinstance(value, int) and not isinstance(value, bool):
+            return str(value)
+        raise EvaluationFailed(f"{what} {self.text!r} gives {value!r}; a text is needed")
+
+    def texts(self, variables: Mapping[str, Any], now: datetime, what: str) -> tuple[str, ...]:
+        """A list of texts; a literal or a text is split at its commas, null is empty."""
+        value = self.evaluate(variables, now)
+        if value is None:
+            return ()
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        if isinstance(value, list) and all(isinstance(part, str) for part in value):
+            return tuple(value)
+        raise EvaluationFailed(f"{what} {self.text!r} gives {value!r}; a list of texts is needed")
+
+
+def formula(text: str) -> Formula:
+    """Compiles what stands in a diagram. Raises FeelError."""
+    stripped = text.strip()
+    if stripped.startswith("="):
+        return Formula(stripped, compile_expression(stripped[1:]))
+    return Formula(stripped)

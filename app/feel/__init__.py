@@ -1,0 +1,19 @@
+"""FEEL, the expression language of DMN 1.5: parsed once, compiled to closures, bounded, with nothing to escape to."""
+
+from app.feel.convert import to_feel, to_json
+from app.feel.errors import DEFAULT, FeelError, Limits, Note
+from app.feel.expression import Expression, UnaryTests, compile_expression, compile_unary_tests, unknown_names
+
+__all__ = [
+    "DEFAULT",
+    "Expression",
+    "FeelError",
+    "Limits",
+    "Note",
+    "UnaryTests",
+    "compile_expression",
+    "compile_unary_tests",
+    "to_feel",
+    "to_json",
+    "unknown_names",
+]

@@ -1,0 +1,73 @@
+"""The border between JSON and FEEL values.
+
+A number leaves as an int, or with a fraction as the double nearest to its first 15 significant digits: orjson can write
+it, and its shortest form reads back as exactly those digits. Nothing ever computes with that double.
+"""
+
+from collections.abc import Mapping
+from datetime import date, datetime, time, timedelta
+from decimal import Context, Decimal
+from typing import Any
+
+from app.feel.numbers import CONTEXT
+from app.feel.temporal import show
+from app.feel.values import Function, Months, Range
+
+_CARRIED = Context(prec=15)
+_LARGEST = 2**63
+_PLAIN = frozenset({bool, str, type(None), date, datetime, time, timedelta, Months, Range, Function})
+
+
+def to_feel(value: Any) -> Any:
+    """JSON-like Python to a FEEL value, deep and idempotent: floats become the decimals they show, tuples lists.
+
+    An object FEEL has no type for becomes null. Containers that need no change are returned as they are.
+    """
+    kind = type(value)
+    if kind in _PLAIN:
+        return value
+    if kind is int:
+        return value if -(10**34) < value < 10**34 else CONTEXT.create_decimal(value)
+    if kind is list:
+        items = [to_feel(item) for item in value]
+        return value if all(a is b for a, b in zip(items, value, strict=True)) else items
+    if kind is dict:
+        entries = {key if type(key) is str else str(key): to_feel(entry) for key, entry in value.items()}
+        same = all(key in value and entry is value[key] for key, entry in entries.items())
+        return value if same else entries
+    return _foreign(value)
+
+
+def _foreign(value: Any) -> Any:
+    if isinstance(value, Decimal | float):
+        number = CONTEXT.create_decimal(value if isinstance(value, Decimal) else repr(value))
+        return number if number.is_finite() else None
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, int):
+        return to_feel(int(value))
+    if isinstance(value, Mapping):
+        return to_feel(dict(value))
+    if isinstance(value, tuple | set | frozenset | list):
+        return to_feel(list(value))
+    return None
+
+
+def to_json(value: Any) -> Any:
+    """A FEEL value as fresh JSON-like Python that orjson can write; temporal values and ranges as their FEEL text."""
+    kind = type(value)
+    if value is None or kind is bool or kind is str:
+        return value
+    if kind is int or kind is Decimal:
+        return _number(value)
+    if kind is list:
+        return [to_json(item) for item in value]
+    if kind is dict:
+        return {key: to_json(entry) for key, entry in value.items()}
+    return None if kind is Function else show(value)
+
+
+def _number(value: int | Decimal) -> int | float:
+    if -_LARGEST <= value < _LARGEST and value == int(value):
+        return int(value)
+    return float(_CARRIED.create_decimal(value))

@@ -1,0 +1,149 @@
+"""The front of the room: texts compiled once and kept, evaluated any number of times, checked before they run."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from difflib import get_close_matches
+from functools import lru_cache
+from typing import Any
+
+from app.feel.compile import compile_node, compile_tests
+from app.feel.compile_compare import Match
+from app.feel.convert import to_feel
+from app.feel.errors import DEFAULT, FeelError, Limits, Note
+from app.feel.names import reads
+from app.feel.parser import parse_expression, parse_tests
+from app.feel.registry import BUILTINS
+from app.feel.scope import Code, Run, Scope
+from app.feel.standard import load_standard_functions
+from app.feel.syntax import Node
+
+load_standard_functions()
+_FUNCTIONS = frozenset(BUILTINS)
+_TOO_DEEP = "The expression goes too deep while it is evaluated; work on less nested data."
+
+
+class Expression:
+    """A compiled expression. `names` are the variables it surely reads, `paths` the same with their dotted way down.
+
+    `possible` are names inside filters, which may as well be entries of the filtered items.
+    """
+
+    __slots__ = ("_code", "_reads", "names", "paths", "possible", "text")
+
+    def __init__(self, text: str, node: Node, code: Code) -> None:
+        self.text = text
+        self._code = code
+        self._reads = reads(node)
+        self.names = frozenset(self._reads.names)
+        self.paths = frozenset(self._reads.paths)
+        self.possible = frozenset(self._reads.possible)
+
+    def __repr__(self) -> str:
+        return f"Expression({self.text!r})"
+
+    def evaluate(self, variables: Mapping[str, Any], *, now: datetime | None = None, limits: Limits = DEFAULT) -> Any:
+        """The value for these variables (JSON-like, converted as they are read). Treat the result as immutable.
+
+        What cannot be computed is None; FeelError only when a limit is exceeded.
+        """
+        try:
+            return self._code(Scope(variables, Run(self.text, now, limits)))
+        except RecursionError:
+            raise FeelError(_TOO_DEEP, self.text) from None
+
+    def explain(
+        self, variables: Mapping[str, Any], *, now: datetime | None = None, limits: Limits = DEFAULT
+    ) -> tuple[Any, list[Note]]:
+        """The value, and why nulls appeared on the way to it."""
+        notes: list[Note] = []
+        try:
+            return self._code(Scope(variables, Run(self.text, now, limits, notes))), notes
+        except RecursionError:
+            raise FeelError(_TOO_DEEP, self.text) from None
+
+    def value(self, run: Run, variables: Mapping[str, Any]) -> Any:
+        """The value as a part of a larger evaluation, on the budget of its run."""
+        outer, run.text = run.text, self.text
+        value = self._code(Scope(variables, run))
+        run.text = outer
+        return value
+
+    def unknown(self, known: frozenset[str]) -> list[FeelError]:
+        return [
+            FeelError(_unknown(name, known), self.text, at)
+            for name, at in sorted(self._reads.names.items(), key=lambda read: read[1])
+            if name not in known and name not in BUILTINS
+        ]
+
+
+class UnaryTests:
+    """The compiled tests of one cell of a decision table; `?` is the value tested."""
+
+    __slots__ = ("_match", "_reads", "names", "text")
+
+    def __init__(self, text: str, node: Node, match: Match) -> None:
+        self.text = text
+        self._match = match
+        self._reads = reads(node)
+        self.names = frozenset(self._reads.names) - {"?"}
+
+    def __repr__(self) -> str:
+        return f"UnaryTests({self.text!r})"
+
+    def matches(
+        self, value: Any, variables: Mapping[str, Any], *, now: datetime | None = None, limits: Limits = DEFAULT
+    ) -> bool | None:
+        """Whether the value passes; None when it cannot be compared with the tests."""
+        try:
+            return self.verdict(Run(self.text, now, limits), to_feel(value), variables)
+        except RecursionError:
+            raise FeelError(_TOO_DEEP, self.text) from None
+
+    def verdict(self, run: Run, value: Any, variables: Mapping[str, Any]) -> bool | None:
+        """The same as a part of a larger evaluation; `value` is a FEEL value."""
+        outer, run.text = run.text, self.text
+        result = self._match(Scope(variables, run, {"?": value}, Scope(variables, run)), value)
+        run.text = outer
+        return result
+
+
+def compile_expression(text: str, names: frozenset[str] | None = None) -> Expression:
+    """Compile an expression, written without a leading "=". FeelError says where the text is wrong.
+
+    `names` are variables (and their entries) whose names hold spaces or signs; others need no declaration.
+    """
+    return _expression(text, names or frozenset())
+
+
+def compile_unary_tests(text: str, names: frozenset[str] | None = None) -> UnaryTests:
+    """Compile a cell: `-`, `"A","B"`, `[1..5]`, `< 10`, `not(...)`, or any condition on `?`."""
+    return _tests(text, names or frozenset())
+
+
+def unknown_names(expression: Expression, known: frozenset[str]) -> list[FeelError]:
+    """An error with a suggestion for every name the expression reads that is neither known nor a standard function."""
+    return expression.unknown(known)
+
+
+@lru_cache(maxsize=4096)
+def _expression(text: str, names: frozenset[str]) -> Expression:
+    try:
+        node = parse_expression(text, names, _FUNCTIONS)
+        return Expression(text, node, compile_node(node, names))
+    except RecursionError:
+        raise FeelError("The expression is nested too deeply; split it up.", text) from None
+
+
+@lru_cache(maxsize=4096)
+def _tests(text: str, names: frozenset[str]) -> UnaryTests:
+    try:
+        node = parse_tests(text, names, _FUNCTIONS)
+        return UnaryTests(text, node, compile_tests(node, names))
+    except RecursionError:
+        raise FeelError("The tests are nested too deeply; split them up.", text) from None
+
+
+def _unknown(name: str, known: frozenset[str]) -> str:
+    close = get_close_matches(name, [*known, *BUILTINS], n=1, cutoff=0.7)
+    hint = f' Did you mean "{close[0]}"?' if close else ""
+    return f'"{name}" is not known here.{hint}'

@@ -1,0 +1,146 @@
+"""What each hit policy makes of the rules that hold."""
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from app.decisions import DecisionFailed, DmnError, Evaluation, parse_decisions
+from tests.decisions.dmn import decision, document, table
+
+RULES = [["> 10", '"low"', "1"], ["> 20", '"high"', "5"], ["> 30", '"medium"', "3"]]
+
+
+def evaluate(logic: str, **variables: Any) -> Evaluation:
+    return parse_decisions(document(decision(logic))).evaluate("d", variables)
+
+
+def output(policy: str, amount: int, **extra: Any) -> Any:
+    rules = [[test, result] for test, result, _ in RULES]
+    return evaluate(table(policy, ["amount"], ["level"], rules, **extra), amount=amount).output
+
+
+def numbers(policy: str, amount: int, **extra: Any) -> Any:
+    rules = [[test, number] for test, _, number in RULES]
+    return evaluate(table(policy, ["amount"], ["points"], rules, **extra), amount=amount).output
+
+
+def test_unique_gives_the_value_of_the_only_rule_that_holds() -> None:
+    assert output("UNIQUE", 15) == "low"
+
+
+def test_unique_with_two_rules_fails_and_names_both() -> None:
+    with pytest.raises(DecisionFailed, match=r"Rules 1 \(r1\) and 2 \(r2\)") as failed:
+        output("UNIQUE", 25)
+    assert failed.value.code == "decision_failed"
+    assert failed.value.rules == ("1 (r1)", "2 (r2)")
+
+
+def test_no_rule_gives_null_an_empty_list_or_the_default() -> None:
+    assert output("UNIQUE", 5) is None
+    assert output("COLLECT", 5) == []
+    assert output("RULE ORDER", 5) == []
+    assert output("FIRST", 5, defaults=['"none"']) == "none"
+    assert output("COLLECT", 5, defaults=['"none"']) == ["none"]
+
+
+def test_any_accepts_several_rules_with_equal_outputs_only() -> None:
+    same = table("ANY", ["amount"], ["level"], [["> 1", "1.0"], ["> 2", "1"], ["> 50", "2"]])
+    assert evaluate(same, amount=10).output == 1
+    with pytest.raises(DecisionFailed, match=r"Rules 1 \(r1\) and 3 \(r3\)"):
+        evaluate(same, amount=60)
+
+
+def test_first_stops_at_the_first_rule_that_holds() -> None:
+    assert output("FIRST", 35) == "low"
+
+
+def test_priority_follows_the_order_of_the_output_values() -> None:
+    order = ['"high", "medium", "low"']
+    assert output("PRIORITY", 35, values=order) == "high"
+    assert output("PRIORITY", 15, values=order) == "low"
+
+
+def test_priority_over_several_outputs_compares_them_from_the_left() -> None:
+    logic = table(
+        "PRIORITY",
+        ["amount"],
+        ["level", "speed"],
+        [["> 1", '"a"', '"slow"'], ["> 1", '"a"', '"fast"'], ["> 1", '"b"', '"fast"']],
+        values=['"a","b"', '"fast","slow"'],
+    )
+    assert evaluate(logic, amount=2).output == {"level": "a", "speed": "fast"}
+
+
+def test_rule_order_lists_results_as_the_rules_stand() -> None:
+    assert output("RULE ORDER", 35) == ["low", "high", "medium"]
+
+
+def test_output_order_lists_results_by_priority() -> None:
+    assert output("OUTPUT ORDER", 35, values=['"high", "medium", "low"']) == ["high", "medium", "low"]
+
+
+@pytest.mark.parametrize(
+    ("aggregation", "expected"), [("", [1, 5, 3]), ("SUM", 9), ("COUNT", 3), ("MIN", 1), ("MAX", 5)]
+)
+def test_collect_lists_or_aggregates(aggregation: str, expected: Any) -> None:
+    assert numbers("COLLECT", 35, aggregation=aggregation) == expected
+
+
+def test_aggregating_nothing_counts_zero_and_sums_to_null() -> None:
+    assert numbers("COLLECT", 5, aggregation="COUNT") == 0
+    assert numbers("COLLECT", 5, aggregation="SUM") is None
+
+
+def test_sums_are_decimal() -> None:
+    logic = table("COLLECT", ["amount"], ["fee"], [["> 1", "0.1"], ["> 2", "0.2"]], aggregation="SUM")
+    assert evaluate(logic, amount=3).output == Decimal("0.3")
+
+
+def test_several_outputs_give_a_context() -> None:
+    logic = table("FIRST", ["amount"], ["route", "fee"], [["> 1", '"acme"', "amount * 0.1"]])
+    assert evaluate(logic, amount=50).output == {"route": "acme", "fee": Decimal("5.0")}
+
+
+def test_the_evaluation_says_what_was_read_and_which_rules_held() -> None:
+    made = evaluate(
+        table("COLLECT", ["amount", "country"], ["level"], [["> 10", "-", "1"], ["> 20", '"DE"', "2"]]),
+        amount=25,
+        country="DE",
+    )
+    assert made.inputs == {"amount": 25, "country": "DE"}
+    assert [(rule.index, rule.rule, rule.annotation, rule.outputs) for rule in made.matched] == [
+        (1, "r1", "Rule 1", {"level": 1}),
+        (2, "r2", "Rule 2", {"level": 2}),
+    ]
+
+
+def test_an_input_outside_its_allowed_values_fails_and_null_does_not() -> None:
+    logic = table("FIRST", ["level"], ["x"], [['"a"', "1"], ["null", "2"]], allowed='"a","b"')
+    assert evaluate(logic, level="a").output == 1
+    assert evaluate(logic, level=None).output == 2
+    with pytest.raises(DecisionFailed, match='"level" is \'z\'; allowed is "a","b"'):
+        evaluate(logic, level="z")
+
+
+def test_an_output_outside_its_allowed_values_fails() -> None:
+    logic = table("FIRST", ["level"], ["x"], [["-", "level"]], values=['"a","b"'])
+    assert evaluate(logic, level="b").output == "b"
+    with pytest.raises(DecisionFailed, match=r"Rule 1 \(r1\) gives 'z'"):
+        evaluate(logic, level="z")
+
+
+@pytest.mark.parametrize(
+    ("policy", "extra"),
+    [
+        ("BEST", {}),
+        ("UNIQUE", {"aggregation": "SUM"}),
+        ("COLLECT", {"aggregation": "MEAN"}),
+        ("PRIORITY", {}),
+        ("OUTPUT ORDER", {}),
+    ],
+)
+def test_a_policy_that_cannot_work_is_refused(policy: str, extra: dict[str, Any]) -> None:
+    with pytest.raises(DmnError) as refused:
+        output(policy, 1, **extra)
+    assert [finding.code for finding in refused.value.findings] == ["hit_policy"]

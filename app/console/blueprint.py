@@ -10,7 +10,7 @@ from app.console import identity, security
 from app.console.context import EXTENSION, ConsoleContext, transaction
 from app.console.pages import door, drawings, payments, review
 from app.console.read.badges import badges
-from app.console.web import page, sentence, vocabulary
+from app.console.web import page, vocabulary
 from app.errors import AppError, Forbidden
 
 _PAGES = (door, drawings, review, payments)
@@ -95,6 +95,7 @@ def _problem(error: AppError, status: int, code: str) -> Response:
         number=status,
         code=code,
         title=language.problem_title(status),
-        detail=sentence(error),
+        detail=language.problem(error.code, error.detail),
+        errors=error.errors,
         back=identity.own_path(request.args.get("back"), "/"),
     )

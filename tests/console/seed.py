@@ -15,7 +15,7 @@ from app.events import audit
 from app.access.actor import Actor
 from app.events.outbox import emit
 from app.kit.database import Base, Database, Tx
-from app.kit.ids import new_id
+from app.kit.ids import _encode, new_id
 from app.ledger.models import Account, Entry, Posting
 from app.payments.models import Attempt, Payment
 from app.refunds.models import Refund
@@ -111,11 +111,12 @@ class Seeder:
         at = self.now - age
         row = Payment(
             **{
-                "id": new_id("pay"),
+                "id": f"pay_{_encode(int(at.timestamp() * 1000), 10)}{_encode(len(self.made.payments), 16)}",
                 "merchant_id": self.made.merchant,
                 "status": "succeeded",
                 "amount": 12900,
                 "currency": "EUR",
+                "process": "card-payment",
                 "payment_method": "pm_card_visa",
                 "method_fingerprint": "fp_visa_1",
                 "capture_method": "automatic",

@@ -9,9 +9,17 @@ from app.console import identity
 from app.console.context import transaction
 from app.console.language import LANGUAGES
 from app.console.web import back_to, page
+from app.errors import NotFound
 from app.events import audit
 
 pages = Blueprint("door", __name__)
+
+
+@pages.get("/")
+def home() -> Response:
+    """The area where the person's work is."""
+    homes = (("reviewer", "/review"), ("analyst", "/flows"), ("operator", "/repairs"))
+    return back_to(next((path for role, path in homes if identity.may(role)), "/payments"))
 
 
 @pages.get("/sign-in")
@@ -54,6 +62,11 @@ def sign_out() -> Response:
     response = back_to("/sign-in", "sign_in.gone")
     identity.sign_out(response)
     return response
+
+
+@pages.get("/<path:elsewhere>")
+def nowhere(elsewhere: str) -> Response:
+    raise NotFound(identity.language().t("problem.nowhere", path=f"/{elsewhere[:80]}"))
 
 
 @pages.post("/preferences")

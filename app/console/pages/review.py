@@ -23,6 +23,9 @@ from app.kit.database import Tx
 
 pages = Blueprint("review", __name__)
 
+#: Facts of a task that the page shows in places of their own.
+_SHOWN = {"amount", "currency", "payment", "risk"}
+
 
 def _filter() -> Filter:
     values = request.args
@@ -166,6 +169,7 @@ def _review_page(
         status=failed.status if failed else 200,
         area="review",
         view=view,
+        told={name: value for name, value in view.task.facts.items() if name not in _SHOWN},
         mine=view.is_claimed_by(actor, now),
         lapsed=view.lapsed(now),
         may_decide=not actor.roles.isdisjoint(view.task.candidate_groups),

@@ -99,7 +99,8 @@ def _history(tx: Tx, payment: Payment) -> Sequence[Payment]:
         Payment.customer["id"].astext == customer,
         Payment.created_at > payment.created_at - HISTORY,
     )
-    return tx.session.scalars(query.order_by(Payment.created_at.desc()).limit(ROWS)).all()
+    rows = list(tx.session.scalars(query.order_by(Payment.created_at.desc()).limit(ROWS)))
+    return rows if payment in rows else [*rows[: ROWS - 1], payment]
 
 
 def _linked(tx: Tx, payment: Payment) -> list[Linked]:

@@ -150,12 +150,12 @@ class Idempotency:
 
     def complete(self, tx: Tx, claim: Claim, stored: Stored) -> None:
         """Store the answer in the work's transaction; InProgress, undoing the work, if the claim was taken over."""
-        done = tx.execute(
+        done = tx.changed(
             _mine(claim)
             .where(IdempotencyKey.status.is_(None), IdempotencyKey.locked_until == claim.locked_until)
             .values(self._columns(claim.scope, stored))
         )
-        if done.rowcount != 1:
+        if done != 1:
             raise InProgress(extra={"retry_after": 1})
 
     def amend(self, tx: Tx, claim: Claim, stored: Stored) -> None:

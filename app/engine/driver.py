@@ -17,7 +17,7 @@ from SpiffWorkflow.task import Task
 from SpiffWorkflow.util.task import TaskState
 
 from app.engine.elements import Assignment, Element
-from app.engine.step import JournalEntry, JournalKind, Thrown
+from app.engine.step import Item, JournalEntry, JournalKind, Thrown
 from app.engine.timing import ANY_TIME
 
 if TYPE_CHECKING:
@@ -274,6 +274,7 @@ class Instance(Scope, BpmnWorkflow):
         self.counts = {}
         self.journal: list[JournalEntry] = []
         self.thrown: list[Thrown] = []
+        self.stale: list[Item] = []
         self.now = ANY_TIME
         self.steps = 0
         self.outcome = ""

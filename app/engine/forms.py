@@ -4,11 +4,19 @@ A form is a versioned file beside the diagram (`*.form.json`); the desk draws it
 """
 
 from collections import Counter
+from collections.abc import Callable, Mapping
+from datetime import date
+from decimal import Decimal, InvalidOperation
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
+from app.errors import FieldError
+from app.kit.database import Json
+
 MAX_BYTES = 100_000
+MAX_TEXT = 4000
+MAX_NUMBER = 10**18
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,63}$")]
 Key = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_.-]{0,99}$")]
@@ -96,6 +104,23 @@ class Form(_Part):
                 raise ValueError(f"decisions: {decision.value} requires a reason, but no reason may be given with it")
         return self
 
+    def clean(self, data: Mapping[str, Any]) -> tuple[Json, list[FieldError]]:
+        """The filled-in fields in their types, and what is wrong with them; empty optional fields are left out."""
+        known = {field.name: field for field in self.fields}
+        errors = [FieldError(f"data.{name}", "is not a field of the form") for name in data if name not in known]
+        cleaned: Json = {}
+        for name, field in known.items():
+            value = data.get(name)
+            if value is None or value == "":
+                if field.required:
+                    errors.append(FieldError(f"data.{name}", "is required"))
+                continue
+            try:
+                cleaned[name] = _CLEAN[field.type](field, value)
+            except ValueError as error:
+                errors.append(FieldError(f"data.{name}", str(error)))
+        return cleaned, errors
+
     def decision(self, value: str) -> FormDecision | None:
         return next((decision for decision in self.decisions if decision.value == value), None)
 
@@ -114,6 +139,53 @@ def read_form(content: bytes) -> tuple[Form | None, list[tuple[str, str]]]:
             (".".join(str(part) for part in item["loc"]) or "form", item["msg"].removeprefix("Value error, "))
             for item in error.errors(include_url=False, include_context=False, include_input=False)[:20]
         ]
+
+
+def _clean_text(_: FormField, value: Any) -> str:
+    if not isinstance(value, str) or len(value) > MAX_TEXT:
+        raise ValueError(f"must be a text of at most {MAX_TEXT} characters")
+    return value
+
+
+def _clean_number(_: FormField, value: Any) -> int | str:
+    """Whole numbers as they are, others as exact decimal text, as the engine keeps them."""
+    try:
+        number = Decimal(str(value))
+    except InvalidOperation:
+        raise ValueError("must be a number") from None
+    if isinstance(value, bool) or not number.is_finite() or abs(number) > MAX_NUMBER:
+        raise ValueError("must be a number")
+    return int(number) if number == number.to_integral_value() else str(number)
+
+
+def _clean_select(field: FormField, value: Any) -> str:
+    if value not in {option.value for option in field.options}:
+        raise ValueError("is not one of the options")
+    return str(value)
+
+
+def _clean_date(_: FormField, value: Any) -> str:
+    try:
+        return date.fromisoformat(str(value)).isoformat()
+    except ValueError:
+        raise ValueError("must be a date such as 2026-05-31") from None
+
+
+def _clean_boolean(_: FormField, value: Any) -> bool:
+    known = {True: True, False: False, "true": True, "false": False, "on": True}
+    if not isinstance(value, bool | str) or value not in known:
+        raise ValueError("must be true or false")
+    return known[value]
+
+
+_CLEAN: Mapping[str, Callable[[FormField, Any], Any]] = {
+    "text": _clean_text,
+    "textarea": _clean_text,
+    "number": _clean_number,
+    "select": _clean_select,
+    "date": _clean_date,
+    "boolean": _clean_boolean,
+}
 
 
 def _unique(what: str, names: list[str]) -> None:

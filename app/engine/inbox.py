@@ -11,7 +11,7 @@ from sqlalchemy import select, text
 from sqlalchemy.dialects.postgresql import insert
 
 from app.access.actor import Actor
-from app.engine import definitions
+from app.engine import pins
 from app.engine.incidents import PARKED
 from app.engine.models import InboxItem, Incident, Instance, Message, WaitRow
 from app.engine.step import InstanceStatus, Item, ItemKind, WaitKind
@@ -32,7 +32,7 @@ def start_instance(
     tx: Tx, actor: Actor, process: str, subject: str | None = None, variables: Mapping[str, Any] | None = None
 ) -> Instance:
     """Start the published version of `process`, pinned with everything it calls. It runs once a worker claims it."""
-    definition, pins = definitions.pins_for(tx, actor.merchant_id, process)
+    definition, pinned = pins.pins_for(tx, actor.merchant_id, process)
     now = tx.now()
     instance_id = new_id("ins")
     instance = Instance(
@@ -43,7 +43,7 @@ def start_instance(
         version=definition.version,
         subject=subject or instance_id,
         status=InstanceStatus.RUNNING,
-        pins=pins,
+        pins=pinned,
         variables=dict(variables or {}),
         due_at=now,
         created_by=actor.id,
@@ -67,7 +67,7 @@ def put(tx: Tx, instance_id: str, item: Item, dedupe: str) -> bool:
         dedupe=dedupe,
         created_at=tx.now(),
     )
-    inserted = tx.execute(row.on_conflict_do_nothing(index_elements=["instance_id", "dedupe"])).rowcount == 1
+    inserted = tx.changed(row.on_conflict_do_nothing(index_elements=["instance_id", "dedupe"])) == 1
     tx.notify(CHANNEL)
     return inserted
 

@@ -10,8 +10,9 @@ from sqlalchemy import ColumnElement, and_, func, or_, select
 from app.access.actor import Actor, Role
 from app.access.models import User
 from app.engine import inbox
-from app.engine.forms import Form, parse_form
-from app.engine.models import Definition, Task
+from app.engine.forms import Form
+from app.engine.models import Task
+from app.engine.pins import load_form
 from app.engine.step import Item, ItemKind
 from app.errors import Conflict, FieldError, Forbidden, InvalidInput, NotFound
 from app.events import audit
@@ -155,8 +156,7 @@ def find(tx: Tx, actor: Actor, task_id: str) -> Task:
 
 def form_of(tx: Tx, task: Task) -> Form:
     """The form as it was when the instance started."""
-    definition = tx.session.get_one(Definition, task.form_id)
-    return parse_form(definition.content)
+    return load_form(tx, task.form_id)
 
 
 def available(now: datetime) -> ColumnElement[bool]:

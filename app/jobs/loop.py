@@ -12,7 +12,7 @@ from datetime import timedelta
 import structlog
 
 from app.engine import store
-from app.engine.definitions import load_bundle
+from app.engine.pins import load_bundle
 from app.engine.runner import Run
 from app.engine.step import Call, Item, ItemKind, Step
 from app.errors import AppError

@@ -1,0 +1,77 @@
+"""The composition root: Settings in, a wired web application or worker out. The only place that knows every room."""
+
+import os
+import socket
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import handlers
+from app import models
+from app.errors import AppError
+from app.gateways.registry import GatewaySetting, build_registry
+from app.gateways.registry import Registry as Gateways
+from app.jobs.calls import Caller
+from app.jobs.chores import Chore, Chores
+from app.jobs.loop import Loop
+from app.jobs.worker import Worker
+from app.kit import log
+from app.kit.database import Database
+from app.kit.pulse import Pulse
+from app.kit.sealing import Sealer
+from app.operations import Registry, registry
+from app.settings import Settings
+
+# Importing them declares every operation and every table.
+assert handlers
+assert models
+
+
+class NotConfigured(AppError):
+    code = "not_configured"
+    title = "A setting is missing"
+
+
+@dataclass(frozen=True)
+class Wired:
+    """What both the web and the workers are built from."""
+
+    settings: Settings
+    database: Database
+    operations: Registry
+    gateways: Gateways
+    pulse: Pulse
+    sealer: Sealer
+
+    @property
+    def resources(self) -> Mapping[type, object]:
+        """The services an operation may ask for by type."""
+        return {Gateways: self.gateways, Pulse: self.pulse}
+
+
+def wire(settings: Settings, database: Database | None = None) -> Wired:
+    if not settings.database_url and database is None:
+        raise NotConfigured("DATABASE_URL is not set; `sluice up` starts an embedded PostgreSQL and sets it")
+    log.configure(settings.log_level)
+    gateways = build_registry(GatewaySetting(g.name, g.adapter, g.options) for g in settings.gateways)
+    return Wired(
+        settings=settings,
+        database=database or Database(settings.database_url, pool_size=settings.web_threads + 4),
+        operations=registry,
+        gateways=gateways,
+        pulse=Pulse(),
+        sealer=Sealer.from_text(settings.master_key.get_secret_value()),
+    )
+
+
+def create_worker(wired: Wired) -> Worker:
+    wake = threading.Event()
+    settings = wired.settings
+    caller = Caller(settings.calls_per_gateway, wake.set)
+    owner = f"{socket.gethostname()}:{os.getpid()}"
+    loop = Loop(wired.database, wired.operations, wired.resources, caller, owner, settings.batch)
+    return Worker(wired.database.url, loop, Chores(wired.database, chores(wired)), wake, wired.pulse)
+
+
+def chores(wired: Wired) -> list[Chore]:
+    return []

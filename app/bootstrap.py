@@ -6,8 +6,15 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from flask import Flask
+
 import handlers
 from app import models
+from app.api.context import ApiContext
+from app.api.server import create_api
+from app.console.blueprint import create_console
+from app.console.context import ConsoleContext, ConsoleSettings
+from app.engine import rest
 from app.errors import AppError
 from app.gateways.registry import GatewaySetting, build_registry
 from app.gateways.registry import Registry as Gateways
@@ -16,6 +23,7 @@ from app.jobs.chores import Chore, Chores
 from app.jobs.loop import Loop
 from app.jobs.worker import Worker
 from app.kit import log
+from app.kit.clock import SystemClock
 from app.kit.database import Database
 from app.kit.pulse import Pulse
 from app.kit.sealing import Sealer
@@ -62,6 +70,29 @@ def wire(settings: Settings, database: Database | None = None) -> Wired:
         pulse=Pulse(),
         sealer=Sealer.from_text(settings.master_key.get_secret_value()),
     )
+
+
+def create_web_app(settings: Settings | None = None) -> Flask:
+    """The API and the console as one Flask application; `settings` come from the environment when not given."""
+    return web_app(wire(settings or Settings()))
+
+
+def web_app(wired: Wired) -> Flask:
+    settings = wired.settings
+    app = Flask("sluice", static_folder=None)
+    app.config["SECRET_KEY"] = settings.secret_key.get_secret_value()
+    api = ApiContext(
+        database=wired.database,
+        sealer=wired.sealer,
+        wait_until_rest=lambda instance_id, seconds: rest.wait(wired.database, instance_id, seconds),
+        resources=wired.resources,
+        base_url=settings.public_url,
+        limits_storage=settings.redis_url or "memory://",
+    )
+    app.register_blueprint(create_api(api))
+    pages = ConsoleSettings(secure_cookies=settings.secure_cookies, base_url=settings.public_url)
+    app.register_blueprint(create_console(ConsoleContext(wired.database, SystemClock(), pages)))
+    return app
 
 
 def create_worker(wired: Wired) -> Worker:

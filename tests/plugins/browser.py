@@ -94,7 +94,12 @@ def _unpack() -> None:
         pytest.fail(f"The Chromium in {package} could not be unpacked.", pytrace=False)
     for name in ("al2023.tar", "fonts.tar"):
         with tarfile.open(BROWSER / name) as archive:
-            archive.extractall(BROWSER, filter="data")
+            for member in archive:
+                content = archive.extractfile(member)
+                if content is not None:
+                    target = BROWSER / member.name
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    target.write_bytes(content.read())
         (BROWSER / name).unlink()
     (BROWSER / "chromium").chmod(0o755)
     shutil.rmtree(PACKAGE / "node_modules")

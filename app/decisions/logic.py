@@ -1,6 +1,7 @@
 """DMN elements to compiled logic. Everything that is wrong is gathered as findings, so one look shows all of it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from app.decisions import boxed
@@ -11,6 +12,7 @@ from app.decisions.types import Types, coercion, same
 from app.decisions.xml import Element, child, children, tag, text_of
 from app.feel import Expression, FeelError, UnaryTests, compile_expression, compile_unary_tests
 from app.feel.parser import split_tests
+from app.feel.scope import Run
 
 _NOTHING = compile_expression("null")
 _ANYTHING = compile_unary_tests("-")
@@ -56,7 +58,17 @@ class Compiler:
         return self.logic(found[0], owner)
 
     def logic(self, element: Element, owner: str) -> Logic:
-        return self._boxed[tag(element)](element, str(element.get("id") or owner))
+        owner = str(element.get("id") or owner)
+        logic, reference = self._boxed[tag(element)](element, owner), str(element.get("typeRef", ""))
+        if not reference or tag(element) == "functionDefinition":
+            return logic
+        coerce = self.coerce(reference, owner)
+
+        def typed(run: Run, variables: Mapping[str, Any]) -> Outcome:
+            outcome = logic(run, variables)
+            return replace(outcome, value=coerce(outcome.value))
+
+        return typed
 
     def coerce(self, reference: str, owner: str) -> Coercion:
         wanted = self.types.find(reference)

@@ -33,7 +33,10 @@ class Types:
 
     def find(self, reference: str) -> Type | None:
         """The type of a reference; None when there is no such type or it contains itself."""
-        name = reference.removeprefix("feel:").strip()
+        name = reference.strip()
+        if name not in self._definitions:
+            # A prefix says in which vocabulary the type is defined: FEEL's own or this model.
+            name = name.rpartition(":")[2]
         if not name or name == "Any":
             return ANY
         if name in self._definitions:

@@ -69,11 +69,17 @@ class Expression:
         return value
 
     def unknown(self, known: frozenset[str]) -> list[FeelError]:
-        return [
-            FeelError(_unknown(name, known), self.text, at)
-            for name, at in sorted(self._reads.names.items(), key=lambda read: read[1])
+        found = {
+            at: _unknown(name, known)
+            for name, at in self._reads.names.items()
             if name not in known and name not in BUILTINS
-        ]
+        }
+        found.update(
+            (at, f"{name}() does not take these arguments; check their number and names.")
+            for name, at in self._reads.misfits.items()
+            if name not in known
+        )
+        return [FeelError(sentence, self.text, at) for at, sentence in sorted(found.items())]
 
 
 class UnaryTests:
@@ -121,7 +127,9 @@ def compile_unary_tests(text: str, names: frozenset[str] | None = None) -> Unary
 
 
 def unknown_names(expression: Expression, known: frozenset[str]) -> list[FeelError]:
-    """An error with a suggestion for every name the expression reads that is neither known nor a standard function."""
+    """What is surely wrong before it runs: names that are neither known nor standard functions (with a suggestion),
+    and standard functions called with arguments they cannot take.
+    """
     return expression.unknown(known)
 
 

@@ -68,6 +68,9 @@ def test_results_conform_to_the_type_of_the_decision() -> None:
     assert output(decision(literal("[5]"), type_ref="number")) == 5
     assert output(decision(literal("5"), type_ref="integer")) == 5
     assert output(decision(literal('"five"'), type_ref="number")) is None
+    typed = '<literalExpression typeRef="number"><text>{}</text></literalExpression>'
+    assert output(decision(typed.format("[10]"))) == 10
+    assert output(decision(typed.format('["foo"]'))) is None
 
 
 def test_item_definitions_are_types_whose_names_may_hold_spaces() -> None:

@@ -13,7 +13,6 @@ from tests.decisions.dmn import (
     table,
 )
 
-
 ONE = literal("1")
 
 

@@ -24,8 +24,9 @@ VARIABLES: dict[str, Any] = {
     "b": 3,
     "first and last": "both",
     "customer's age": 44,
+    "in a list": [1],
 }
-NAMES = frozenset({"full name", "a-b", "first and last", "customer's age"})
+NAMES = frozenset({"full name", "a-b", "first and last", "customer's age", "in a list"})
 
 CASES = [
     # literals
@@ -114,6 +115,8 @@ CASES = [
     ('currency in ("EUR", "USD")', "true"),
     ('currency in ["CHF"]', "false"),
     ("1 in []", "false"),
+    ("5 in (? > 4)", "true"),
+    ("5 in (1, ? > 7)", "false"),
     ("[1..5].start", "1"),
     ("(1..5].start included", "false"),
     ("(1..5].end included", "true"),
@@ -179,6 +182,7 @@ CASES = [
     # names
     ("full name", '"Ada"'),
     ("full   name", '"Ada"'),
+    ("for i in in a list return i", "[1]"),
     ("a-b", "7"),
     ("a - b", "7"),
     ("(a)-b", "2"),

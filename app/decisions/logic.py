@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from app.decisions import boxed
+from app.decisions.allowed import Checks, checked
 from app.decisions.errors import Finding
 from app.decisions.model import Coercion, Logic, Outcome
 from app.decisions.tables import AGGREGATIONS, POLICIES, Input, Output, Rule, Table
@@ -29,6 +30,7 @@ class Compiler:
         self.types = types
         self.names = names
         self.findings: list[Finding] = []
+        self._checks = Checks(types, self.tests)
         self._boxed: dict[str, Callable[[Element, str], Logic]] = {
             "decisionTable": self._table,
             "literalExpression": lambda element, owner: boxed.literal(self._literal(element, owner)),
@@ -77,7 +79,7 @@ class Compiler:
                 "unknown_type", owner, f'The type "{reference}" is not known.', "Define it, or use a FEEL type."
             )
             return same
-        return coercion(wanted)
+        return checked(coercion(wanted), self._checks.find(reference), owner)
 
     def expression(self, text: str, owner: str) -> Expression:
         try:

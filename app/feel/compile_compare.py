@@ -8,7 +8,7 @@ from typing import Any
 from app.feel.environment import Environment
 from app.feel.scope import Code, Scope
 from app.feel.syntax import Between, Comparison, In, ListOf, Literal, Name, Negate, Node, RangeOf, Test, Tests, walk
-from app.feel.values import NUMBERS, Range, equal, every, kind, member, order, some
+from app.feel.values import NUMBERS, Range, equal, every, kind, member, order, some, volume
 
 Verdict = bool | None
 Relation = Callable[[Any, Any], Verdict]
@@ -58,6 +58,8 @@ def comparison(node: Comparison, env: Environment) -> Code:
 
     def compare(scope: Scope) -> Verdict:
         a, b = left(scope), right(scope)
+        if type(a) is list or type(a) is dict:
+            scope.run.charge(min(volume(a), volume(b)) // 8, node.at)
         result = relation(a, b)
         if result is None:
             explain(scope, node, a, b)
@@ -207,7 +209,13 @@ def _test(test: Test, env: Environment) -> Match:
     if isinstance(test.operand, Literal):
         constant = test.operand.value
         return lambda _scope, value: equal(value, constant)
-    return lambda scope, value: _satisfies(value, operand(scope))
+
+    def satisfied(scope: Scope, value: Any) -> Verdict:
+        result = operand(scope)
+        scope.run.charge(volume(result) // 8, test.at)
+        return _satisfies(value, result)
+
+    return satisfied
 
 
 def _speaks_of_input(node: Node) -> bool:

@@ -101,16 +101,23 @@ class UnaryTests:
     ) -> bool | None:
         """Whether the value passes; None when it cannot be compared with the tests."""
         try:
-            return self.verdict(Run(self.text, now, limits), to_feel(value), variables)
+            value = to_feel(value)
+            return self.verdict(input_scope(Run(self.text, now, limits), value, variables), value)
         except RecursionError:
             raise FeelError(_TOO_DEEP, self.text) from None
 
-    def verdict(self, run: Run, value: Any, variables: Mapping[str, Any]) -> bool | None:
-        """The same as a part of a larger evaluation; `value` is a FEEL value."""
+    def verdict(self, scope: Scope, value: Any) -> bool | None:
+        """The same as a part of a larger evaluation, for a FEEL value and its `input_scope`."""
+        run = scope.run
         outer, run.text = run.text, self.text
-        result = self._match(Scope(variables, run, {"?": value}, Scope(variables, run)), value)
+        result = self._match(scope, value)
         run.text = outer
         return result
+
+
+def input_scope(run: Run, value: Any, variables: Mapping[str, Any]) -> Scope:
+    """What tests of one value see: the value as `?`, and the variables. Made once per value, not per test."""
+    return Scope(variables, run, {"?": value}, Scope(variables, run))
 
 
 def compile_expression(text: str, names: frozenset[str] | None = None) -> Expression:

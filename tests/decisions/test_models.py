@@ -84,6 +84,23 @@ def test_item_definitions_are_types_whose_names_may_hold_spaces() -> None:
     assert output(*elements, card={"holder name": 5, "limits": [1]}) is None
 
 
+def test_allowed_values_of_item_definitions_are_enforced_deep() -> None:
+    level = '<itemDefinition name="Level"><typeRef>string</typeRef><allowedValues><text>"a","b"</text></allowedValues>'
+    card = (
+        '</itemDefinition><itemDefinition name="Card"><itemComponent name="levels" isCollection="true"><typeRef>Level'
+        '</typeRef></itemComponent><itemComponent name="limit"><typeRef>number</typeRef><allowedValues><text>[0..10]'
+        "</text></allowedValues></itemComponent></itemDefinition>"
+    )
+    data = '<inputData id="i" name="card"><variable name="card" typeRef="Card"/></inputData>'
+    elements = (level + card, data, decision(literal("card.limit"), requires=[needs_input("i")]))
+    assert output(*elements, card={"levels": ["a", "b"], "limit": 10}) == 10
+    assert output(*elements, card={"levels": ["a", None], "limit": None}) is None
+    with pytest.raises(DecisionFailed, match='"Level" is \'c\'; allowed is "a","b"'):
+        output(*elements, card={"levels": ["a", "c"], "limit": 10})
+    with pytest.raises(DecisionFailed, match=r'"limit" is 11; allowed is \[0\.\.10\]'):
+        output(*elements, card={"levels": [], "limit": 11})
+
+
 def knowledge(identity: str, parameters: str, body: str, requires: str = "", name: str = "") -> str:
     named = "".join(f'<formalParameter name="{one}"/>' for one in parameters.split(",") if one)
     return (

@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.decisions import DmnError, parse_decisions
+from app.decisions import DecisionFailed, DmnError, parse_decisions
 from tests.decisions.dmn import (
     decision,
     document,
@@ -114,6 +114,40 @@ def test_types_that_contain_themselves_are_found() -> None:
     item = '<itemDefinition name="T"><itemComponent name="t"><typeRef>T</typeRef></itemComponent></itemDefinition>'
     data = '<inputData id="i" name="x"><variable name="x" typeRef="T"/></inputData>'
     assert codes(item, data, decision(literal("x"), requires=[needs_input("i")])) == [("unknown_type", "i")]
+
+
+def test_types_that_double_at_every_level_are_read_in_no_time() -> None:
+    def item(level: int) -> str:
+        parts = "".join(
+            f'<itemComponent name="{side}"><typeRef>T{level + 1}</typeRef></itemComponent>' for side in "ab"
+        )
+        return f'<itemDefinition name="T{level}">{parts}</itemDefinition>'
+
+    items = "".join(item(level) for level in range(30))
+    allowed = "<allowedValues><text>1</text></allowedValues>"
+    last = f'<itemDefinition name="T30"><typeRef>number</typeRef>{allowed}</itemDefinition>'
+    data = '<inputData id="i" name="x"><variable name="x" typeRef="T0"/></inputData>'
+    model = parse_decisions(document(items, last, data, decision(literal("x.a"), requires=[needs_input("i")])))
+    assert model.evaluate("d", {"x": {"a": None, "b": None}}).output is None
+
+
+def test_types_nested_too_deeply_are_found() -> None:
+    items = "".join(
+        f'<itemDefinition name="T{level}" isCollection="true"><typeRef>T{level + 1}</typeRef></itemDefinition>'
+        for level in range(3_000)
+    )
+    data = '<inputData id="i" name="x"><variable name="x" typeRef="T0"/></inputData>'
+    assert codes(items, data, decision(literal("x"), requires=[needs_input("i")])) == [("unknown_type", "i")]
+
+
+def test_a_long_chain_of_decisions_fails_and_does_not_crash() -> None:
+    chain = [
+        decision(literal(f"d{n + 1}"), identity=f"d{n}", requires=[needs_decision(f"d{n + 1}")]) for n in range(2_000)
+    ]
+    model = parse_decisions(document(*chain, decision(literal("1"), identity="d2000")))
+    assert model.evaluate("d1990", {}).output == 1
+    with pytest.raises(DecisionFailed, match="too deep"):
+        model.evaluate("d0", {})
 
 
 def test_drawings_and_notes_are_not_in_the_way() -> None:

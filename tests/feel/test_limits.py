@@ -104,10 +104,13 @@ def test_a_long_condition_is_not_a_deep_one() -> None:
         "{f: function(n) f(n) + f(n), r: f(1)}.r",
         "{f: function(n) if n = 0 then 0 else f(n - 1) + f(n - 1), r: f(30)}.r",
         "{f: function(g, n) g(g, n), r: f(f, 1)}.r",
-        "{l: for a in 1..5000 return a, r: distinct values(concatenate(l, reverse(l)))}.r",
         "{l: for a in 1..5000 return a, r: sort(l, function(x, y) count(l[item > x]) > 0)}.r",
         "{l: for a in 1..9000 return a, r: for a in l return count(l)}.r",
         "for a in 1..9000 return partial",
+        "{l: for a in 1..5000 return a, r: for a in l return l = l}.r",
+        "{l: for a in 1..5000 return [a], r: for a in l return a in l}.r",
+        "{l: for a in 1..5000 return [a], r: distinct values(l)}.r",
+        "{l: for a in 1..5000 return a, r: for a in l return index of([l, l, l], l)}.r",
         'matches(x, "(a|aa|aaa|aaaa)*(b|bb)*c")',
     ],
 )
@@ -172,6 +175,11 @@ def test_patterns_that_would_explode_elsewhere_are_answered(pattern: str, text: 
 @pytest.mark.parametrize("pattern", ["((a{1,1000}){1,1000}){1,1000}", "(" * 200 + ")" * 200, "a" * 1_001, "a{99999}"])
 def test_patterns_that_are_too_large_are_null(pattern: str) -> None:
     assert compile_expression('matches("a", p)').evaluate({"p": pattern}) is None
+
+
+def test_thousands_of_plain_values_are_made_distinct_within_the_budget() -> None:
+    text = "count(distinct values(for a in 1..9000 return modulo(a, 3000)))"
+    assert compile_expression(text).evaluate({}) == 3000
 
 
 def test_the_budget_is_per_evaluation() -> None:

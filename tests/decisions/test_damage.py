@@ -40,12 +40,13 @@ def test_the_model_is_sound_before_it_is_damaged() -> None:
     assert parse_decisions(MODEL).evaluate("d", {"a b": [2], "c": 1}).output == {"x": 1, "y": 3}
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_any_bytes_are_read_or_refused(data: bytes) -> None:
     survives(data)
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(
     st.integers(0, len(MODEL)),
     st.integers(0, 40),

@@ -116,6 +116,8 @@ FEE = knowledge("fee", "amount,rate", literal("amount * rate"), name="Fee of")
 def test_a_knowledge_model_is_called_by_name() -> None:
     assert output(FEE, decision(literal("Fee of(100, 0.5)"), requires=[needs_knowledge("fee")])) == 50
     assert output(FEE, decision(literal("Fee of(rate: 0.5, amount: 10)"), requires=[needs_knowledge("fee")])) == 5
+    model = parse_decisions(document(FEE, decision(literal("Fee of(total, 0.5)"), requires=[needs_knowledge("fee")])))
+    assert model.evaluate("d", {"total": 1.5}).inputs == {"total": Decimal("1.5")}
 
 
 def test_a_knowledge_model_is_invoked_with_bindings() -> None:

@@ -50,6 +50,7 @@ def survives(text: str, compiler: Any) -> None:
         assert error.column >= 1
 
 
+@settings(deadline=None)
 @given(st.text(max_size=40))
 @example("\\")
 @example('"\\ud800"')
@@ -62,24 +63,27 @@ def test_any_text_is_compiled_or_refused_with_a_place(text: str) -> None:
     survives(text, compile_unary_tests)
 
 
+@settings(deadline=None)
 @given(st.lists(PIECES, max_size=14), st.sampled_from(["", " "]))
 def test_any_words_of_the_language_are_compiled_or_refused(pieces: list[str], between: str) -> None:
     survives(between.join(pieces), compile_expression)
     survives(between.join(pieces), compile_unary_tests)
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(st.sampled_from(TEXTS), st.integers(0, 80), st.integers(0, 5), PIECES)
 def test_a_damaged_expression_is_compiled_or_refused(text: str, at: int, length: int, piece: str) -> None:
     survives(text[:at] + piece + text[at + length :], compile_expression)
 
 
+@settings(deadline=None)
 @given(st.sampled_from(["+", "-", "*"]), INTEGERS, INTEGERS)
 def test_integers_calculate_like_decimal128(operator: str, a: int, b: int) -> None:
     expected = {"+": DECIMAL128.add, "-": DECIMAL128.subtract, "*": DECIMAL128.multiply}[operator](a, b)
     assert compile_expression(f"a {operator} b").evaluate({"a": a, "b": b}) == expected
 
 
+@settings(deadline=None)
 @given(st.sampled_from(["+", "-", "*", "/"]), DECIMALS | INTEGERS, DECIMALS | INTEGERS)
 def test_numbers_calculate_like_decimal128(operator: str, a: Any, b: Any) -> None:
     value = compile_expression(f"a {operator} b").evaluate({"a": a, "b": b})
@@ -90,6 +94,7 @@ def test_numbers_calculate_like_decimal128(operator: str, a: Any, b: Any) -> Non
     assert value == calculate[operator](Decimal(a), Decimal(b))
 
 
+@settings(deadline=None)
 @given(INTEGERS, INTEGERS.filter(bool))
 def test_modulo_has_the_sign_of_the_divisor(a: int, b: int) -> None:
     rest = compile_expression("modulo(a, b)").evaluate({"a": a, "b": b})
@@ -97,23 +102,27 @@ def test_modulo_has_the_sign_of_the_divisor(a: int, b: int) -> None:
     assert rest == 0 or (rest < 0) is (b < 0)
 
 
+@settings(deadline=None)
 @given(DECIMALS | st.integers(-1000, 1000), DECIMALS | st.integers(-1000, 1000))
 def test_one_of_less_equal_and_greater_holds(a: Any, b: Any) -> None:
     verdicts = [compile_expression(f"a {sign} b").evaluate({"a": a, "b": b}) for sign in ("<", "=", ">")]
     assert sorted(verdicts) == [False, False, True]
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers() | DECIMALS))
 def test_sorting_orders_and_keeps_everything(items: list[Any]) -> None:
     assert compile_expression("sort(l)").evaluate({"l": items}) == sorted(items)
     assert compile_expression("sort(l, function(x, y) x > y)").evaluate({"l": items}) == sorted(items, reverse=True)
 
 
+@settings(deadline=None)
 @given(st.lists(SCALARS))
 def test_reversing_twice_changes_nothing(items: list[Any]) -> None:
     assert compile_expression("reverse(reverse(l))").evaluate({"l": items}) == to_feel(items)
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(-50, 50)), st.integers(-50, 50))
 def test_a_filter_and_its_opposite_share_the_list(items: list[int], bound: int) -> None:
     variables = {"l": items, "b": bound}
@@ -125,6 +134,7 @@ def test_a_filter_and_its_opposite_share_the_list(items: list[int], bound: int) 
     assert compile_expression("every x in l satisfies x > b").evaluate(variables) is all(i > bound for i in items)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=20), st.text(max_size=20))
 def test_texts_join_and_part_again(a: str, b: str) -> None:
     variables = {"a": a, "b": b}
@@ -132,6 +142,7 @@ def test_texts_join_and_part_again(a: str, b: str) -> None:
     assert compile_expression('string join(split(a, ","), ",")').evaluate({"a": a}) == a
 
 
+@settings(deadline=None)
 @given(JSON)
 def test_what_is_written_as_json_reads_back_as_the_same_value(value: Any) -> None:
     feel = to_feel(value)

@@ -121,6 +121,10 @@ CASES = [
     ("(1..5].start included", "false"),
     ("(1..5].end included", "true"),
     ("(< 5).end", "5"),
+    ("[1..10[.end included", "false"),
+    ("]1..10[ = (1..10)", "true"),
+    ("5 in [1..b + 3[ or false", "true"),
+    ("[1..payments[1].amount].end", "10"),
     # for, some, every
     ("for x in [1, 2, 3] return x * 2", "[2, 4, 6]"),
     ("for x in 1..3 return x", "[1, 2, 3]"),

@@ -287,6 +287,9 @@ CASES = [
     # ranges
     ("before(1, 10)", "true"),
     ("before(10, 1)", "false"),
+    ("before(point: 1, range: [2..3])", "true"),
+    ("meets(range2: [5..10], range1: [1..5])", "true"),
+    ("during(range1: [4..6], range2: [1..10])", "true"),
     ("before(1, [1..10])", "false"),
     ("before(1, (1..10])", "true"),
     ("before([1..10], 10)", "false"),

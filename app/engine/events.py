@@ -152,6 +152,12 @@ class BoundaryEvent(Catching):
         token.note(kind, **facts)
         self.finish(token, result)
 
+    def _on_cancel(self, token: Token) -> None:
+        if "host" in token.internal_data:
+            self.disarm(token)
+        else:
+            super()._on_cancel(token)
+
     def _on_ready_hook(self, token: Token) -> None:
         """Waiting at a border is not being there: the journal speaks when it fires."""
 

@@ -12,6 +12,13 @@ from typing import Any
 from app.feel import Expression, FeelError, compile_expression, to_json
 
 
+def copied(value: Any) -> Any:
+    """A JSON value that shares nothing with the instance: what leaves it may be changed by whoever gets it."""
+    if isinstance(value, dict):
+        return {key: copied(entry) for key, entry in value.items()}
+    return [copied(item) for item in value] if isinstance(value, list) else value
+
+
 class EvaluationFailed(Exception):
     """An expression has no usable value; the sentence names it and says what was expected."""
 

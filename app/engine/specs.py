@@ -68,6 +68,9 @@ class Node(BpmnSpecMixin):
     def enter(self, token: Token) -> bool | None:  # noqa: ARG002 - most elements look at it
         return True
 
+    def begin(self, token: Token) -> bool | None:
+        return self.enter(token)
+
     def chosen(self, token: Token) -> tuple[Flow, ...]:  # noqa: ARG002 - gateways look at it
         """The flows a completed token takes."""
         return self.flows
@@ -122,7 +125,7 @@ class Node(BpmnSpecMixin):
 
     def _run_hook(self, token: Token) -> bool | None:
         try:
-            return self.enter(token)
+            return self.begin(token)
         except EvaluationFailed as error:
             token.hold(Halt("expression", str(error)))
         except Halt as halt:

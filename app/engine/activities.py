@@ -155,7 +155,7 @@ class BusinessRuleTask(Activity):
         try:
             evaluation = instance.bundle.decisions[name].evaluate(name, token.context(), now=instance.now)
         except AppError as error:
-            raise Halt("decision", f"Decision {name}: {error.detail}") from None
+            raise Halt("decision", f"Decision {name}: {error.detail}", error.extra) from None
         output = to_json(evaluation.output)
         token.note(JournalKind.DECISION, **_explained(evaluation))
         self.absorb(token, _named(self.element.result, output))

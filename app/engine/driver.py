@@ -29,6 +29,7 @@ STEP_LIMIT = 2000
 #: How deep processes may call and sub-processes may nest.
 DEPTH_LIMIT = 20
 _LIVE = TaskState.DEFINITE_MASK
+_NO_END = f"{STEP_LIMIT} elements ran in one step; check the loop this one is part of"
 _DEAD_END = "No branch that is still alive can reach this gateway; a retry goes on with those that arrived"
 
 
@@ -325,7 +326,7 @@ class Instance(Scope, BpmnWorkflow):
                 self._find_dead_ends()
                 return
             if self.steps >= STEP_LIMIT and token is not token.scope.task_tree:
-                token.hold(Halt("step_limit", f"{STEP_LIMIT} elements ran in one step; check the loop it is part of"))
+                token.hold(Halt("step_limit", _NO_END))
                 return
             self.steps += 1
             token.run()
@@ -360,10 +361,13 @@ class Instance(Scope, BpmnWorkflow):
     def _fire_next(self) -> bool:
         due = [token for token in self.tokens() if token.incident is None and "due" in token.internal_data]
         due = [token for token in due if datetime.fromisoformat(token.internal_data["due"]) <= self.now]
-        if not due or self.steps >= STEP_LIMIT:
+        if not due:
+            return False
+        first = min(due, key=lambda token: datetime.fromisoformat(token.internal_data["due"]))
+        if self.steps >= STEP_LIMIT:
+            first.hold(Halt("step_limit", _NO_END))
             return False
         self.steps += 1
-        first = min(due, key=lambda token: datetime.fromisoformat(token.internal_data["due"]))
         first.task_spec.fire(first)
         return True
 

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import orjson
+
 from app.feel import Expression, FeelError, compile_expression, to_json
 
 
 def copied(value: Any) -> Any:
     """A JSON value that shares nothing with the instance: what leaves it may be changed by whoever gets it."""
-    if isinstance(value, dict):
-        return {key: copied(entry) for key, entry in value.items()}
-    return [copied(item) for item in value] if isinstance(value, list) else value
+    return orjson.loads(orjson.dumps(value)) if isinstance(value, dict | list) else value
 
 
 class EvaluationFailed(Exception):

@@ -103,7 +103,7 @@ def read_process(root: Any, process: Any) -> tuple[dict[str, Element], dict[str,
         if not identity or identity in elements:
             raise DiagramError(f"Two elements have the id {identity!r}, or one has none; give each its own")
         elements[identity] = _guarded(node, partial(_element, node, process, declared, flows, boundaries))
-    _check_ends(elements, flows)
+    _check(elements, flows)
     return elements, flows
 
 
@@ -111,13 +111,33 @@ def _nodes(process: Any) -> Iterator[Any]:
     return (node for node in process.iter() if isinstance(node.tag, str) and node.tag.removeprefix(BPMN) in NODES)
 
 
-def _check_ends(elements: dict[str, Element], flows: dict[str, Flow]) -> None:
+def _check(elements: dict[str, Element], flows: dict[str, Flow]) -> None:
+    """What would otherwise be passed over in silence or stop in the middle of a run."""
     for flow in flows.values():
-        if flow.source not in elements or flow.target not in elements:
-            raise DiagramError(f"Sequence flow {flow.id} leads from or to an element that is not there; connect it")
+        source, target = elements.get(flow.source), elements.get(flow.target)
+        if source is None or target is None or source.parent != target.parent:
+            raise DiagramError(f"Sequence flow {flow.id} does not connect two elements of one process; draw it again")
+        if flow.condition is not None and source.kind not in ("exclusiveGateway", "inclusiveGateway"):
+            raise DiagramError(f"Sequence flow {flow.id} has a condition but leaves {source.id}; draw a gateway there")
     for element in elements.values():
-        if element.kind == "boundaryEvent" and element.attached_to not in elements:
-            raise DiagramError(f"Boundary event {element.id} is on an element that is not there; attach it")
+        if len(element.outgoing) > 1 and element.kind not in GATEWAYS:
+            raise DiagramError(f"Several sequence flows leave {element.id}; draw a gateway behind it")
+        if element.kind == "boundaryEvent":
+            _check_boundary(element, elements)
+    for parent in ("", *(element.id for element in elements.values() if element.kind == "subProcess")):
+        starts = [e.id for e in elements.values() if e.parent == parent and e.kind == "startEvent"]
+        if len(starts) != 1:
+            raise DiagramError(f"{parent or 'The process'} has {len(starts)} start events; draw exactly one")
+
+
+def _check_boundary(element: Element, elements: dict[str, Element]) -> None:
+    host = elements.get(element.attached_to)
+    if host is None or host.parent != element.parent or host.kind not in ACTIVITIES:
+        raise DiagramError(f"Boundary event {element.id} is not on an activity; attach it to one")
+    if element.event is None or element.event.kind == "terminate":
+        raise DiagramError(f"Boundary event {element.id} has no trigger; make it a timer, message, error or escalation")
+    if element.event.kind == "error" and not element.interrupting:
+        raise DiagramError(f"Boundary event {element.id} catches an error, which always interrupts; mark it so")
 
 
 def _guarded(node: Any, read: Callable[[], Any]) -> Any:
@@ -173,6 +193,8 @@ def _element(
     identity = node.get("id")
     kind = node.tag.removeprefix(BPMN)
     parent = node.getparent()
+    if node.get("triggeredByEvent") == "true":
+        raise DiagramError(f"{identity} is an event sub-process; draw boundary events on a sub-process instead")
     mapping = _extension(node, "ioMapping")
     return Element(
         id=identity,
@@ -205,10 +227,14 @@ def _assignments(mapping: Any, name: str) -> tuple[Assignment, ...]:
 
 
 def _event(node: Any, declared: Definitions) -> Event | None:
-    for kind in _EVENT_KINDS:
-        found = node.find(f"{BPMN}{kind}EventDefinition")
-        if found is not None:
-            return _event_of(kind, found, node, declared)
+    drawn = [child for child in node if isinstance(child.tag, str) and child.tag.endswith("EventDefinition")]
+    if len(drawn) > 1:
+        raise DiagramError(f"Event {node.get('id')} has several triggers; draw one event for each")
+    for found in drawn:
+        kind = found.tag.removeprefix(BPMN).removesuffix("EventDefinition")
+        if kind not in _EVENT_KINDS:
+            raise DiagramError(f"Event {node.get('id')} is a {kind} event, which is not supported")
+        return _event_of(kind, found, node, declared)
     return None
 
 
@@ -248,6 +274,8 @@ def _timer(found: Any, node: Any) -> Timer:
             drawn = formula(value.text or "")
             if drawn.expression is None:
                 _LITERALS[kind](drawn.text)
+            if kind is TimerKind.CYCLE and node.tag != BPMN + "startEvent" and node.get("cancelActivity") != "false":
+                raise DiagramError(f"Timer {node.get('id')} repeats; only a non-interrupting boundary event can")
             return Timer(kind, drawn)
     raise DiagramError(f"Timer {node.get('id')} has no time; give a date, a duration or a cycle")
 

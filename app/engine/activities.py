@@ -22,14 +22,12 @@ if TYPE_CHECKING:
 class Activity(Node):
     """Arms its boundary events when it starts and disarms them when it ends, however it ends."""
 
-    def _run_hook(self, token: Token) -> bool | None:
+    def _on_ready_hook(self, token: Token) -> None:
+        super()._on_ready_hook(token)
         if "body" not in token.internal_data:
             self._arm(token)
-        return super()._run_hook(token)
 
     def _arm(self, host: Token) -> None:
-        if any(token.internal_data.get("host") == host.node for token in host.scope.live()):
-            return
         for identity in self.element.boundaries:
             spec: BoundaryEvent = host.scope.spec.task_specs[identity]
             if spec.element.event is not None and spec.element.event.kind in ("timer", "message"):

@@ -1,7 +1,7 @@
 """A value in a diagram: FEEL when it starts with `=`, else the text itself.
 
 This is the only way an expression of a diagram is ever evaluated: SpiffWorkflow's own evaluators, which run Python, are
-closed in `driver.py`.
+closed in `closed.py`.
 """
 
 from collections.abc import Mapping

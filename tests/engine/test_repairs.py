@@ -189,3 +189,23 @@ def test_a_repair_is_told_with_who_did_it_and_which_variables() -> None:
     drive.failed("a#1")
     (entry,) = drive.retry("a#1", {"b": 1, "a": 2}).journal
     assert (entry.kind, entry.actor, entry.facts) == (JournalKind.REPAIRED, "usr_op", {"variables": ["a", "b"]})
+
+
+def test_a_repair_does_not_start_the_boundary_timers_again() -> None:
+    drive = Drive(
+        draw(
+            start(),
+            service("a"),
+            boundary("nudge", "a", timer("timeDuration", "PT1M"), interrupting="false"),
+            user("u"),
+            end(),
+            end("e2"),
+            chain("s", "a", "e"),
+            chain("nudge", "u", "e2"),
+        )
+    )
+    drive.after(minutes=1)
+    drive.failed("a#1")
+    drive.retry("a#1")
+    assert sorted(drive.open_nodes) == ["a#1", "u#1"]
+    assert drive.step.due_at is None

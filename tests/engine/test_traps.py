@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from SpiffWorkflow.bpmn.parser import BpmnParser
 
+from app.engine.closed import ClosedScriptEngine, PythonRefused
 from app.engine.dialect import parse_diagram
-from app.engine.driver import STEP_LIMIT, ClosedScriptEngine, PythonRefused
+from app.engine.driver import STEP_LIMIT
 from app.engine.runner import Run
 from app.engine.step import InstanceStatus, Item, ItemKind, JournalEntry, JournalKind
 from tests.engine import test_events, test_gateways, test_many, test_scopes

@@ -13,8 +13,9 @@ from SpiffWorkflow.bpmn.parser.TaskParser import TaskParser
 from SpiffWorkflow.bpmn.parser.ValidationException import ValidationException
 
 from app.engine import activities, events, specs
-from app.engine.elements import Element, Flow
-from app.engine.reading import BPMN, NODES, ZEEBE, DiagramError, parse_xml, read_process, the_process
+from app.engine.elements import DiagramError, Element, Flow
+from app.engine.reading import BPMN, ZEEBE, parse_xml, read_process, the_process
+from app.engine.soundness import NODES
 
 __all__ = ["Diagram", "DiagramError", "Element", "Flow", "parse_diagram"]
 

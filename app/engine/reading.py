@@ -12,6 +12,7 @@ from lxml import etree
 
 from app.engine.elements import (
     Assignment,
+    DiagramError,
     Element,
     Event,
     Flow,
@@ -22,40 +23,15 @@ from app.engine.elements import (
     TimerKind,
 )
 from app.engine.expressions import EvaluationFailed, Formula, formula
+from app.engine.soundness import EVENTS, NODES, check
 from app.engine.timing import ANY_TIME, parse_cycle, parse_date, parse_due, parse_duration
-from app.errors import AppError
 from app.feel import FeelError
 
 BPMN = "{http://www.omg.org/spec/BPMN/20100524/MODEL}"
 ZEEBE = "{http://camunda.org/schema/zeebe/1.0}"
 
-ACTIVITIES = frozenset(
-    {
-        "serviceTask",
-        "sendTask",
-        "receiveTask",
-        "userTask",
-        "scriptTask",
-        "businessRuleTask",
-        "callActivity",
-        "subProcess",
-        "task",
-        "manualTask",
-    }
-)
-EVENTS = frozenset({"startEvent", "endEvent", "intermediateCatchEvent", "intermediateThrowEvent", "boundaryEvent"})
-GATEWAYS = frozenset({"exclusiveGateway", "parallelGateway", "inclusiveGateway", "eventBasedGateway"})
-NODES = ACTIVITIES | EVENTS | GATEWAYS
 _HEADERS = f"{BPMN}extensionElements/{ZEEBE}taskHeaders/{ZEEBE}header"
 _EVENT_KINDS = ("error", "timer", "message", "escalation", "terminate")
-
-
-class DiagramError(AppError):
-    """The diagram cannot be run; the sentence names the element and what to change."""
-
-    code = "invalid_diagram"
-    title = "The diagram cannot be run"
-    status = 422
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,41 +79,12 @@ def read_process(root: Any, process: Any) -> tuple[dict[str, Element], dict[str,
         if not identity or identity in elements:
             raise DiagramError(f"Two elements have the id {identity!r}, or one has none; give each its own")
         elements[identity] = _guarded(node, partial(_element, node, process, declared, flows, boundaries))
-    _check(elements, flows)
+    check(elements, flows)
     return elements, flows
 
 
 def _nodes(process: Any) -> Iterator[Any]:
     return (node for node in process.iter() if isinstance(node.tag, str) and node.tag.removeprefix(BPMN) in NODES)
-
-
-def _check(elements: dict[str, Element], flows: dict[str, Flow]) -> None:
-    """What would otherwise be passed over in silence or stop in the middle of a run."""
-    for flow in flows.values():
-        source, target = elements.get(flow.source), elements.get(flow.target)
-        if source is None or target is None or source.parent != target.parent:
-            raise DiagramError(f"Sequence flow {flow.id} does not connect two elements of one process; draw it again")
-        if flow.condition is not None and source.kind not in ("exclusiveGateway", "inclusiveGateway"):
-            raise DiagramError(f"Sequence flow {flow.id} has a condition but leaves {source.id}; draw a gateway there")
-    for element in elements.values():
-        if len(element.outgoing) > 1 and element.kind not in GATEWAYS:
-            raise DiagramError(f"Several sequence flows leave {element.id}; draw a gateway behind it")
-        if element.kind == "boundaryEvent":
-            _check_boundary(element, elements)
-    for parent in ("", *(element.id for element in elements.values() if element.kind == "subProcess")):
-        starts = [e.id for e in elements.values() if e.parent == parent and e.kind == "startEvent"]
-        if len(starts) != 1:
-            raise DiagramError(f"{parent or 'The process'} has {len(starts)} start events; draw exactly one")
-
-
-def _check_boundary(element: Element, elements: dict[str, Element]) -> None:
-    host = elements.get(element.attached_to)
-    if host is None or host.parent != element.parent or host.kind not in ACTIVITIES:
-        raise DiagramError(f"Boundary event {element.id} is not on an activity; attach it to one")
-    if element.event is None or element.event.kind == "terminate":
-        raise DiagramError(f"Boundary event {element.id} has no trigger; make it a timer, message, error or escalation")
-    if element.event.kind == "error" and not element.interrupting:
-        raise DiagramError(f"Boundary event {element.id} catches an error, which always interrupts; mark it so")
 
 
 def _guarded(node: Any, read: Callable[[], Any]) -> Any:

@@ -96,7 +96,10 @@ class TaskRequest:
 
 @dataclass(frozen=True, slots=True)
 class IncidentReport:
-    """Why an element cannot go on by itself. `kind`: uncaught_error, call_failed, expression, step_limit, decision."""
+    """Why an element cannot go on by itself.
+
+    `kind`: uncaught_error, call_failed, expression, step_limit, decision, deadlock (a join that nothing can reach).
+    """
 
     node: str
     element: str
@@ -151,7 +154,7 @@ class Step:
     """The whole outcome of letting an instance run until it rests.
 
     `calls`, `waits`, `tasks` and `incidents` are complete: what is open now, not what changed. `journal` and `thrown`
-    are what happened in this step. `state` is None once the instance has ended; `variables` are its variables then.
+    are what happened in this step. `variables` are those of the process as they are now.
     """
 
     status: InstanceStatus

@@ -399,3 +399,9 @@ def test_canceling_ends_everything_at_once() -> None:
     assert step.journal[-1].facts == {"outcome": "canceled", "reason": "duplicate"}
     assert [e.kind for e in drive.advance(Item(ItemKind.CANCEL)).journal] == [JournalKind.STALE]
     assert drive.after(hours=1).journal == ()
+
+
+def test_an_event_without_a_trigger_is_just_passed() -> None:
+    drive = Drive(draw(start(), throw("t", ""), end(), chain("s", "t", "e")))
+    assert drive.step.status is InstanceStatus.COMPLETED
+    assert drive.nodes(JournalKind.LEFT) == ["s#1", "t#1", "e#1"]

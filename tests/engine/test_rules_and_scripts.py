@@ -5,7 +5,7 @@ import pytest
 from app.engine.bundle import IncompleteBundle
 from app.engine.step import InstanceStatus, JournalKind
 from tests.decisions.dmn import decision, document, literal, table
-from tests.engine.diagrams import chain, draw, end, rule, script, start
+from tests.engine.diagrams import chain, draw, end, mapping, node, rule, script, start
 from tests.engine.drive import Drive
 
 RISK = document(
@@ -49,3 +49,9 @@ def test_a_script_beyond_the_limits_is_an_incident() -> None:
     drawn = draw(start(), script("x", "=count(for i in 1..9999999 return i)", "b"), end(), chain("s", "x", "e"))
     step = Drive(drawn).step
     assert (step.status, step.incidents[0].kind) == (InstanceStatus.INCIDENT, "expression")
+
+
+def test_the_inputs_of_a_script_are_its_own() -> None:
+    task = '<zeebe:script expression="=x + 1" resultVariable="y"/>' + mapping(inputs={"x": "=a * 10"})
+    drawn = draw(start(), node("scriptTask", "z", "", task), end(), chain("s", "z", "e"))
+    assert Drive(drawn, a=3).step.variables == {"a": 3, "y": 31}

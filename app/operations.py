@@ -84,7 +84,8 @@ class OperationContext:
 class Effect(Protocol):
     """Work outside any transaction. `lane` names what limits it (a gateway), so one slow lane never starves others."""
 
-    lane: str
+    @property
+    def lane(self) -> str: ...
 
     def call(self) -> object:
         """Do it, with no transaction open. Expected failures are part of the answer, never exceptions."""

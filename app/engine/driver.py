@@ -16,7 +16,7 @@ from SpiffWorkflow.util.task import TaskState
 
 from app.engine.closed import ClosedScriptEngine
 from app.engine.elements import Assignment, Element
-from app.engine.step import JournalEntry, JournalKind, Thrown
+from app.engine.step import Item, JournalEntry, JournalKind, Thrown
 from app.engine.timing import ANY_TIME
 
 if TYPE_CHECKING:
@@ -232,6 +232,7 @@ class Instance(Scope, BpmnWorkflow):
         self.counts = {}
         self.journal: list[JournalEntry] = []
         self.thrown: list[Thrown] = []
+        self.stale: list[Item] = []
         self.now = ANY_TIME
         self.steps = 0
         self.outcome = ""

@@ -211,6 +211,7 @@ class Incident(Base):
     subject: Mapped[str]
     node: Mapped[str]
     element: Mapped[str]
+    source: Mapped[str]  # engine: the runner stopped there; domain: money says something the flow does not know
     kind: Mapped[str]
     message: Mapped[str]
     details: Mapped[Json]

@@ -59,6 +59,7 @@ class Run:
         instance.steps = 0
         instance.journal = []
         instance.thrown = []
+        instance.stale = []
         if not instance.completed:
             instance.run(timers=False)
         for item in items:
@@ -79,6 +80,7 @@ def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _stale(instance: Instance, item: Item, reason: str = "") -> None:
+    instance.stale.append(item)
     facts = {"item": item.kind.value, **({"reason": reason} if reason else {})}
     element = item.node.rpartition("/")[2].partition("#")[0]
     instance.note(JournalKind.STALE, element, item.node, actor=item.actor, **facts)
@@ -182,6 +184,7 @@ def _step(instance: Instance) -> Step:
         incidents=incidents,
         journal=tuple(instance.journal),
         thrown=tuple(instance.thrown),
+        stale=tuple(instance.stale),
         variables=copied(instance.data),
     )
 

@@ -154,7 +154,7 @@ class Step:
     """The whole outcome of letting an instance run until it rests.
 
     `calls`, `waits`, `tasks` and `incidents` are complete: what is open now, not what changed. `journal` and `thrown`
-    are what happened in this step. `variables` are those of the process as they are now.
+    are what happened in this step, `stale` the items whose node was gone. `variables` are the process's own.
     """
 
     status: InstanceStatus
@@ -164,6 +164,7 @@ class Step:
     incidents: tuple[IncidentReport, ...] = ()
     journal: tuple[JournalEntry, ...] = ()
     thrown: tuple[Thrown, ...] = ()
+    stale: tuple[Item, ...] = ()
     variables: Mapping[str, Any] = field(default_factory=dict)
 
     @property

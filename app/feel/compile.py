@@ -11,7 +11,7 @@ from typing import Any
 
 from app.feel.arithmetic import OPERATIONS, negate
 from app.feel.compile_calls import call, function_value
-from app.feel.compile_compare import Match, between, comparison, constant_of, in_tests, unary_tests
+from app.feel.compile_compare import Match, between, comparison, constant_of, constant_range, in_tests, unary_tests
 from app.feel.compile_loops import filtered, for_loop, quantified
 from app.feel.convert import to_feel
 from app.feel.environment import Environment
@@ -249,6 +249,9 @@ def _context(node: ContextOf, env: Environment) -> Code:
 
 
 def _range(node: RangeOf, env: Environment) -> Code:
+    constant = constant_range(node)
+    if constant is not None:
+        return lambda _scope: constant
     start = env.compile(node.start) if node.start else None
     end = env.compile(node.end) if node.end else None
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from app.feel.environment import Environment
 from app.feel.scope import Code, Scope
-from app.feel.syntax import Between, Comparison, In, ListOf, Literal, Name, Negate, Node, Test, Tests, walk
-from app.feel.values import NUMBERS, equal, every, kind, member, order, some
+from app.feel.syntax import Between, Comparison, In, ListOf, Literal, Name, Negate, Node, RangeOf, Test, Tests, walk
+from app.feel.values import NUMBERS, Range, equal, every, kind, member, order, some
 
 Verdict = bool | None
 Relation = Callable[[Any, Any], Verdict]
@@ -121,6 +121,14 @@ def constant_of(node: Node) -> Any:
     return None
 
 
+def constant_range(node: Node) -> Range | None:
+    """The range between two constants, which is the same in every evaluation."""
+    if not isinstance(node, RangeOf) or node.start is None or node.end is None:
+        return None
+    start, end = constant_of(node.start), constant_of(node.end)
+    return None if order(start, end) is None else Range(start, end, node.start_included, node.end_included)
+
+
 def between(node: Between, env: Environment) -> Code:
     value, low, high = env.compile(node.value), env.compile(node.low), env.compile(node.high)
 
@@ -189,14 +197,43 @@ def _texts(tests: tuple[Test, ...]) -> frozenset[str] | None:
 def _test(test: Test, env: Environment) -> Match:
     operand = env.compile(test.operand)
     if test.operator:
-        relation = RELATIONS[test.operator]
-        return lambda scope, value: relation(value, operand(scope))
+        return _relation_test(test, operand)
+    bounds = constant_range(test.operand)
+    if bounds is not None and type(bounds.start) in NUMBERS:
+        return _range_test(bounds)
     if any(isinstance(node, Name) and node.name == "?" for node, _ in walk(test.operand)):
         return lambda scope, value: _holds(value, operand(scope))
     if isinstance(test.operand, Literal):
         constant = test.operand.value
         return lambda _scope, value: equal(value, constant)
     return lambda scope, value: _satisfies(value, operand(scope))
+
+
+def _relation_test(test: Test, operand: Code) -> Match:
+    relation, constant = RELATIONS[test.operator], constant_of(test.operand)
+    if type(constant) not in NUMBERS:
+        return lambda scope, value: relation(value, operand(scope))
+    quick = _QUICK[test.operator]
+
+    def compare(_scope: Scope, value: Any) -> Verdict:
+        if type(value) is int or type(value) is Decimal:
+            return quick(value, constant)
+        return relation(value, constant)
+
+    return compare
+
+
+def _range_test(bounds: Range) -> Match:
+    above = operator.le if bounds.start_included else operator.lt
+    below = operator.le if bounds.end_included else operator.lt
+    start, end = bounds.start, bounds.end
+
+    def contained(_scope: Scope, value: Any) -> Verdict:
+        if type(value) is int or type(value) is Decimal:
+            return bool(above(start, value) and below(value, end))
+        return member(value, bounds)
+
+    return contained
 
 
 def _holds(value: Any, result: Any) -> Verdict:

@@ -6,6 +6,7 @@ name at a token; the tokens themselves are cut without knowing any name.
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import NamedTuple
 
 from app.feel.errors import MAX_TEXT, FeelError
@@ -106,3 +107,9 @@ class Names:
             ):
                 return name, len(parts)
         return None
+
+
+@lru_cache(maxsize=256)
+def known_names(names: frozenset[str]) -> Names:
+    """The names of a set that need looking for; shared, so nothing may be added to them."""
+    return Names(names)

@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable
 
 from app.feel.errors import FeelError
-from app.feel.lexer import Names, Token, tokens
+from app.feel.lexer import Names, Token, known_names, tokens
 from app.feel.syntax import Node
 from app.feel.temporal import PROPERTY_NAMES
 
@@ -17,7 +17,7 @@ KEYWORDS = frozenset(
 
 
 class Reader(ABC):
-    """`scopes` hold the names with spaces visible here, `seen` the declared ones and all context keys read so far."""
+    """`scopes` hold the names with spaces visible here, `seen` what may follow a dot: these and all keys read so far."""
 
     def __init__(self, text: str, names: frozenset[str], functions: frozenset[str]) -> None:
         self.text = text
@@ -25,8 +25,9 @@ class Reader(ABC):
         self.index = 0
         self.depth = 0
         self.filters = 0
-        self.scopes = [Names(names), Names(functions)]
-        self.seen = Names([*PROPERTY_NAMES, *names])
+        self.scopes = [known_names(names), known_names(functions)]
+        self.keys = Names()
+        self.seen = [known_names(names), known_names(PROPERTY_NAMES), self.keys]
 
     @abstractmethod
     def expression(self, power: int = 0) -> Node:
@@ -68,7 +69,7 @@ class Reader(ABC):
 
     def known_name(self) -> str | None:
         """The longest name in scope at the cursor, or a single word; the cursor moves behind it."""
-        places = [*self.scopes, self.seen] if self.filters else self.scopes
+        places = [*self.scopes, *self.seen] if self.filters else self.scopes
         best = self._longest(places)
         if best is not None:
             return best
@@ -78,7 +79,7 @@ class Reader(ABC):
 
     def property_name(self) -> str:
         """The name after a dot: any word will do, a keyword too."""
-        name = self._longest([self.seen])
+        name = self._longest(self.seen)
         if name is not None:
             return name
         if self.token.kind != "word":
@@ -111,7 +112,7 @@ class Reader(ABC):
 
     def introduce(self, name: str) -> None:
         self.scopes[-1].add(name)
-        self.seen.add(name)
+        self.keys.add(name)
 
     def open_scope(self) -> None:
         self.scopes.append(Names())

@@ -2,7 +2,7 @@
 
 from importlib import import_module
 
-_FILES = ("context", "convert", "list", "number", "range", "text", "time")
+_FILES = ("context", "convert", "list", "number", "pattern", "range", "text", "time")
 
 
 def load_standard_functions() -> None:

@@ -168,9 +168,17 @@ class Tests(Node):
     negated: bool
 
 
+_LEAVES = ("at", "name", "names", "operator", "every")
+_PARTS: dict[type, tuple[str, ...]] = {
+    kind: tuple(field.name for field in fields(kind) if field.name not in _LEAVES) for kind in Node.__subclasses__()
+}
+
+
 def children(node: Node) -> Iterator[Node]:
-    for field in fields(node):
-        yield from _nodes(getattr(node, field.name))
+    if type(node) in (Literal, Name):
+        return
+    for part in _PARTS[type(node)]:
+        yield from _nodes(getattr(node, part))
 
 
 def _nodes(value: Any) -> Iterator[Node]:

@@ -37,7 +37,7 @@ _SECOND = timedelta(seconds=1)
 def zone_of(name: str) -> tzinfo | None:
     try:
         return UTC if name == "Z" else ZoneInfo(name)
-    except (ValueError, OSError):
+    except (ValueError, OSError, KeyError):
         return None
 
 
@@ -103,7 +103,8 @@ def read_moment(text: str) -> datetime | None:
 
 
 def read_duration(text: str) -> timedelta | Months | None:
-    return _read_days(text) or _read_months(text)
+    span = _read_days(text)
+    return _read_months(text) if span is None else span
 
 
 def _read_days(text: str) -> timedelta | None:
@@ -277,7 +278,7 @@ def property_of(value: Any, name: str) -> Any:
 
 
 def _second(value: Any) -> Number:
-    return value.second if not value.microsecond else CONTEXT.create_decimal(f"{value.second}.{value.microsecond:06}")
+    return value.second if not value.microsecond else Decimal(f"{value.second}.{value.microsecond:06}".rstrip("0"))
 
 
 def _offset_property(value: Any) -> timedelta | None:

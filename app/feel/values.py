@@ -6,7 +6,7 @@ null None, boolean bool, number int or Decimal, string str, list, context dict, 
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -95,7 +95,7 @@ def _equal_moments(left: datetime, right: datetime) -> bool | None:
     if (left.tzinfo is None) is not (right.tzinfo is None):
         return None
     # The standard compares date-times by their whole seconds.
-    return instant(left).replace(microsecond=0) == instant(right).replace(microsecond=0)
+    return instant(left) // _SECOND == instant(right) // _SECOND
 
 
 def _equal_times(left: time, right: time) -> bool | None:
@@ -142,12 +142,16 @@ def some(results: Any) -> bool | None:
     return None if unknown else False
 
 
-def instant(moment: datetime) -> datetime:
-    """Python compares two date-times of one zone by their clock faces, which is wrong in the hour of a clock change."""
-    return moment if moment.tzinfo is None else moment.astimezone(UTC)
+_REFERENCE = datetime(2000, 1, 1)  # noqa: DTZ001 - a clock face on purpose: instants are counted from it
+_SECOND = timedelta(seconds=1)
 
 
-_REFERENCE = datetime(2000, 1, 1)  # noqa: DTZ001 - a wall clock reading on purpose: it asks a zone for its winter offset
+def instant(moment: datetime) -> timedelta:
+    """Where a date and time lies on the line of time (at UTC when it has a zone), as a distance from a fixed point.
+
+    Python compares two date-times of one zone by their clock faces, which is wrong in the hour of a clock change.
+    """
+    return moment.replace(tzinfo=None) - _REFERENCE - (moment.utcoffset() or timedelta())
 
 
 def time_of_day(value: time) -> timedelta:

@@ -10,7 +10,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
 
-from app.errors import AppError
+from app.errors import AppError, Unavailable
 from app.kit.money import Money
 
 
@@ -224,6 +224,13 @@ class InvalidSignature(AppError):
     status = 401
 
 
+class CouldNotAsk(Unavailable):
+    """A question without an answer. Only questions raise: an operation always ends in a GatewayResult."""
+
+    code = "gateway_could_not_be_asked"
+    title = "The gateway could not be asked"
+
+
 class Gateway(Protocol):
     """`name` is the configured instance (`sandbox_a`), unique; several may share one adapter."""
 
@@ -242,7 +249,14 @@ class Gateway(Protocol):
     def lookup(self, request: Lookup) -> LookupResult: ...
     def submit_evidence(self, request: Evidence) -> GatewayResult: ...
     def accept_dispute(self, request: Evidence) -> GatewayResult: ...
-    def dispute(self, dispute: str) -> GatewayDispute | None: ...
+    def dispute(self, dispute: str) -> GatewayDispute | None:
+        """The dispute as it is now; None when the gateway says it knows none; CouldNotAsk when it said nothing."""
+        ...
+
     def read_webhook(self, headers: Mapping[str, str], body: bytes, now: datetime) -> GatewayEvent:
         """The event in `body`, verified over its raw bytes; InvalidSignature when it is not from the gateway."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the connections kept open between calls."""
         ...

@@ -6,15 +6,23 @@ Never hold one across a call to somebody else's system.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
-from sqlalchemy import CursorResult, DateTime, Engine, Executable, MetaData, Text, create_engine, text
+from sqlalchemy import CursorResult, DateTime, Engine, Executable, MetaData, Result, Text, create_engine, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Session
 
 Json = dict[str, Any]
+
+_open_transactions: ContextVar[int] = ContextVar("open_transactions", default=0)
+
+
+def in_transaction() -> bool:
+    """Whether this thread holds a transaction open; whoever calls somebody else's system asserts that it does not."""
+    return _open_transactions.get() > 0
 
 
 class Base(DeclarativeBase):
@@ -54,10 +62,15 @@ class Tx:
 
     def execute(
         self, statement: Executable, parameters: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None
-    ) -> CursorResult[Any]:
-        result = self.session.execute(statement, parameters)
+    ) -> Result[Any]:
+        return self.session.execute(statement, parameters)
+
+    def changed(self, statement: Executable, parameters: Mapping[str, Any] | None = None) -> int:
+        """Execute an UPDATE, DELETE or INSERT; how many rows it touched."""
+        # Without the option SQLAlchemy says -1 for every INSERT.
+        result = self.session.execute(statement, parameters, execution_options={"preserve_rowcount": True})
         assert isinstance(result, CursorResult)
-        return result
+        return result.rowcount
 
     def notify(self, channel: str, payload: str = "") -> None:
         """LISTEN/NOTIFY hint; PostgreSQL delivers it at commit and folds equal ones together."""
@@ -93,9 +106,13 @@ class Database:
     def begin(self) -> Iterator[Tx]:
         with Session(self.engine, expire_on_commit=False) as session:
             tx = Tx(session, self._shift)
-            with session.begin():
-                yield tx
-                session.flush()
+            outer = _open_transactions.set(_open_transactions.get() + 1)
+            try:
+                with session.begin():
+                    yield tx
+                    session.flush()
+            finally:
+                _open_transactions.reset(outer)
         tx.committed()
 
     def close(self) -> None:

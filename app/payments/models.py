@@ -31,7 +31,7 @@ class Payment(Base):
         Index("ix_payments_reference", "merchant_id", "reference"),
         Index("ix_payments_status", "merchant_id", "status"),
         Index("ix_payments_fingerprint", "merchant_id", "method_fingerprint", "created_at"),
-        Index("ix_payments_customer", "merchant_id", "customer", "created_at"),
+        Index("ix_payments_customer", "merchant_id", text("(customer ->> 'id')"), "created_at"),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)
@@ -47,6 +47,7 @@ class Payment(Base):
     amount_refunding: Mapped[int] = mapped_column(BigInteger, default=0)
     amount_refunded: Mapped[int] = mapped_column(BigInteger, default=0)
     amount_disputed: Mapped[int] = mapped_column(BigInteger, default=0)
+    process: Mapped[str]  # the flow it is started with
     payment_method: Mapped[str]
     method_fingerprint: Mapped[str]
     capture_method: Mapped[str]  # automatic, manual

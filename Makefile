@@ -1,0 +1,38 @@
+# Every target sets up what it needs. PYTHON=/path/to/python3.11 chooses the interpreter of a fresh environment.
+.DEFAULT_GOAL := help
+.PHONY: help up test check lock clean environment
+.NOTPARALLEL:
+
+BIN := .venv/bin
+# Two at a time: the browser and the servers under test need room as well.
+PYTEST_ARGS ?= -n 2
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name text; do printf '  make %-8s %s\n' "$$name" "$$text"; done
+
+up: environment ## everything in the foreground: database, gateway sandbox, web, workers; Ctrl-C stops all
+	@$(BIN)/python -m app.cli up
+
+test: environment ## the whole suite, on a real PostgreSQL, a real Redis and a real browser
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+check: environment ## lint, format, types, layers
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@PYTHONPATH=. $(BIN)/lint-imports
+
+lock: environment ## renew requirements.lock from pyproject.toml
+	@$(BIN)/python -m venv --clear build/lock
+	@build/lock/bin/pip install --quiet --disable-pip-version-check pip-tools
+	@build/lock/bin/pip-compile --quiet --upgrade --generate-hashes --allow-unsafe --all-extras --strip-extras \
+		--no-header --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options \
+		--output-file requirements.lock pyproject.toml
+
+clean: ## remove what was installed or built; data in var/ stays
+	rm -rf .venv .browser build app/console/static/dist app/console/frontend/node_modules
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+environment:
+	@sh tools/environment.sh

@@ -1,0 +1,193 @@
+"""The only way in: everything that happens to an instance from outside is first a row here.
+
+Callers insert and wake; they never touch the instance's own row, so they never wait for whoever is advancing it.
+"""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import select, text
+from sqlalchemy.dialects.postgresql import insert
+
+from app.access.actor import Actor
+from app.engine import pins
+from app.engine.incidents import PARKED
+from app.engine.models import InboxItem, Incident, Instance, Message, WaitRow
+from app.engine.step import InstanceStatus, Item, ItemKind, WaitKind
+from app.errors import Conflict, NotFound
+from app.events import audit
+from app.kit.database import Json, Tx
+from app.kit.ids import new_id
+
+CHANNEL = "sluice_work"
+
+
+class InstanceEnded(Conflict):
+    code = "instance_ended"
+    title = "The instance has already ended"
+
+
+def start_instance(
+    tx: Tx, actor: Actor, process: str, subject: str | None = None, variables: Mapping[str, Any] | None = None
+) -> Instance:
+    """Start the published version of `process`, pinned with everything it calls. It runs once a worker claims it."""
+    definition, pinned = pins.pins_for(tx, actor.merchant_id, process)
+    now = tx.now()
+    instance_id = new_id("ins")
+    instance = Instance(
+        id=instance_id,
+        merchant_id=actor.merchant_id,
+        definition_id=definition.id,
+        process=process,
+        version=definition.version,
+        subject=subject or instance_id,
+        status=InstanceStatus.RUNNING,
+        pins=pinned,
+        variables=dict(variables or {}),
+        due_at=now,
+        created_by=actor.id,
+        created_at=now,
+        updated_at=now,
+    )
+    tx.session.add(instance)
+    tx.session.flush()
+    tx.notify(CHANNEL)
+    return instance
+
+
+def put(tx: Tx, instance_id: str, item: Item, dedupe: str) -> bool:
+    """Leave `item` for the instance; False when the same `dedupe` already lies there."""
+    row = insert(InboxItem).values(
+        instance_id=instance_id,
+        kind=item.kind,
+        node=item.node,
+        payload=dict(item.payload),
+        actor=item.actor,
+        dedupe=dedupe,
+        created_at=tx.now(),
+    )
+    inserted = tx.changed(row.on_conflict_do_nothing(index_elements=["instance_id", "dedupe"])) == 1
+    tx.notify(CHANNEL)
+    return inserted
+
+
+def publish_message(
+    tx: Tx,
+    merchant_id: str,
+    name: str,
+    correlation: str,
+    variables: Json,
+    dedupe: str,
+    actor_id: str = "system",
+    ttl: timedelta = timedelta(days=1),
+) -> bool:
+    """Hand a message to whoever waits for (name, correlation), or keep it until somebody does or `ttl` has passed.
+
+    The same `dedupe` is taken once; False says it was a repetition.
+    """
+    lock_subscription(tx, merchant_id, name, correlation)
+    now = tx.now()
+    row = insert(Message).values(
+        merchant_id=merchant_id,
+        name=name,
+        correlation=correlation,
+        dedupe=dedupe,
+        variables=variables,
+        actor=actor_id,
+        created_at=now,
+        expires_at=now + ttl,
+    )
+    message_id = tx.session.scalar(row.on_conflict_do_nothing().returning(Message.id))
+    if message_id is None:
+        return False
+    deliver(tx, merchant_id, name, correlation)
+    return True
+
+
+def lock_subscription(tx: Tx, merchant_id: str, name: str, correlation: str) -> None:
+    """Publishers and new subscriptions of one address take turns, so that neither can miss the other."""
+    tx.session.execute(
+        text("SELECT pg_advisory_xact_lock(hashtextextended(:address, 0))"),
+        {"address": f"message:{merchant_id}:{name}:{correlation}"},
+    )
+
+
+def deliver(tx: Tx, merchant_id: str, name: str, correlation: str) -> None:
+    """Match kept messages with open waits, oldest first; the caller holds the subscription's lock.
+
+    A wait is used up by its message: the store opens it again if the instance still waits there afterwards.
+    """
+    now = tx.now()
+    messages = tx.session.scalars(
+        select(Message)
+        .where(
+            Message.merchant_id == merchant_id,
+            Message.name == name,
+            Message.correlation == correlation,
+            Message.delivered_to.is_(None),
+            Message.expires_at > now,
+        )
+        .order_by(Message.id)
+    )
+    for message in messages:
+        wait = tx.session.scalar(
+            select(WaitRow)
+            .where(
+                WaitRow.merchant_id == merchant_id,
+                WaitRow.kind == WaitKind.MESSAGE,
+                WaitRow.message == name,
+                WaitRow.correlation == correlation,
+            )
+            .order_by(WaitRow.id)
+            .limit(1)
+        )
+        if wait is None:
+            return
+        payload = {"name": name, "variables": message.variables, "message": message.id}
+        item = Item(ItemKind.MESSAGE, wait.node, payload, message.actor)
+        put(tx, wait.instance_id, item, f"message:{message.id}:{wait.id}")
+        message.delivered_to = wait.instance_id
+        message.delivered_at = now
+        tx.session.delete(wait)
+        tx.session.flush()
+
+
+def cancel_instance(tx: Tx, actor: Actor, instance_id: str, reason: str) -> Instance:
+    """Ask the engine to end an instance at once. What it has done at gateways stays done."""
+    instance = find_instance(tx, actor.merchant_id, instance_id)
+    if InstanceStatus(instance.status).ended:
+        raise InstanceEnded(f"The instance is {instance.status}")
+    put(tx, instance_id, Item(ItemKind.CANCEL, payload={"reason": reason}, actor=actor.id), "cancel")
+    audit.record(tx, actor, "instance.canceled", instance_id, {"reason": reason})
+    return instance
+
+
+def retry_incident(tx: Tx, actor: Actor, incident_id: str, variables: Json | None = None, note: str = "") -> Incident:
+    """Let the element go on: the runner tries it again, with `variables` corrected first.
+
+    An incident of the domain has no element to run again; repairing it means that a person has dealt with it.
+    """
+    incident = tx.session.get(Incident, incident_id, with_for_update=True)
+    if incident is None or incident.merchant_id != actor.merchant_id:
+        raise NotFound(f"There is no incident {incident_id}")
+    if incident.status != "open":
+        raise Conflict(f"The incident was already resolved by {incident.resolved_by}")
+    if incident.source == "domain":
+        if incident.kind == PARKED:
+            instance = tx.session.get_one(Instance, incident.instance_id, with_for_update=True)
+            instance.status, instance.failures, instance.due_at = InstanceStatus.RUNNING, 0, tx.now()
+            tx.notify(CHANNEL)
+        incident.status, incident.resolved_by, incident.resolved_at = "resolved", actor.id, tx.now()
+    else:
+        item = Item(ItemKind.RETRY, incident.node, {"variables": variables or {}}, actor.id)
+        put(tx, incident.instance_id, item, f"retry:{incident.id}")
+    audit.record(tx, actor, "incident.repaired", incident_id, {"variables": variables or {}, "note": note})
+    return incident
+
+
+def find_instance(tx: Tx, merchant_id: str, instance_id: str) -> Instance:
+    instance = tx.session.get(Instance, instance_id)
+    if instance is None or instance.merchant_id != merchant_id:
+        raise NotFound(f"There is no instance {instance_id}")
+    return instance

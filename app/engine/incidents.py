@@ -1,0 +1,50 @@
+"""Incidents that the domain reports: money says something the flow does not know, so a person must look."""
+
+from sqlalchemy import select
+
+from app.engine.models import Incident
+from app.kit.database import Json, Tx
+from app.kit.ids import derived_id
+
+#: The kind of incident of an instance that failed again and again outside its diagram.
+PARKED = "parked"
+
+
+def report(
+    tx: Tx,
+    merchant_id: str,
+    instance_id: str,
+    subject: str,
+    element: str,
+    kind: str,
+    message: str,
+    details: Json | None = None,
+) -> None:
+    """Open one incident per (instance, element, kind); the same finding twice is one incident.
+
+    `element` may name one activation (`authorize#2`), which tells the findings of a loop apart.
+    """
+    node = f"{element}!{kind}"
+    element = element.rpartition("/")[2].partition("#")[0]
+    known = select(Incident.id).where(
+        Incident.instance_id == instance_id, Incident.node == node, Incident.status == "open"
+    )
+    if tx.session.scalar(known) is not None:
+        return
+    tx.session.add(
+        Incident(
+            id=derived_id("inc", instance_id, node, tx.now().isoformat()),
+            merchant_id=merchant_id,
+            instance_id=instance_id,
+            subject=subject,
+            node=node,
+            element=element,
+            source="domain",
+            kind=kind,
+            message=message,
+            details=details or {},
+            status="open",
+            created_at=tx.now(),
+        )
+    )
+    tx.session.flush()

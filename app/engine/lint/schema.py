@@ -1,0 +1,64 @@
+"""The BPMN 2.0 schema: order, nesting and required attributes, told in the words of the element they concern."""
+
+import re
+import threading
+from collections.abc import Iterator
+from functools import cache
+
+from lxml import etree
+from SpiffWorkflow.bpmn.parser.BpmnParser import XSD_PATH
+
+from app.engine.lint.finding import Finding, error
+from app.engine.lint.model import Model
+from app.engine.xml import Element, local_name
+
+_NAMESPACE = re.compile(r"\{[^}]*\}")
+_LOCK = threading.Lock()
+_MOST = 20
+
+
+def valid(model: Model) -> Iterator[Finding]:
+    """`invalid_schema`, at most twenty of them: one slip often breaks the rules of many places."""
+    for line, path, message in _violations(model.root):
+        place = _place(model.root, path)
+        sentence = _NAMESPACE.sub("", message)
+        remedy = "Open and save the diagram in the modeler, which writes valid files; or correct the named place."
+        yield error("invalid_schema", _owner(place), f"Not valid BPMN 2.0: {sentence}", remedy, line)
+
+
+@cache
+def _schema() -> etree.XMLSchema:
+    return etree.XMLSchema(etree.parse(XSD_PATH))
+
+
+def _violations(root: Element) -> list[tuple[int, str, str]]:
+    """Line, path and sentence. A schema keeps the log of its last run, hence one run at a time."""
+    with _LOCK:
+        schema = _schema()
+        if schema.validate(root):
+            return []
+        return [(entry.line, entry.path or "", entry.message) for entry in list(schema.error_log)[:_MOST]]
+
+
+def _place(root: Element, path: str) -> Element:
+    spaces = {prefix: uri for prefix, uri in _prefixes(root).items() if prefix}
+    try:
+        found = root.xpath(path, namespaces=spaces)
+    except etree.XPathError:
+        return root
+    return found[0] if isinstance(found, list) and found and hasattr(found[0], "iterancestors") else root
+
+
+def _prefixes(root: Element) -> dict[str | None, str]:
+    prefixes: dict[str | None, str] = {}
+    for element in root.iter("*"):
+        for prefix, uri in element.nsmap.items():
+            prefixes.setdefault(prefix, uri)
+    return prefixes
+
+
+def _owner(place: Element) -> str:
+    for candidate in (place, *place.iterancestors()):
+        if candidate.get("id"):
+            return str(candidate.get("id"))
+    return local_name(place)

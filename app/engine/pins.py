@@ -1,0 +1,111 @@
+"""What an instance runs on: the published versions of everything its process may touch, fixed when it starts.
+
+`pins` is `{"process": id, "processes": {id: definition id}, "decisions": {decision id: ...}, "forms": {form id: ...}}`.
+"""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Any, Generic, TypeVar
+
+from sqlalchemy import select
+
+from app.decisions import parse_decisions
+from app.engine.bundle import Bundle
+from app.engine.definitions import published
+from app.engine.dialect import parse_diagram
+from app.engine.forms import Form, read_form
+from app.engine.models import Definition
+from app.errors import Conflict, NotFound
+from app.kit.database import Json, Tx
+
+V = TypeVar("V")
+
+
+def pins_for(tx: Tx, merchant_id: str, process: str) -> tuple[Definition, Json]:
+    """The published definition of `process`, and the pins of everything it reaches.
+
+    NotFound when it is not published, Conflict when something it reaches is not.
+    """
+    standing = published(tx, merchant_id)
+    processes = {one.key: one for one in standing if one.kind == "bpmn"}
+    decisions = {name: one for one in standing if one.kind == "dmn" for name in one.uses["defines"]}
+    forms = {one.key: one for one in standing if one.kind == "form"}
+    if process not in processes:
+        raise NotFound(f"No version of the process {process!r} is published")
+    pins: Json = {"process": process, "processes": {}, "decisions": {}, "forms": {}}
+    for name in (order := [process]):
+        found = _found(processes, name, "process", process)
+        pins["processes"][name] = found.id
+        order += [called for called in found.uses["processes"] if called not in order]
+        pins["decisions"] |= {one: _found(decisions, one, "decision", name).id for one in found.uses["decisions"]}
+        pins["forms"] |= {one: _found(forms, one, "form", name).id for one in found.uses["forms"]}
+    return processes[process], pins
+
+
+def load_bundle(tx: Tx, pins: Mapping[str, Any]) -> Bundle:
+    """Everything an instance with these pins runs; the same object for the same pins, without a query."""
+    ids = sorted({*pins["processes"].values(), *pins["decisions"].values()})
+    return _bundles.get((pins["process"], *ids), lambda: _bundle(tx, pins, ids))
+
+
+def load_form(tx: Tx, definition_id: str) -> Form:
+    """The form of a pinned definition."""
+    return _forms.get(definition_id, lambda: _form(_contents(tx, [definition_id])[definition_id]))
+
+
+class Kept(Generic[V]):
+    """The most recently used values, made once. What is kept is immutable and its key never means anything else."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._values: OrderedDict[Hashable, V] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: Hashable, make: Callable[[], V]) -> V:
+        with self._lock:
+            if key in self._values:
+                self._values.move_to_end(key)
+                return self._values[key]
+        value = make()  # outside the lock: making it reads the database
+        with self._lock:
+            self._values[key] = value
+            while len(self._values) > self._limit:
+                self._values.popitem(last=False)
+        return value
+
+
+_bundles: Kept[Bundle] = Kept(128)
+_forms: Kept[Form] = Kept(512)
+
+
+def _bundle(tx: Tx, pins: Mapping[str, Any], ids: Sequence[str]) -> Bundle:
+    contents = _contents(tx, ids)
+    models = {one: parse_decisions(contents[one]) for one in set(pins["decisions"].values())}
+    return Bundle(
+        process=pins["process"],
+        diagrams={name: parse_diagram(contents[one]) for name, one in pins["processes"].items()},
+        decisions={name: models[one] for name, one in pins["decisions"].items()},
+    )
+
+
+def _contents(tx: Tx, ids: Sequence[str]) -> dict[str, bytes]:
+    rows = tx.session.execute(select(Definition.id, Definition.content).where(Definition.id.in_(ids)))
+    contents = {row.id: row.content for row in rows}
+    lost = sorted(set(ids) - contents.keys())
+    if lost:
+        raise NotFound(f"There is no definition {lost[0]!r}")
+    return contents
+
+
+def _form(content: bytes) -> Form:
+    form, problems = read_form(content)
+    if form is None:
+        raise Conflict(f"The stored form can no longer be read: {problems[0][0]}: {problems[0][1]}")
+    return form
+
+
+def _found(standing: Mapping[str, Definition], name: str, kind: str, user: str) -> Definition:
+    if name not in standing:
+        raise Conflict(f"{user} uses the {kind} {name!r}, which is not published; publish it first")
+    return standing[name]

@@ -1,0 +1,157 @@
+"""Reading instances: their waits, incidents and the path they took, in the API's shape."""
+
+from collections.abc import Iterable
+
+from sqlalchemy import select
+
+from app.access.actor import Actor
+from app.engine.models import Incident, Instance, JournalRow, Task, WaitRow
+from app.engine.people import form_of
+from app.engine.step import JournalKind, WaitKind
+from app.kit.database import Json, Tx
+from app.kit.paging import Page, fetch
+
+_LEAVES = {JournalKind.LEFT, JournalKind.CANCELED}
+
+
+def instances(
+    tx: Tx,
+    actor: Actor,
+    *,
+    status: str | None = None,
+    process: str | None = None,
+    subject: str | None = None,
+    definition: str | None = None,
+    limit: int = 50,
+    after: str | None = None,
+) -> Page[Instance]:
+    query = select(Instance).where(Instance.merchant_id == actor.merchant_id)
+    if status:
+        query = query.where(Instance.status == status)
+    if process:
+        query = query.where(Instance.process == process)
+    if subject:
+        query = query.where(Instance.subject == subject)
+    if definition:
+        query = query.where(Instance.definition_id == definition)
+    return fetch(tx, query, Instance.id, limit, after)
+
+
+def instance_view(tx: Tx, instance: Instance) -> Json:
+    return {
+        "id": instance.id,
+        "object": "instance",
+        "status": instance.status,
+        "process": instance.process,
+        "version": instance.version,
+        "definition": instance.definition_id,
+        "subject": instance.subject,
+        "waits": waits(tx, instance.id),
+        "path": path(journal(tx, instance.id)),
+        "incidents": [incident_view(row) for row in incidents(tx, instance.id)],
+        "created_at": instance.created_at,
+        "updated_at": instance.updated_at,
+        "ended_at": instance.ended_at,
+    }
+
+
+def waits(tx: Tx, instance_id: str) -> list[Json]:
+    """Everything the instance waits for, with the task where a person is waited for."""
+    tasks = {
+        row.node: row.id
+        for row in tx.session.scalars(
+            select(Task).where(Task.instance_id == instance_id, Task.status.in_(("open", "claimed")))
+        )
+    }
+    rows = tx.session.scalars(select(WaitRow).where(WaitRow.instance_id == instance_id).order_by(WaitRow.id))
+    return [
+        {
+            "element": row.element,
+            "node": row.node,
+            "kind": row.kind,
+            "due_at": row.due_at,
+            "task": tasks.get(row.node) if row.kind == WaitKind.TASK else None,
+            "message": row.message or None,
+        }
+        for row in rows
+    ]
+
+
+def incidents(tx: Tx, instance_id: str) -> list[Incident]:
+    query = select(Incident).where(Incident.instance_id == instance_id).order_by(Incident.created_at)
+    return list(tx.session.scalars(query))
+
+
+def incident_view(row: Incident) -> Json:
+    return {
+        "id": row.id,
+        "element": row.element,
+        "kind": row.kind,
+        "message": row.message,
+        "status": row.status,
+        "created_at": row.created_at,
+        "resolved_at": row.resolved_at,
+        "resolved_by": row.resolved_by,
+    }
+
+
+def journal(tx: Tx, instance_id: str) -> list[JournalRow]:
+    query = select(JournalRow).where(JournalRow.instance_id == instance_id).order_by(JournalRow.seq)
+    return list(tx.session.scalars(query))
+
+
+def path(rows: Iterable[JournalRow]) -> list[Json]:
+    """Elements and sequence flows in the order they were entered; `left_at` is None while a token rests there."""
+    entries: list[Json] = []
+    open_by_node: dict[str, Json] = {}
+    for row in rows:
+        where = {"element": row.element, "process": row.process, "scope": row.scope}
+        if row.kind == JournalKind.TAKEN:
+            entries.append({**where, "kind": "flow", "entered_at": row.at, "left_at": row.at})
+        elif row.kind == JournalKind.ENTERED:
+            entry: Json = {
+                **where,
+                "kind": str(row.facts.get("kind", "element")),
+                "entered_at": row.at,
+                "left_at": None,
+            }
+            entries.append(entry)
+            open_by_node[row.node] = entry
+        elif row.kind in _LEAVES and row.node in open_by_node:
+            entry = open_by_node.pop(row.node)
+            entry["left_at"] = row.at
+            if row.kind == JournalKind.CANCELED:
+                entry["canceled"] = True
+    return entries
+
+
+def task_view(tx: Tx, task: Task) -> Json:
+    form = form_of(tx, task)
+    return {
+        "id": task.id,
+        "object": "task",
+        "status": task.status,
+        "process": task.process,
+        "element": task.element,
+        "name": task.name,
+        "instance": task.instance_id,
+        "payment": task.facts.get("payment") or (task.subject if task.subject.startswith("pay_") else None),
+        "subject": task.subject,
+        "candidate_groups": task.candidate_groups,
+        "excluded": task.excluded,
+        "assignee": task.assignee,
+        "claim_until": task.claim_until,
+        "due_at": task.due_at,
+        "priority": task.priority,
+        "form": form.id,
+        "facts": task.facts,
+        "decisions": [decision.value for decision in form.decisions],
+        "reasons": [reason.value for reason in form.reasons],
+        "decision": task.decision,
+        "reason": task.reason,
+        "note": task.note,
+        "data": task.data,
+        "completed_by": task.completed_by,
+        "created_at": task.created_at,
+        "completed_at": task.completed_at,
+    }

@@ -1,0 +1,281 @@
+"""Regular expressions of XPath to a tree. What the syntax does not allow raises ValueError.
+
+Not supported, and so invalid: back-references (they cannot be matched in bounded time) and `\\p{IsBlock}`.
+"""
+
+import unicodedata
+from collections.abc import Callable
+from dataclasses import dataclass
+
+MAX_PATTERN = 1_000
+MAX_REPEAT = 1_000
+_MAX_DEPTH = 50
+
+Predicate = Callable[[str], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """`kind` is set (a character), line or text (an anchor of it, `sign` ^ or $), sequence, choice, repeat or group."""
+
+    kind: str
+    parts: "tuple[Piece, ...]" = ()
+    accepts: Predicate | None = None
+    sign: str = ""
+    group: int = 0
+    least: int = 0
+    most: int | None = None
+    greedy: bool = True
+
+
+_SPACES = frozenset(" \t\n\r")
+_ESCAPED = {"n": "\n", "r": "\r", "t": "\t", **{sign: sign for sign in "\\|.-^?*+{}()[]$/ "}}
+
+
+def _category(name: str) -> Predicate:
+    majors = {"L", "M", "N", "P", "Z", "S", "C"}
+    if name[:1] not in majors or len(name) > 2:
+        raise ValueError(name)
+    return lambda character: unicodedata.category(character).startswith(name)
+
+
+def _not(accepts: Predicate) -> Predicate:
+    return lambda character: not accepts(character)
+
+
+def _is_word(character: str) -> bool:
+    return unicodedata.category(character)[0] not in "PZC"
+
+
+def _is_name_start(character: str) -> bool:
+    return character in "_:" or character.isalpha()
+
+
+def _is_name(character: str) -> bool:
+    return character in "-._:·" or character.isalnum() or unicodedata.category(character)[0] == "M"
+
+
+_CLASSES: dict[str, Predicate] = {
+    "d": lambda character: unicodedata.category(character) == "Nd",
+    "s": lambda character: character in _SPACES,
+    "w": _is_word,
+    "i": _is_name_start,
+    "c": _is_name,
+}
+
+
+def any_case(accepts: Predicate) -> Predicate:
+    return lambda character: accepts(character) or accepts(character.lower()) or accepts(character.upper())
+
+
+class PatternParser:
+    """Reads one pattern. Flags: s dot takes newlines, m anchors at lines, i any case, x ignore blanks, q literal."""
+
+    def __init__(self, pattern: str, flags: str) -> None:
+        if len(pattern) > MAX_PATTERN or not set(flags) <= set("smixq"):
+            raise ValueError(flags)
+        self.pattern = pattern
+        self.flags = flags
+        self.at = 0
+        self.groups = 0
+        self.depth = 0
+
+    def parse(self) -> Piece:
+        if "q" in self.flags:
+            return Piece("sequence", tuple(self._one(_same(character)) for character in self.pattern))
+        if "x" in self.flags:
+            self.pattern = _without_blanks(self.pattern)
+        piece = self._choice()
+        if self.at < len(self.pattern):
+            raise ValueError(self.pattern)
+        return piece
+
+    def _peek(self) -> str:
+        return self.pattern[self.at : self.at + 1]
+
+    def _take(self) -> str:
+        character = self._peek()
+        if not character:
+            raise ValueError(self.pattern)
+        self.at += 1
+        return character
+
+    def _accept(self, text: str) -> bool:
+        if self.pattern.startswith(text, self.at):
+            self.at += len(text)
+            return True
+        return False
+
+    def _one(self, accepts: Predicate) -> Piece:
+        return Piece("set", accepts=any_case(accepts) if "i" in self.flags else accepts)
+
+    def _choice(self) -> Piece:
+        self.depth += 1
+        if self.depth > _MAX_DEPTH:
+            raise ValueError(self.pattern)
+        branches = [self._sequence()]
+        while self._accept("|"):
+            branches.append(self._sequence())
+        self.depth -= 1
+        return branches[0] if len(branches) == 1 else Piece("choice", tuple(branches))
+
+    def _sequence(self) -> Piece:
+        parts = []
+        while self._peek() not in ("", "|", ")"):
+            parts.append(self._quantified(self._atom()))
+        return Piece("sequence", tuple(parts))
+
+    def _atom(self) -> Piece:
+        character = self._take()
+        if character in "?*+{}]":
+            raise ValueError(self.pattern)
+        if character in "^$":
+            return Piece("line" if "m" in self.flags else "text", sign=character)
+        if character == "(":
+            return self._group()
+        if character == "[":
+            return self._one(self._set())
+        if character == "\\":
+            return self._one(self._escape())
+        if character == ".":
+            return self._one(_anything if "s" in self.flags else _no_newline)
+        return self._one(_same(character))
+
+    def _group(self) -> Piece:
+        number = 0
+        if not self._accept("?:"):
+            self.groups += 1
+            number = self.groups
+        inner = self._choice()
+        if not self._accept(")"):
+            raise ValueError(self.pattern)
+        return Piece("group", (inner,), group=number) if number else inner
+
+    def _quantified(self, piece: Piece) -> Piece:
+        sign = self._peek()
+        if sign not in ("?", "*", "+", "{") or not sign:
+            return piece
+        self.at += 1
+        least, most = self._counts() if sign == "{" else _COUNTS[sign]
+        greedy = not self._accept("?")
+        if self._peek() in ("?", "*", "+", "{") and self._peek():
+            raise ValueError(self.pattern)
+        return Piece("repeat", (piece,), least=least, most=most, greedy=greedy)
+
+    def _counts(self) -> tuple[int, int | None]:
+        least = self._number()
+        most: int | None = least
+        if self._accept(","):
+            most = None if self._peek() == "}" else self._number()
+        if not self._accept("}") or (most is not None and most < least):
+            raise ValueError(self.pattern)
+        return least, most
+
+    def _number(self) -> int:
+        start = self.at
+        while self._peek().isdecimal() and self.at - start < 5:
+            self.at += 1
+        number = int(self.pattern[start : self.at])
+        if number > MAX_REPEAT:
+            raise ValueError(self.pattern)
+        return number
+
+    def _escape(self) -> Predicate:
+        character = self._take()
+        if character in _ESCAPED:
+            return _same(_ESCAPED[character])
+        if character in "pP":
+            if not self._accept("{"):
+                raise ValueError(self.pattern)
+            end = self.pattern.index("}", self.at)
+            accepts = _category(self.pattern[self.at : end])
+            self.at = end + 1
+            return accepts if character == "p" else _not(accepts)
+        if character.lower() in _CLASSES:
+            accepts = _CLASSES[character.lower()]
+            return accepts if character.islower() else _not(accepts)
+        raise ValueError(self.pattern)
+
+    def _set(self) -> Predicate:
+        """The inside of `[...]`, which may end with a set taken away: `[a-z-[aeiou]]`."""
+        self.depth += 1
+        if self.depth > _MAX_DEPTH:
+            raise ValueError(self.pattern)
+        negated = self._accept("^")
+        members: list[Predicate] = []
+        without: Predicate | None = None
+        while not self._accept("]"):
+            if self._accept("-["):
+                without = self._set()
+                if not self._accept("]"):
+                    raise ValueError(self.pattern)
+                break
+            members.append(self._member())
+        if not members:
+            raise ValueError(self.pattern)
+        self.depth -= 1
+        return _set_of(tuple(members), without, negated=negated)
+
+    def _member(self) -> Predicate:
+        start = self._take()
+        if start == "[":
+            raise ValueError(self.pattern)
+        first = self._single(start)
+        if first is None:
+            return self._escape()
+        if self._peek() != "-" or self.pattern[self.at + 1 : self.at + 2] in ("", "]", "["):
+            return _same(first)
+        self.at += 1
+        last = self._single(self._take())
+        if last is None or last < first:
+            raise ValueError(self.pattern)
+        return _between(first, last)
+
+    def _single(self, character: str) -> str | None:
+        """The character a member starts with; None for a class such as `\\d`, which then follows."""
+        if character != "\\":
+            return character
+        if self._peek() in _ESCAPED and self._peek():
+            return _ESCAPED[self._take()]
+        return None
+
+
+_COUNTS: dict[str, tuple[int, int | None]] = {"?": (0, 1), "*": (0, None), "+": (1, None)}
+
+
+def _anything(_character: str) -> bool:
+    return True
+
+
+def _no_newline(character: str) -> bool:
+    return character not in "\n\r"
+
+
+def _same(wanted: str) -> Predicate:
+    return lambda character: character == wanted
+
+
+def _between(first: str, last: str) -> Predicate:
+    return lambda character: first <= character <= last
+
+
+def _set_of(members: tuple[Predicate, ...], without: Predicate | None, *, negated: bool) -> Predicate:
+    def accepts(character: str) -> bool:
+        inside = any(member(character) for member in members) is not negated
+        return inside and not (without is not None and without(character))
+
+    return accepts
+
+
+def _without_blanks(pattern: str) -> str:
+    """The pattern without the blanks outside of sets (flag x)."""
+    kept: list[str] = []
+    inside = 0
+    escaped = False
+    for character in pattern:
+        if not escaped and character in "[]":
+            inside += 1 if character == "[" else -1
+        if inside or character not in _SPACES:
+            kept.append(character)
+        escaped = character == "\\" and not escaped
+    return "".join(kept)

@@ -1,0 +1,56 @@
+"""Due work that is not an instance: inbound webhooks to apply, outbound deliveries to send.
+
+Every chore has the same three parts as a gateway call: take what is due in one transaction, do it with none open,
+book it in another. A worker that dies in between leaves rows that become due again.
+"""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Protocol
+
+import structlog
+
+from app.kit.database import Database, Tx
+
+log = structlog.get_logger()
+
+BATCH = 20
+
+
+class Chore(Protocol):
+    """One kind of due work. A job that was taken becomes due again by itself, should its worker die."""
+
+    name: str
+
+    def take(self, tx: Tx, limit: int) -> Sequence[Any]: ...
+    def do(self, job: Any) -> Any: ...
+    def book(self, tx: Tx, job: Any, answer: Any) -> None: ...
+
+
+class Chores:
+    """Runs chores on a few threads, so that a slow receiver holds up neither instances nor other chores."""
+
+    def __init__(self, database: Database, chores: list[Chore], threads: int = 4) -> None:
+        self._database = database
+        self._chores = chores
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="chore")
+
+    def turn(self) -> int:
+        """Take what is due of every kind and see it through; how many jobs were done."""
+        jobs: list[tuple[Chore, Any]] = []
+        for chore in self._chores:
+            with self._database.begin() as tx:
+                jobs += [(chore, job) for job in chore.take(tx, BATCH)]
+        list(self._pool.map(lambda pair: self._see_through(*pair), jobs))
+        return len(jobs)
+
+    def close(self) -> None:
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _see_through(self, chore: Chore, job: Any) -> None:
+        try:
+            answer = chore.do(job)
+            with self._database.begin() as tx:
+                chore.book(tx, job, answer)
+        except Exception:
+            log.exception("chore.failed", chore=chore.name)

@@ -1,0 +1,244 @@
+"""The worker's loop: claim due instances, let them run until they rest, save many in one transaction, make their calls.
+
+One turn is one transaction. What an instance asks of a gateway is sent only after the commit that wrote its intent;
+what came back is booked together with everything it leads to. An instance whose turn fails is tried alone, then
+later, and at last shown to people.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import structlog
+
+from app.engine import store
+from app.engine.pins import load_bundle
+from app.engine.runner import Run
+from app.engine.step import Call, Item, ItemKind, Step
+from app.errors import AppError
+from app.jobs.calls import Answer, Caller
+from app.jobs.merge import merged
+from app.kit.database import Database, Tx
+from app.operations import Effect, OperationContext, OperationError, Registry
+
+log = structlog.get_logger()
+
+#: Rounds of local operations in one turn; a diagram that needs more has a loop without a wait.
+ROUNDS = 200
+
+
+@dataclass
+class Hand:
+    """An instance in this worker's hands: its claim, its run in memory, and the nodes whose calls are under way."""
+
+    claim: store.Claim
+    run: Run
+    under_way: set[str] = field(default_factory=set)
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What one instance did in a turn, ready to be saved."""
+
+    hand: Hand
+    step: Step
+    taken: Sequence[int]
+    effects: Mapping[str, Effect]
+    answered: frozenset[str]
+
+
+class Loop:
+    def __init__(
+        self,
+        database: Database,
+        registry: Registry,
+        resources: Mapping[type, object],
+        caller: Caller,
+        owner: str,
+        batch: int,
+    ) -> None:
+        self._database = database
+        self._registry = registry
+        self._resources = resources
+        self._caller = caller
+        self._owner = owner
+        self._batch = batch
+        self._hands: dict[str, Hand] = {}
+        self._deferred: set[str] = set()
+
+    @property
+    def idle(self) -> bool:
+        """True when no call is under way, so stopping loses no time for anybody."""
+        return not self._hands
+
+    def turn(self, *, claim: bool = True) -> int:
+        """Do what is due now; how many instances were touched. `claim` is off while the worker is stopping."""
+        answers: dict[str, list[Answer]] = {}
+        for answer in self._caller.answers():
+            answers.setdefault(answer.instance_id, []).append(answer)
+        if claim:
+            with self._database.begin() as tx:
+                claimed = store.claim(tx, self._owner, self._batch, self._deferred)
+        else:
+            claimed = []
+        ids = list(dict.fromkeys([*answers, *claimed]))
+        if not ids:
+            return 0
+        try:
+            self._together(ids, answers)
+        except Exception as error:  # noqa: BLE001 - one of them broke; each alone will tell which
+            if len(ids) > 1:
+                log.info("turn.split", instances=len(ids), error=repr(error))
+            for instance_id in ids:
+                self._alone(instance_id, answers.get(instance_id, []))
+        return len(ids)
+
+    def renew(self) -> None:
+        """Keep the leases of instances whose calls are still under way."""
+        if self._hands:
+            with self._database.begin() as tx:
+                store.renew(tx, self._owner, list(self._hands))
+
+    def _together(self, ids: Sequence[str], answers: Mapping[str, Sequence[Answer]]) -> None:
+        with self._database.begin() as tx:
+            # Every operation first, every save after: locks are then taken in one order, payments before inboxes.
+            turns = [self._advance(tx, instance_id, answers.get(instance_id, [])) for instance_id in ids]
+            claims = [self._save(tx, turn) for turn in turns]
+        for turn, claim in zip(turns, claims, strict=True):
+            self._go_on(turn, claim)
+
+    def _alone(self, instance_id: str, answers: Sequence[Answer]) -> None:
+        try:
+            self._drop(instance_id)
+            self._together([instance_id], {instance_id: answers})
+        except store.LeaseLost:
+            log.info("lease.lost", instance=instance_id)
+            self._drop(instance_id)
+            self._book_only(instance_id, answers)
+        except Exception as error:
+            log.exception("instance.failed", instance=instance_id)
+            self._drop(instance_id)
+            self._give_back(instance_id, error)
+
+    def _book_only(self, instance_id: str, answers: Sequence[Answer]) -> None:
+        """The instance went on without us, or ended: what its gateway answered is booked all the same."""
+        for answer in answers:
+            try:
+                with self._database.begin() as tx:
+                    self._finish(tx, store.peek(tx, instance_id), answer)
+            except Exception:
+                log.exception("answer.not_booked", instance=instance_id, node=answer.node)
+
+    def _give_back(self, instance_id: str, error: Exception) -> None:
+        with self._database.begin() as tx:
+            failures = store.fail(tx, self._owner, instance_id, repr(error), retry_in=timedelta(seconds=1))
+            if failures >= store.PARK_AFTER:
+                store.park(tx, instance_id, repr(error))
+
+    def _drop(self, instance_id: str) -> None:
+        self._hands.pop(instance_id, None)
+        self._deferred.discard(instance_id)
+
+    def _hand(self, tx: Tx, instance_id: str) -> Hand:
+        hand = self._hands.get(instance_id)
+        if hand is not None:
+            return hand
+        claim = store.load(tx, self._owner, instance_id)
+        bundle = load_bundle(tx, claim.pins)
+        run = Run.start(bundle, claim.variables) if claim.state is None else Run.load(bundle, claim.state)
+        return Hand(claim, run)
+
+    def _advance(self, tx: Tx, instance_id: str, answers: Sequence[Answer]) -> Turn:
+        """Run one instance until it asks only for calls and waits; local operations share the transaction."""
+        hand = self._hand(tx, instance_id)
+        answered = frozenset(answer.node for answer in answers)
+        under_way = hand.under_way - answered
+        arrivals = self._arrivals(tx, instance_id, wait_for_calls=bool(under_way))
+        items = [self._finish(tx, hand.claim, answer) for answer in answers]
+        items += [arrival.item for arrival in arrivals]
+        effects: dict[str, Effect] = {}
+        steps: list[Step] = []
+        for _ in range(ROUNDS):
+            steps.append(hand.run.advance(items, tx.now()))
+            items = []
+            for call in steps[-1].calls:
+                if call.node in under_way or call.node in effects:
+                    continue
+                outcome = self._begin(tx, hand.claim, call)
+                if isinstance(outcome, Effect):
+                    effects[call.node] = outcome
+                else:
+                    items.append(outcome)
+            if not items:
+                break
+        else:
+            raise RuntimeError(f"more than {ROUNDS} operations without a wait")
+        return Turn(hand, merged(steps), [arrival.row_id for arrival in arrivals], effects, answered)
+
+    def _arrivals(self, tx: Tx, instance_id: str, *, wait_for_calls: bool) -> list[store.Arrival]:
+        """What lies in the inbox. A request to cancel waits until calls under way are answered, so they are booked."""
+        arrivals = store.arrivals(tx, instance_id)
+        if not wait_for_calls:
+            self._deferred.discard(instance_id)
+            return arrivals
+        ready = [arrival for arrival in arrivals if arrival.item.kind is not ItemKind.CANCEL]
+        if len(ready) < len(arrivals):
+            self._deferred.add(instance_id)
+        return ready
+
+    def _begin(self, tx: Tx, claim: store.Claim, call: Call) -> Item | Effect:
+        """Run a local operation, or write the intent of a call to the outside."""
+        try:
+            operation = self._registry.get(call.operation)
+            outcome = operation.handler(self._context(tx, claim, call.node, call.element), operation.parse(call.params))
+        except OperationError as error:
+            return _thrown(call.node, error)
+        except AppError as error:
+            return Item(ItemKind.CALL_FAILED, call.node, {"message": error.detail, "code": error.code})
+        if isinstance(outcome, Effect):
+            return outcome
+        return Item(ItemKind.CALL_RESULT, call.node, outcome.model_dump(mode="json"))
+
+    def _finish(self, tx: Tx, claim: store.Claim, answer: Answer) -> Item:
+        if answer.error is not None:
+            raise answer.error
+        element = answer.node.rpartition("/")[2].partition("#")[0]
+        try:
+            result = answer.effect.finish(self._context(tx, claim, answer.node, element), answer.value)
+        except OperationError as error:
+            return _thrown(answer.node, error)
+        return Item(ItemKind.CALL_RESULT, answer.node, result.model_dump(mode="json"))
+
+    def _context(self, tx: Tx, claim: store.Claim, node: str, element: str) -> OperationContext:
+        return OperationContext(
+            tx=tx,
+            now=tx.now(),
+            merchant_id=claim.merchant_id,
+            instance_id=claim.id,
+            activation=node,
+            element=element,
+            subject=claim.subject,
+            resources=self._resources,
+        )
+
+    def _save(self, tx: Tx, turn: Turn) -> store.Claim:
+        keep = bool(turn.effects) or bool(turn.hand.under_way - turn.answered)
+        state = None if turn.step.status.ended else turn.hand.run.dump()
+        outcome = store.Outcome(turn.hand.claim, turn.step, state, turn.taken, keep)
+        return store.save(tx, self._owner, outcome)
+
+    def _go_on(self, turn: Turn, claim: store.Claim) -> None:
+        """After the commit: send what was written ahead, and keep in hand what still has calls under way."""
+        hand = turn.hand
+        hand.claim = claim
+        hand.under_way = (hand.under_way - turn.answered) | set(turn.effects)
+        if hand.under_way:
+            self._hands[claim.id] = hand
+        else:
+            self._drop(claim.id)
+        for node, effect in turn.effects.items():
+            self._caller.submit(claim.id, node, effect)
+
+
+def _thrown(node: str, error: OperationError) -> Item:
+    return Item(ItemKind.CALL_ERROR, node, {"code": error.code, "message": error.message, "facts": error.facts})

@@ -1,0 +1,171 @@
+"""Finding out what became of an attempt: a lookup at its gateway, or two people who looked into its books.
+
+An attempt that is resolved is told at once. "Absent" is evidence only after the gateway's visibility window.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import select
+
+from app.access.models import User
+from app.errors import AppError, Forbidden, InvalidInput, NotFound
+from app.events import audit
+from app.gateways.port import Gateway, GatewayResult, Lookup, LookupResult, Outcome
+from app.gateways.registry import Registry as Gateways
+from app.kit.database import Tx, in_transaction
+from app.operations import Effect, OperationContext, Result
+from app.payments.attempts import lookup_of, read
+from app.payments.booking import settle
+from app.payments.models import Attempt, Payment
+from app.payments.queries import lock_payment
+from app.payments.verbs import LOOKUP, UNRESOLVED, Case, Source, Verb, retry_of, verb_of
+
+
+class AttemptNotFound(NotFound):
+    code = "attempt_not_found"
+    title = "There is no such attempt"
+
+
+class TwoPeopleNeeded(Forbidden):
+    code = "four_eyes"
+    title = "Two different people must decide this"
+
+
+class NotUnknown(AppError):
+    code = "not_unknown"
+    title = "The outcome of this attempt is already known"
+    status = 409
+
+
+class LookupResolution(Result):
+    """`resolution`: approved, declined, pending, needs_action, absent (surely no effect) or unclear."""
+
+    resolution: str
+    decline_code: str
+    retry: str
+    expires_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Looking:
+    """The effect of a lookup. `absence_counts` was decided before asking, so a slow answer makes nothing older."""
+
+    lane: str
+    gateway: Gateway
+    verb: Verb
+    lookup: Lookup
+    payment_id: str
+    merchant_id: str
+    absence_counts: bool
+
+    def call(self) -> LookupResult:
+        assert not in_transaction(), "a gateway is never called inside a transaction"
+        return self.verb.find(self.gateway, self.lookup)
+
+    def finish(self, context: OperationContext, answer: object) -> LookupResolution:
+        return resolution(context.tx, self.take_in(context.tx, answer, LOOKUP))
+
+    def take_in(self, tx: Tx, answer: object, source: Source) -> Attempt:
+        """Book what the answer proves, if anything."""
+        assert isinstance(answer, LookupResult)
+        payment = lock_payment(tx, self.merchant_id, self.payment_id)
+        attempt = read(tx, self.lookup.key)
+        assert attempt is not None
+        attempt.lookups += 1
+        case = Case(tx, payment, attempt)
+        if answer.found and answer.result is not None:
+            settle(case, answer.result, source)
+        elif answer.found is False and self.absence_counts and attempt.outcome == "unknown":
+            message = f"{attempt.gateway} knows no such {attempt.operation}, and would by now"
+            settle(case, GatewayResult(Outcome.NOT_SENT, message=message), source)
+        tx.session.flush()
+        return attempt
+
+
+def looking(tx: Tx, gateways: Gateways, attempt: Attempt) -> Looking:
+    """The lookup of `attempt`, to be called with no transaction open."""
+    gateway = gateways.get(attempt.gateway)
+    # The window opens when our side had surely stopped sending.
+    since = attempt.finished_at or attempt.begun_at
+    window = timedelta(seconds=gateway.visible_after_seconds)
+    return Looking(
+        lane=gateway.name,
+        gateway=gateway,
+        verb=verb_of(attempt.operation),
+        lookup=lookup_of(attempt),
+        payment_id=attempt.payment_id,
+        merchant_id=attempt.merchant_id,
+        absence_counts=attempt.state == "finished" and since is not None and tx.now() - since >= window,
+    )
+
+
+def lookup(context: OperationContext, attempt_id: str) -> LookupResolution | Effect:
+    """Ask the gateway what became of the attempt, unless that is known."""
+    attempt = find_attempt(context.tx, context.merchant_id, attempt_id)
+    if attempt.state == "finished" and attempt.outcome not in UNRESOLVED:
+        return resolution(context.tx, attempt)
+    return looking(context.tx, context.use(Gateways), attempt)
+
+
+def resolution(tx: Tx, attempt: Attempt) -> LookupResolution:
+    """How the attempt stands, in the words of a lookup; `expires_at` is when the payment's authorization ends."""
+    payment = tx.session.get_one(Payment, attempt.payment_id)
+    words = {"not_sent": "absent", "unknown": "unclear", None: "unclear"}
+    declined = attempt.outcome == "declined"
+    return LookupResolution(
+        resolution=words.get(attempt.outcome) or str(attempt.outcome),
+        decline_code=attempt.decline_code if declined else "",
+        retry=str(retry_of(attempt.decline_code)) if declined else "",
+        expires_at=payment.authorization_expires_at,
+    )
+
+
+def find_attempt(tx: Tx, merchant_id: str, attempt_id: str) -> Attempt:
+    attempt = read(tx, attempt_id)
+    if attempt is None or attempt.merchant_id != merchant_id:
+        raise AttemptNotFound(f"There is no attempt {attempt_id!r}")
+    return attempt
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What two people found in the gateway's books about one attempt; `gateway_reference` is what they read there."""
+
+    attempt: str
+    charged: bool
+    by: Sequence[str]
+    note: str
+    gateway_reference: str = ""
+
+
+def resolve(tx: Tx, merchant_id: str, finding: Finding) -> LookupResolution:
+    """Book the finding of two different people of the merchant; TwoPeopleNeeded for fewer."""
+    attempt = find_attempt(tx, merchant_id, finding.attempt)
+    payment = lock_payment(tx, merchant_id, attempt.payment_id)
+    attempt = find_attempt(tx, merchant_id, finding.attempt)
+    found = Outcome.APPROVED if finding.charged else Outcome.NOT_SENT
+    if attempt.state != "finished" or attempt.outcome not in UNRESOLVED:
+        if attempt.outcome == found:
+            return resolution(tx, attempt)
+        raise NotUnknown(f"The attempt is {attempt.outcome or attempt.state}; there is nothing to resolve")
+    people = _people(tx, merchant_id, finding.by)
+    if not finding.note.strip():
+        raise InvalidInput("Say in a note what was found in the gateway's books")
+    case = Case(tx, payment, attempt)
+    result = GatewayResult(found, gateway_reference=finding.gateway_reference, message="Resolved by people")
+    settle(case, result, Source("people", people, finding.note))
+    facts = {"by": list(people), "charged": finding.charged, "note": finding.note, "payment": payment.id}
+    audit.record(tx, case.actor, "attempt.resolved", attempt.id, facts)
+    return resolution(tx, attempt)
+
+
+def _people(tx: Tx, merchant_id: str, by: Sequence[str]) -> tuple[str, ...]:
+    known = tx.session.scalars(
+        select(User.id).where(User.merchant_id == merchant_id, User.id.in_(by), User.disabled_at.is_(None))
+    )
+    people = tuple(sorted(known))
+    if len(people) < 2:
+        raise TwoPeopleNeeded("Two different people of the merchant must have looked and must agree")
+    return people

@@ -1,0 +1,119 @@
+"""Facts about how a payment fits in: how often this card, this customer, this amount, by the database's own count."""
+
+from datetime import timedelta
+from decimal import ROUND_HALF_EVEN, Decimal
+
+from sqlalchemy import Select, func, select
+
+from app.kit.database import Tx
+from app.kit.money import exponent
+from app.operations import Result
+from app.payments.models import Attempt, Payment
+
+_HOUR = timedelta(hours=1)
+_DAY = timedelta(days=1)
+#: Hours of the day, UTC, that count as night.
+_NIGHT_UNTIL = 6
+
+
+class RiskFacts(Result):
+    """What rules are written on. Counts leave out the payment itself; amounts are minor units unless said otherwise."""
+
+    amount: int
+    currency: str
+    amount_reference: int
+    payment_method: str
+    card_payments_1h: int
+    card_declines_24h: int
+    customer_payments_24h: int
+    customer_amount_24h: int
+    customer_is_new: bool
+    customer_country: str
+    night: bool
+
+
+def risk_facts(tx: Tx, payment: Payment) -> RiskFacts:
+    """Counted now. `amount_reference` is the amount as if its currency had two decimals; nothing is converted."""
+    customer = str(payment.customer.get("id", ""))
+    payments_24h, amount_24h = _customer(tx, payment, customer) if customer else (0, 0)
+    return RiskFacts(
+        amount=payment.amount,
+        currency=payment.currency,
+        amount_reference=reference_amount(payment.amount, payment.currency),
+        payment_method=payment.payment_method,
+        card_payments_1h=_card_payments(tx, payment),
+        card_declines_24h=_card_declines(tx, payment),
+        customer_payments_24h=payments_24h,
+        customer_amount_24h=amount_24h,
+        customer_is_new=not customer or _is_new(tx, payment, customer),
+        customer_country=str(payment.customer.get("country", "")),
+        night=payment.created_at.hour < _NIGHT_UNTIL,
+    )
+
+
+def reference_amount(minor: int, currency: str) -> int:
+    """Minor units scaled to two decimals: 1000 JPY is 100000, 1234 KWD (1.234) is 123."""
+    scaled = Decimal(minor).scaleb(2 - exponent(currency))
+    return int(scaled.to_integral_value(rounding=ROUND_HALF_EVEN))
+
+
+def _card_payments(tx: Tx, payment: Payment) -> int:
+    return _count(
+        tx,
+        select(func.count())
+        .select_from(Payment)
+        .where(
+            Payment.merchant_id == payment.merchant_id,
+            Payment.method_fingerprint == payment.method_fingerprint,
+            Payment.created_at > tx.now() - _HOUR,
+            Payment.id != payment.id,
+        ),
+    )
+
+
+def _card_declines(tx: Tx, payment: Payment) -> int:
+    return _count(
+        tx,
+        select(func.count())
+        .select_from(Attempt)
+        .join(Payment, Payment.id == Attempt.payment_id)
+        .where(
+            Payment.merchant_id == payment.merchant_id,
+            Payment.method_fingerprint == payment.method_fingerprint,
+            # An attempt is never older than its payment by more than a day of retries worth counting.
+            Payment.created_at > tx.now() - 2 * _DAY,
+            Attempt.operation == "authorize",
+            Attempt.outcome == "declined",
+            Attempt.created_at > tx.now() - _DAY,
+        ),
+    )
+
+
+def _customer(tx: Tx, payment: Payment, customer: str) -> tuple[int, int]:
+    """How many payments this customer made in a day and, in the same currency, for how much."""
+    row = tx.session.execute(
+        select(
+            func.count(),
+            func.coalesce(func.sum(Payment.amount).filter(Payment.currency == payment.currency), 0),
+        ).where(
+            Payment.merchant_id == payment.merchant_id,
+            Payment.customer["id"].astext == customer,
+            Payment.created_at > tx.now() - _DAY,
+            Payment.id != payment.id,
+        )
+    ).one()
+    return int(row[0]), int(row[1])
+
+
+def _is_new(tx: Tx, payment: Payment, customer: str) -> bool:
+    earlier = select(Payment.id).where(
+        Payment.merchant_id == payment.merchant_id,
+        Payment.customer["id"].astext == customer,
+        Payment.amount_captured > 0,
+        Payment.id != payment.id,
+    )
+    return tx.session.scalar(earlier.limit(1)) is None
+
+
+def _count(tx: Tx, query: Select[int]) -> int:
+    return tx.session.scalar(query) or 0

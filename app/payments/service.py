@@ -1,0 +1,219 @@
+"""What systems and people may do to a payment: create, confirm, ask for a capture, ask to cancel; and what diagrams do
+to its state. Everything here is one transaction of the caller's and calls nobody.
+"""
+
+from datetime import timedelta
+
+from app.access.actor import Actor, Role
+from app.access.models import Merchant
+from app.engine import inbox
+from app.errors import Conflict, FieldError, InvalidInput
+from app.events import audit
+from app.events.outbox import emit
+from app.kit.database import Json, Tx
+from app.kit.ids import derived_id, new_id
+from app.payments.attempts import unresolved
+from app.payments.capturing import final_capture_under_way, held_status, reserve
+from app.payments.commands import CreatePayment
+from app.payments.models import Attempt, Payment
+from app.payments.queries import lock_payment, payment_view
+from app.payments.states import GRAPH, IllegalTransition, PaymentStatus, is_terminal, move
+from app.payments.voiding import release
+
+#: How long a request waits for the flow to come to where it is heard.
+REQUEST_LASTS = timedelta(days=7)
+
+
+class CaptureExceedsAuthorized(Conflict):
+    code = "capture_exceeds_authorized"
+    title = "More was asked for than is left of the authorization"
+
+
+class OutcomeOpen(Conflict):
+    code = "outcome_open"
+    title = "The payment cannot end while it is not known where its money is"
+
+
+class MoneyHeld(Conflict):
+    code = "money_held"
+    title = "The payment cannot end like this while a gateway holds money for it"
+
+
+def create_payment(tx: Tx, actor: Actor, command: CreatePayment) -> Payment:
+    """The payment, the instance of its flow and the event, all in this transaction."""
+    actor.require(Role.INTEGRATOR, Role.OPERATOR, Role.ADMIN)
+    now = tx.now()
+    payment = Payment(
+        id=new_id("pay"),
+        merchant_id=actor.merchant_id,
+        status=_first_status(command),
+        amount=command.amount,
+        currency=command.currency,
+        payment_method=command.payment_method,
+        method_fingerprint=fingerprint(actor.merchant_id, command.payment_method),
+        capture_method=command.capture_method,
+        reference=command.reference,
+        customer={name: value for name, value in command.customer.model_dump().items() if value},
+        metadata_=command.metadata,
+        return_url=command.return_url,
+        process=command.process,
+        created_by=actor.id,
+        created_at=now,
+        updated_at=now,
+    )
+    tx.session.add(payment)
+    tx.session.flush()
+    if command.confirm:
+        _start(tx, actor, payment)
+    audit.record(tx, actor, "payment.created", payment.id, {"amount": payment.amount, "currency": payment.currency})
+    _tell(tx, payment, "payment.created", actor)
+    return payment
+
+
+def _first_status(command: CreatePayment) -> PaymentStatus:
+    if command.confirm:
+        return PaymentStatus.PROCESSING
+    return PaymentStatus.REQUIRES_CONFIRMATION if command.payment_method else PaymentStatus.REQUIRES_PAYMENT_METHOD
+
+
+def fingerprint(merchant_id: str, payment_method: str) -> str:
+    """The same payment method of the same merchant, recognisable without showing which."""
+    return derived_id("fp", merchant_id, payment_method) if payment_method else ""
+
+
+def confirm(tx: Tx, actor: Actor, payment_id: str, payment_method: str = "") -> Payment:
+    """Start the flow of a payment that was created without it."""
+    actor.require(Role.INTEGRATOR, Role.OPERATOR, Role.ADMIN)
+    payment = lock_payment(tx, actor.merchant_id, payment_id)
+    GRAPH.check(payment.status, PaymentStatus.PROCESSING)
+    if payment.instance_id is not None:
+        raise IllegalTransition(f"The payment is {payment.status}; it was confirmed before")
+    if payment_method:
+        payment.payment_method = payment_method
+        payment.method_fingerprint = fingerprint(actor.merchant_id, payment_method)
+    if not payment.payment_method:
+        message = "is needed to confirm the payment"
+        raise InvalidInput(f"payment_method {message}", errors=[FieldError("payment_method", message, "missing")])
+    _start(tx, actor, payment)
+    move(tx, payment, PaymentStatus.PROCESSING, "", actor)
+    return payment
+
+
+def request_capture(tx: Tx, actor: Actor, payment_id: str, amount: int | None = None, *, final: bool = True) -> Attempt:
+    """Reserve the amount and tell the flow, which captures when it comes to it; the attempt to watch."""
+    actor.require(Role.INTEGRATOR, Role.OPERATOR)
+    payment = lock_payment(tx, actor.merchant_id, payment_id)
+    wanted = payment.amount_capturable if amount is None else amount
+    if final_capture_under_way(tx, payment.id):
+        raise CaptureExceedsAuthorized("A final capture is already under way; it releases whatever it leaves")
+    if not 0 < wanted <= payment.amount_capturable or payment.instance_id is None:
+        left = f"{payment.amount_capturable} {payment.currency}"
+        raise CaptureExceedsAuthorized(
+            f"{wanted} cannot be captured; {left} is capturable and the payment is {payment.status}",
+            extra={"amount_capturable": payment.amount_capturable, "status": payment.status},
+        )
+    attempt = Attempt(
+        id=new_id("att"),
+        merchant_id=payment.merchant_id,
+        payment_id=payment.id,
+        instance_id=payment.instance_id,
+        activation="",
+        operation="capture",
+        gateway=payment.gateway,
+        charge=payment.gateway_reference,
+        amount=wanted,
+        currency=payment.currency,
+        final=final,
+        state="created",
+        created_at=tx.now(),
+    )
+    tx.session.add(attempt)
+    reserve(tx, payment, wanted)
+    variables: Json = {"attempt": attempt.id, "amount": wanted, "final": final}
+    _message(tx, payment, "capture.requested", variables, attempt.id, actor)
+    audit.record(tx, actor, "payment.capture_requested", payment.id, {**variables, "currency": payment.currency})
+    _tell(tx, payment, "payment.updated", actor)
+    return attempt
+
+
+def request_cancel(tx: Tx, actor: Actor, payment_id: str, reason: str) -> Payment:
+    """Ask the flow to cancel; a payment whose flow was never started is canceled at once."""
+    actor.require(Role.INTEGRATOR, Role.OPERATOR)
+    payment = lock_payment(tx, actor.merchant_id, payment_id)
+    if is_terminal(payment.status):
+        raise IllegalTransition(f"The payment is {payment.status}; that is final", extra={"status": payment.status})
+    if payment.instance_id is None:
+        move(tx, payment, PaymentStatus.CANCELED, reason, actor)
+    else:
+        _message(tx, payment, "cancel.requested", {"reason": reason}, new_id("msg"), actor)
+    audit.record(tx, actor, "payment.cancel_requested", payment.id, {"reason": reason})
+    return payment
+
+
+def transition(tx: Tx, payment: Payment, to: str, reason: str, actor: Actor) -> None:
+    """Take the edge a diagram names, unless the money says otherwise; the caller holds the payment's lock.
+
+    A payment cannot end while an outcome is open or money is held, and cannot succeed without money.
+    """
+    if payment.status == to:
+        return
+    GRAPH.check(payment.status, to)
+    if to == PaymentStatus.EXPIRED and _hold_ran_out(tx, payment):
+        _check_nothing_open(tx, payment, to)
+        release(tx, payment, "payment", payment.id)
+    if is_terminal(to):
+        _check_nothing_open(tx, payment, to)
+    held = payment.amount_capturable + payment.amount_capturing
+    if is_terminal(to) and held:
+        raise MoneyHeld(f"{held} {payment.currency} is held at {payment.gateway}; capture or void it first")
+    if to == PaymentStatus.SUCCEEDED and not payment.amount_captured:
+        raise MoneyHeld("A payment without a capture cannot succeed")
+    if to in (PaymentStatus.CANCELED, PaymentStatus.FAILED, PaymentStatus.EXPIRED) and payment.amount_captured:
+        raise MoneyHeld(f"{payment.amount_captured} {payment.currency} was captured; refund it instead")
+    if to in (PaymentStatus.REQUIRES_CAPTURE, PaymentStatus.PARTIALLY_CAPTURED) and (
+        not payment.amount_capturable or to != held_status(payment)
+    ):
+        raise IllegalTransition(f"The payment cannot become {to}: what it holds says {held_status(payment)} or nothing")
+    if to == PaymentStatus.REQUIRES_ACTION:
+        raise IllegalTransition("Only an answer of a gateway can ask the customer to act")
+    move(tx, payment, to, reason, actor)
+
+
+def _hold_ran_out(tx: Tx, payment: Payment) -> bool:
+    return payment.authorization_expires_at is not None and payment.authorization_expires_at <= tx.now()
+
+
+def _check_nothing_open(tx: Tx, payment: Payment, to: str) -> None:
+    attempt = unresolved(tx, payment.id, ("authorize", "capture", "void"))
+    if attempt is not None:
+        raise OutcomeOpen(
+            f"The payment cannot become {to}: the {attempt.operation} at {attempt.gateway} is "
+            f"{attempt.outcome or 'under way'}; look it up or void it first",
+            extra={"attempt": attempt.id, "outcome": attempt.outcome},
+        )
+
+
+def approval_limit(tx: Tx, merchant_id: str, setting: str, currency: str) -> int | None:
+    """The merchant's limit in minor units of `currency`; None when the merchant set none."""
+    limits = tx.session.get_one(Merchant, merchant_id).settings.get(setting, {})
+    limit = limits.get(currency)
+    return int(limit) if limit is not None else None
+
+
+def _start(tx: Tx, actor: Actor, payment: Payment) -> None:
+    variables: Json = {
+        "payment": payment.id,
+        "amount": payment.amount,
+        "currency": payment.currency,
+        "capture_method": payment.capture_method,
+    }
+    payment.instance_id = inbox.start_instance(tx, actor, payment.process, payment.id, variables).id
+    tx.session.flush()
+
+
+def _message(tx: Tx, payment: Payment, name: str, variables: Json, dedupe: str, actor: Actor) -> None:
+    inbox.publish_message(tx, payment.merchant_id, name, payment.id, variables, dedupe, actor.id, REQUEST_LASTS)
+
+
+def _tell(tx: Tx, payment: Payment, name: str, actor: Actor) -> None:
+    emit(tx, payment.merchant_id, name, payment.id, payment_view(tx, payment), actor.id)

@@ -1,0 +1,124 @@
+"""Void: give a hold back. Nothing to give back is a success; a hold or capture nobody knows about is not."""
+
+from sqlalchemy import select
+
+from app.gateways.port import Gateway, GatewayResult, Outcome, Void
+from app.gateways.registry import Registry as Gateways
+from app.kit.database import Tx
+from app.kit.money import Money
+from app.ledger.postings import Book
+from app.operations import Effect, OperationContext, Result
+from app.payments.attempts import Order, own_attempt, resume, start, unknown, unresolved, write
+from app.payments.capturing import drop_requested
+from app.payments.models import Attempt, Payment
+from app.payments.queries import lock_payment, moment
+from app.payments.states import PaymentStatus, is_terminal, move
+from app.payments.verbs import Case, Verb, register
+
+_WAITING = ("pending", "needs_action")
+
+
+class VoidResult(Result):
+    """`attempt` gave the hold back; it is empty when there was nothing to give back."""
+
+    attempt: str
+
+
+def void(context: OperationContext) -> VoidResult | Effect:
+    """Begin to give back what is authorized and not captured, or end an authorization that still waits."""
+    tx = context.tx
+    payment = lock_payment(tx, context.merchant_id, context.subject)
+    attempt = own_attempt(context)
+    if attempt is not None:
+        outcome = resume(context, Case(tx, payment, attempt))
+        assert isinstance(outcome, VoidResult | Effect)
+        return outcome
+    order = _order(context, payment)
+    if order is None:
+        return VoidResult(attempt="")
+    context.use(Gateways).get(order.gateway)
+    drop_requested(tx, payment, "The payment was voided before this capture was begun")
+    order = _order(context, payment) or order
+    attempt = write(context, payment, order)
+    return start(context, Case(tx, payment, attempt))
+
+
+def _order(context: OperationContext, payment: Payment) -> Order | None:
+    """What there is to void; OUTCOME_UNKNOWN while that cannot be told."""
+    tx = context.tx
+    waiting = waiting_authorization(tx, payment.id)
+    but = waiting.id if waiting is not None and waiting.gateway_reference else ""
+    open_attempt = unresolved(tx, payment.id, ("authorize", "capture", "void"), but=but)
+    if open_attempt is not None:
+        raise unknown(context, open_attempt)
+    if payment.amount_capturable or payment.amount_capturing:
+        amount = payment.amount_capturable + payment.amount_capturing
+        return Order("void", payment.gateway, amount, payment.currency, payment.gateway_reference)
+    if waiting is not None:
+        return Order("void", waiting.gateway, waiting.amount, payment.currency, waiting.gateway_reference)
+    return None
+
+
+def waiting_authorization(tx: Tx, payment_id: str) -> Attempt | None:
+    """An authorization the gateway has and has not decided: it waits for the customer or for the bank."""
+    return tx.session.scalar(
+        select(Attempt)
+        .where(Attempt.payment_id == payment_id, Attempt.operation == "authorize", Attempt.outcome.in_(_WAITING))
+        .limit(1)
+    )
+
+
+def release(tx: Tx, payment: Payment, source_type: str, source_id: str) -> None:
+    """Book that the hold is gone; the caller says whether a void (`attempt`) or time (`payment`) took it."""
+    if payment.amount_capturable:
+        amount = Money(payment.amount_capturable, payment.currency)
+        Book(tx, payment.merchant_id, payment.id, payment.gateway).released(source_type, source_id, amount)
+        payment.amount_capturable = 0
+    payment.authorization_expires_at = None
+    tx.session.flush()
+
+
+class VoidVerb(Verb):
+    operation = "void"
+    declined = "VOID_DECLINED"
+    moves_amount = False
+
+    def request(self, case: Case) -> Void:
+        return Void(case.attempt.id, case.attempt.charge)
+
+    def send(self, gateway: Gateway, request: object) -> GatewayResult:
+        assert isinstance(request, Void)
+        return gateway.void(request)
+
+    def book(self, case: Case, result: GatewayResult) -> None:
+        if result.outcome is not Outcome.APPROVED:
+            return
+        payment = case.payment
+        release(case.tx, payment, "attempt", case.attempt.id)
+        self._end_waiting(case)
+        if is_terminal(payment.status):
+            return
+        if payment.amount_captured:
+            move(case.tx, payment, PaymentStatus.SUCCEEDED, "remainder_released", case.actor)
+        elif payment.status != PaymentStatus.REQUIRES_REVIEW:
+            move(case.tx, payment, PaymentStatus.PROCESSING, "authorization_released", case.actor)
+
+    def result(self, case: Case) -> VoidResult:
+        return VoidResult(attempt=case.attempt.id)
+
+    def _end_waiting(self, case: Case) -> None:
+        waiting = waiting_authorization(case.tx, case.payment.id)
+        if waiting is not None and waiting.gateway_reference == case.attempt.charge:
+            waiting.outcome = "declined"
+            waiting.message = "Voided before it was decided"
+            waiting.evidence = {
+                **(waiting.evidence or {}),
+                "source": "void",
+                "by": [case.attempt.id],
+                "at": moment(case.tx.now()),
+            }
+            case.tx.session.flush()
+
+
+VOID = VoidVerb()
+register(VOID)

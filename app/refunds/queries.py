@@ -1,0 +1,67 @@
+"""Reading refunds."""
+
+from sqlalchemy import select
+
+from app.access.actor import Actor
+from app.errors import NotFound
+from app.kit.database import Json, Tx
+from app.kit.paging import Page, fetch
+from app.payments.models import Payment
+from app.payments.queries import lock_payment, moment
+from app.refunds.models import Refund
+
+
+class RefundNotFound(NotFound):
+    code = "refund_not_found"
+    title = "There is no such refund"
+
+
+def find_refund(tx: Tx, merchant_id: str, refund_id: str) -> Refund:
+    refund = tx.session.get(Refund, refund_id)
+    if refund is None or refund.merchant_id != merchant_id:
+        raise RefundNotFound(f"There is no refund {refund_id!r}")
+    return refund
+
+
+def lock_refund(tx: Tx, merchant_id: str, refund_id: str) -> tuple[Payment, Refund]:
+    """The refund, read anew under the lock of its payment."""
+    payment = lock_payment(tx, merchant_id, find_refund(tx, merchant_id, refund_id).payment_id)
+    return payment, tx.session.get_one(Refund, refund_id, populate_existing=True)
+
+
+def refund_view(refund: Refund) -> Json:
+    """The refund as the API shows it."""
+    return {
+        "id": refund.id,
+        "object": "refund",
+        "payment": refund.payment_id,
+        "instance": refund.instance_id,
+        "amount": refund.amount,
+        "currency": refund.currency,
+        "status": refund.status,
+        "status_reason": refund.status_reason or None,
+        "reason": refund.reason,
+        "gateway_reference": refund.gateway_reference or None,
+        "requested_by": refund.requested_by,
+        "approved_by": refund.approved_by,
+        "created_at": moment(refund.created_at),
+        "updated_at": moment(refund.updated_at),
+    }
+
+
+def refunds(
+    tx: Tx,
+    actor: Actor,
+    *,
+    payment: str | None = None,
+    status: str | None = None,
+    limit: int = 50,
+    after: str | None = None,
+) -> Page[Refund]:
+    """One page, newest first."""
+    query = select(Refund).where(Refund.merchant_id == actor.merchant_id)
+    if payment:
+        query = query.where(Refund.payment_id == payment)
+    if status:
+        query = query.where(Refund.status == status)
+    return fetch(tx, query, Refund.id, limit, after)

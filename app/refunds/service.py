@@ -1,0 +1,161 @@
+"""Refunds: reserved within what is left under the payment's lock, approved above a limit by somebody else."""
+
+from sqlalchemy import or_, select
+
+from app.access.actor import Actor, Role, system
+from app.engine import inbox
+from app.errors import Conflict, Forbidden
+from app.events import audit
+from app.events.outbox import emit
+from app.kit.database import Json, Tx
+from app.kit.ids import new_id
+from app.kit.money import Money
+from app.ledger.postings import Book
+from app.operations import Result
+from app.payments.models import Attempt, Payment
+from app.payments.queries import lock_payment, payment_view
+from app.payments.service import OutcomeOpen, approval_limit
+from app.payments.states import IllegalTransition
+from app.payments.verbs import UNRESOLVED
+from app.refunds.commands import CreateRefund
+from app.refunds.models import Refund
+from app.refunds.queries import lock_refund, refund_view
+from app.refunds.states import GRAPH, RefundStatus, move
+
+PROCESS = "refund"
+
+
+class RefundExceedsCaptured(Conflict):
+    code = "refund_exceeds_captured"
+    title = "More was asked back than is left of what was captured"
+
+
+class SamePerson(Forbidden):
+    code = "four_eyes"
+    title = "Another person must approve this refund"
+
+
+class RefundCheck(Result):
+    """What the flow needs to decide on: `needs_approval` by somebody other than `requested_by`."""
+
+    amount: int
+    currency: str
+    needs_approval: bool
+    requested_by: str
+
+
+def refundable(payment: Payment) -> int:
+    """What can still be given back, in minor units: not what is on its way back, was returned, or is disputed."""
+    spent = payment.amount_refunding + payment.amount_refunded + payment.amount_disputed
+    return max(0, payment.amount_captured - spent)
+
+
+def create_refund(tx: Tx, actor: Actor, command: CreateRefund) -> Refund:
+    """Reserve the amount, start the flow, tell everybody; RefundExceedsCaptured when less is left."""
+    actor.require(Role.INTEGRATOR, Role.OPERATOR, Role.REVIEWER)
+    payment = lock_payment(tx, actor.merchant_id, command.payment)
+    left = refundable(payment)
+    amount = left if command.amount is None else command.amount
+    if not 0 < amount <= left:
+        raise RefundExceedsCaptured(
+            f"{amount} {payment.currency} cannot be refunded; {left} is left of {payment.amount_captured} captured",
+            extra={"amount_refundable": left, "payment": payment.id},
+        )
+    limit = approval_limit(tx, payment.merchant_id, "refund_approval_limit", payment.currency)
+    needs_approval = limit is not None and amount > limit
+    refund = Refund(
+        id=new_id("ref"),
+        merchant_id=payment.merchant_id,
+        payment_id=payment.id,
+        amount=amount,
+        currency=payment.currency,
+        status=RefundStatus.REQUIRES_APPROVAL if needs_approval else RefundStatus.PENDING,
+        reason=command.reason,
+        requested_by=actor.id,
+        created_at=tx.now(),
+        updated_at=tx.now(),
+    )
+    payment.amount_refunding += amount
+    payment.updated_at = tx.now()
+    tx.session.add(refund)
+    tx.session.flush()
+    book_of(tx, payment).refund_requested(refund.id, Money(amount, payment.currency))
+    variables: Json = {"refund": refund.id, "payment": payment.id, "amount": amount, "currency": payment.currency}
+    refund.instance_id = inbox.start_instance(tx, actor, PROCESS, refund.id, variables).id
+    tx.session.flush()
+    audit.record(tx, actor, "refund.created", refund.id, {**variables, "reason": command.reason})
+    emit(tx, refund.merchant_id, "refund.created", refund.id, refund_view(refund), actor.id)
+    tell_payment(tx, payment, actor)
+    return refund
+
+
+def check(tx: Tx, merchant_id: str, refund_id: str) -> RefundCheck:
+    _, refund = lock_refund(tx, merchant_id, refund_id)
+    return RefundCheck(
+        amount=refund.amount,
+        currency=refund.currency,
+        needs_approval=refund.status == RefundStatus.REQUIRES_APPROVAL,
+        requested_by=refund.requested_by,
+    )
+
+
+def approve(tx: Tx, merchant_id: str, refund_id: str, by: str) -> Refund:
+    """Let the refund go out; SamePerson when `by` asked for it. Approving twice is approving once."""
+    _, refund = lock_refund(tx, merchant_id, refund_id)
+    if refund.approved_by == by:
+        return refund
+    GRAPH.check(refund.status, RefundStatus.PENDING)
+    if not by or by == refund.requested_by:
+        raise SamePerson("The refund must be approved by somebody other than who asked for it")
+    refund.approved_by = by
+    move(tx, refund, RefundStatus.PENDING, "", system(merchant_id))
+    audit.record(tx, system(merchant_id), "refund.approved", refund.id, {"by": by, "amount": refund.amount})
+    return refund
+
+
+def transition(tx: Tx, merchant_id: str, refund_id: str, to: str, reason: str) -> Refund:
+    """Take the edge a diagram names. A refund that ends without effect frees what it had reserved.
+
+    `succeeded` comes from the gateway alone, and `pending` from `approve`; nothing ends while its outcome is open.
+    """
+    payment, refund = lock_refund(tx, merchant_id, refund_id)
+    if refund.status == to:
+        return refund
+    GRAPH.check(refund.status, to)
+    if to not in (RefundStatus.FAILED, RefundStatus.CANCELED):
+        raise IllegalTransition(f"A refund becomes {to} by approval or by the gateway's word, not by a transition")
+    attempt = unresolved_attempt(tx, refund.id)
+    if attempt is not None:
+        raise OutcomeOpen(
+            f"The refund cannot become {to}: its outcome at {attempt.gateway} is {attempt.outcome or 'under way'}",
+            extra={"attempt": attempt.id},
+        )
+    end_without_effect(tx, payment, refund, to, reason)
+    return refund
+
+
+def end_without_effect(tx: Tx, payment: Payment, refund: Refund, to: str, reason: str) -> None:
+    payment.amount_refunding -= refund.amount
+    payment.updated_at = tx.now()
+    book_of(tx, payment).refund_dropped(refund.id, Money(refund.amount, refund.currency))
+    move(tx, refund, to, reason, system(refund.merchant_id))
+    tell_payment(tx, payment, system(refund.merchant_id))
+
+
+def unresolved_attempt(tx: Tx, refund_id: str) -> Attempt | None:
+    """An attempt of this refund whose effect is not known."""
+    return tx.session.scalar(
+        select(Attempt)
+        .where(Attempt.refund_id == refund_id, or_(Attempt.state == "begun", Attempt.outcome.in_(UNRESOLVED)))
+        .limit(1)
+    )
+
+
+def book_of(tx: Tx, payment: Payment) -> Book:
+    return Book(tx, payment.merchant_id, payment.id, payment.gateway)
+
+
+def tell_payment(tx: Tx, payment: Payment, actor: Actor) -> None:
+    """The payment's amounts changed."""
+    tx.session.flush()
+    emit(tx, payment.merchant_id, "payment.updated", payment.id, payment_view(tx, payment), actor.id)

@@ -1,0 +1,51 @@
+"""Every setting, read once from the environment and handed on by value; nothing else reads the environment."""
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class GatewaySettings(BaseModel):
+    """One gateway: its name here, the module of `app.gateways` that speaks to it, and what that module needs."""
+
+    name: str
+    adapter: str
+    options: dict[str, Any] = Field(default_factory=dict, repr=False)
+
+
+class Settings(BaseSettings):
+    """Names in the environment are those below in capitals; `SLUICE_` precedes all but the four everybody knows."""
+
+    model_config = SettingsConfigDict(env_prefix="SLUICE_", env_nested_delimiter="__", populate_by_name=True)
+
+    port: int = Field(default=8000, validation_alias="PORT", description="Where the web listens")
+    database_url: str = Field(
+        default="", validation_alias="DATABASE_URL", description="A PostgreSQL of your own; empty: the embedded one"
+    )
+    redis_url: str = Field(
+        default="", validation_alias="REDIS_URL", description="Workers on many machines are woken through it"
+    )
+    var: Path = Field(default=ROOT / "var", description="Data of the embedded servers, keys and credentials")
+    host: str = Field(default="127.0.0.1", description="The address the web binds to")
+    base_url: str = Field(default="", description="How others reach the web; empty: http://host:port")
+    secret_key: SecretStr = Field(default=SecretStr(""), description="Signs cookies and forms; empty: kept in var")
+    master_key: SecretStr = Field(default=SecretStr(""), description="Encrypts secrets at rest; empty: kept in var")
+    gateways: list[GatewaySettings] = Field(default=[], description="The gateways, as a JSON list", repr=False)
+    workers: int = Field(default=1, ge=1, le=64, description="Worker processes of `sluice up`")
+    web_processes: int = Field(default=2, ge=1, le=32, description="Web processes of `sluice up`")
+    web_threads: int = Field(default=8, ge=1, le=256, description="Threads of each web process")
+    calls_per_gateway: int = Field(default=16, ge=1, le=256, description="Concurrent calls to one gateway, per worker")
+    batch: int = Field(default=32, ge=1, le=512, description="Instances a worker claims at a time")
+    webhook_allow_private: bool = Field(
+        default=False, description="Let webhooks go to private addresses; for development only"
+    )
+    secure_cookies: bool = Field(default=False, description="Cookies over HTTPS only; set it wherever TLS is used")
+    log_level: str = Field(default="INFO", description="DEBUG, INFO, WARNING or ERROR")
+
+    @property
+    def public_url(self) -> str:
+        return self.base_url or f"http://{self.host}:{self.port}"

@@ -1,0 +1,3 @@
+from tests.fixtures_sandbox import receiver, sandbox
+
+__all__ = ["receiver", "sandbox"]

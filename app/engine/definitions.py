@@ -45,9 +45,9 @@ class DefinitionRefused(InvalidInput):
         )
 
 
-class FourEyes(Forbidden):
-    code = "four_eyes"
-    title = "Somebody else has to do this"
+class OwnDefinition(Forbidden):
+    code = "own_definition"
+    title = "Somebody else has to publish what you deployed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ def deploy(
 def publish(tx: Tx, actor: Actor, definition_id: str, *, operations: Registry = registry) -> Definition:
     """Make a version the one that new instances take; the one before is retired.
 
-    An older version may be published again. FourEyes for who deployed it (the system may always), Conflict when
+    An older version may be published again. OwnDefinition for who deployed it (the system may always), Conflict when
     something it uses is not published, DefinitionRefused when what surrounds it has changed since it was deployed.
     """
     return publish_together(tx, actor, [definition_id], operations=operations)[0]
@@ -199,7 +199,7 @@ def _publish(tx: Tx, actor: Actor, definitions: Sequence[Definition], operations
     actor.require(Role.ANALYST)
     for one in definitions:
         if one.created_by == actor.id and actor.id != _SYSTEM:
-            raise FourEyes(
+            raise OwnDefinition(
                 f"You deployed {one.key} version {one.version} yourself; ask another analyst to publish it",
                 extra={"definition": one.id, "deployed_by": one.created_by},
             )

@@ -48,7 +48,7 @@ def merges(model: Model) -> Iterator[Finding]:
             arriving = _arrivals(scope, [flow.target for flow in scope.out_of(split.id)], split.id)
             for name, flows in arriving.items():
                 node = scope.nodes[name]
-                if name in told or node.tag in _JOINING or not _from_two(list(flows.values())):
+                if name in told or node.tag in (*_JOINING, "endEvent") or not _from_two(list(flows.values())):
                     continue
                 told.add(name)
                 message = f"Parallel branches of {split.label} meet at {node.label}, which then runs once for each"

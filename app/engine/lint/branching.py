@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from app.engine.lint.finding import Finding, error, warning
-from app.engine.lint.graph import followers, spread
+from app.engine.lint.graph import spread
 from app.engine.lint.model import GATEWAYS, Flow, Model, Node, Scope
 
 _CONDITIONAL = frozenset({"exclusiveGateway", "inclusiveGateway"})
@@ -101,7 +101,9 @@ def _arrivals(scope: Scope, branches: Sequence[str], split: str) -> dict[str, di
     """For every node with several incoming flows: which branches can come along each of them, unjoined."""
     arriving: dict[str, dict[str, set[int]]] = defaultdict(lambda: defaultdict(set))
     for number, first in enumerate(branches):
-        reached = spread([first], lambda name: () if name == split or _waits(scope, name) else followers(scope, name))
+        reached = spread(
+            [first], lambda name: () if name == split or _waits(scope, name) else scope.following.get(name, ())
+        )
         for name in reached & set(scope.nodes):
             if name == split or _waits(scope, name):
                 continue

@@ -133,7 +133,9 @@ def _judge(item: Examined, world: Known, clashes: Sequence[Finding]) -> Examined
         findings += _distinct(_rules(item.model, world))
         if all(finding.severity is Severity.WARNING for finding in findings):
             findings += _engine(item)
-    return replace(item, findings=tuple(replace(finding, file=item.upload.name) for finding in findings))
+    name = item.upload.name
+    placed = (replace(one, file=name, element=one.element or item.key or name) for one in findings)
+    return replace(item, findings=tuple(placed))
 
 
 def _rules(model: Model, world: Known) -> Iterator[Finding]:

@@ -90,7 +90,7 @@ def lookup(context: OperationContext, params: LookupParams) -> recovery.LookupRe
 
 
 class CaptureParams(Params):
-    attempt: str = Field(default="", title="Requested capture", description="Attempt made by an API request")
+    attempt: str | None = Field(default=None, title="Requested capture", description="Attempt made by an API request")
     amount: int | None = Field(default=None, title="Amount", description="Minor units; empty: all that is left")
     final: bool = Field(default=True, title="Final", description="Give back what is not captured")
 
@@ -109,7 +109,7 @@ class CaptureParams(Params):
 )
 def capture(context: OperationContext, params: CaptureParams) -> capturing.CaptureResult | Effect:
     """Collects what is authorized, in whole or in part."""
-    return capturing.capture(context, params.attempt, params.amount, final=params.final)
+    return capturing.capture(context, params.attempt or "", params.amount, final=params.final)
 
 
 @operation(
@@ -152,6 +152,25 @@ def transition(context: OperationContext, params: TransitionParams) -> Transitio
     payment = lock_payment(context.tx, context.merchant_id, context.subject)
     service.transition(context.tx, payment, params.to, params.reason, system(context.merchant_id))
     return TransitionResult(status=payment.status)
+
+
+class FactsResult(Result):
+    status: str = Field(title="Status")
+    amount_capturable: int = Field(title="Capturable", description="Minor units that can still be captured")
+    amount_captured: int = Field(title="Captured", description="Minor units")
+    amount_refunded: int = Field(title="Refunded", description="Minor units")
+
+
+@operation("payment.facts", title="Read the payment")
+def facts(context: OperationContext, params: Params) -> FactsResult:
+    """Tells how the payment stands now."""
+    payment = find_payment(context.tx, context.merchant_id, context.subject)
+    return FactsResult(
+        status=payment.status,
+        amount_capturable=payment.amount_capturable,
+        amount_captured=payment.amount_captured,
+        amount_refunded=payment.amount_refunded,
+    )
 
 
 class ResolveParams(Params):

@@ -20,7 +20,7 @@ class Merchant(Base):
 
 
 class User(Base):
-    """A person of one merchant. `roles` are names from `roles.py`; a person who left is disabled, never deleted."""
+    """A person of one merchant. `roles` are names of `Role`; a person who left is disabled, never deleted."""
 
     __tablename__ = "users"
     __table_args__ = (UniqueConstraint("email"),)
@@ -33,10 +33,21 @@ class User(Base):
     password_hash: Mapped[str]
     language: Mapped[str] = mapped_column(default="en")
     disabled_at: Mapped[datetime | None]
-    failed_sign_ins: Mapped[int] = mapped_column(default=0)
-    locked_until: Mapped[datetime | None]
     last_sign_in_at: Mapped[datetime | None]
     created_at: Mapped[datetime]
+
+
+class SignInFailure(Base):
+    """Wrong passwords for one account from one address; the account need not exist."""
+
+    __tablename__ = "sign_in_failures"
+    __table_args__ = (Index("ix_sign_in_failures_failed", "failed_at"),)
+
+    account: Mapped[str] = mapped_column(primary_key=True)
+    address: Mapped[str] = mapped_column(primary_key=True)
+    failures: Mapped[int]
+    failed_at: Mapped[datetime]
+    locked_until: Mapped[datetime | None]
 
 
 class Session(Base):
@@ -45,7 +56,10 @@ class Session(Base):
     __tablename__ = "sessions"
 
     token_hash: Mapped[str] = mapped_column(primary_key=True)
+    id: Mapped[str] = mapped_column(unique=True)  # what a list of sessions may show
     user_id: Mapped[str] = mapped_column(ForeignKey("users.id"), index=True)
+    address: Mapped[str]
+    user_agent: Mapped[str]
     created_at: Mapped[datetime]
     last_seen_at: Mapped[datetime]
     expires_at: Mapped[datetime]

@@ -64,6 +64,7 @@ class Delivery(Base):
     due_at: Mapped[datetime | None]
     last_status: Mapped[int | None]
     last_error: Mapped[str | None]
+    log: Mapped[Json]  # {"tries": [{"at", "status", "error", "milliseconds"}]}, the latest ones
     created_at: Mapped[datetime]
     delivered_at: Mapped[datetime | None]
 

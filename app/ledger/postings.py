@@ -77,3 +77,8 @@ class Book:
     def dispute_lost(self, dispute_id: str, stage: str, amount: Money) -> bool:
         lines = transfer(CHARGEBACK_LOSSES, withheld(self.gateway), amount)
         return self._post("dispute_lost", "dispute", f"{dispute_id}:{stage}", lines)
+
+    def dispute_reopened(self, dispute_id: str, stage: str, amount: Money) -> bool:
+        """What was given up as lost is fought for again in a later stage."""
+        lines = transfer(withheld(self.gateway), CHARGEBACK_LOSSES, amount)
+        return self._post("dispute_reopened", "dispute", f"{dispute_id}:{stage}", lines)

@@ -156,8 +156,6 @@ def upgrade() -> None:
     sa.Column('password_hash', sa.Text(), nullable=False),
     sa.Column('language', sa.Text(), nullable=False),
     sa.Column('disabled_at', sa.DateTime(timezone=True), nullable=True),
-    sa.Column('failed_sign_ins', sa.Integer(), nullable=False),
-    sa.Column('locked_until', sa.DateTime(timezone=True), nullable=True),
     sa.Column('last_sign_in_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('created_at', sa.DateTime(timezone=True), nullable=False),
     sa.ForeignKeyConstraint(['merchant_id'], ['merchants.id'], name=op.f('fk_users_merchant_id')),
@@ -207,6 +205,7 @@ def upgrade() -> None:
     sa.Column('due_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('last_status', sa.Integer(), nullable=True),
     sa.Column('last_error', sa.Text(), nullable=True),
+    sa.Column('log', postgresql.JSONB(astext_type=sa.Text()), nullable=False),
     sa.Column('created_at', sa.DateTime(timezone=True), nullable=False),
     sa.Column('delivered_at', sa.DateTime(timezone=True), nullable=True),
     sa.ForeignKeyConstraint(['endpoint_id'], ['webhook_endpoints.id'], name=op.f('fk_deliveries_endpoint_id')),
@@ -263,14 +262,27 @@ def upgrade() -> None:
     op.create_index('ix_instances_lease', 'instances', ['lease_until'], unique=False, postgresql_where=sa.text('lease_until IS NOT NULL'))
     op.create_index('ix_instances_merchant_created', 'instances', ['merchant_id', 'created_at'], unique=False)
     op.create_index('ix_instances_subject', 'instances', ['subject'], unique=False)
+    op.create_table('sign_in_failures',
+    sa.Column('account', sa.Text(), nullable=False),
+    sa.Column('address', sa.Text(), nullable=False),
+    sa.Column('failures', sa.Integer(), nullable=False),
+    sa.Column('failed_at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('locked_until', sa.DateTime(timezone=True), nullable=True),
+    sa.PrimaryKeyConstraint('account', 'address', name=op.f('pk_sign_in_failures'))
+    )
+    op.create_index('ix_sign_in_failures_failed', 'sign_in_failures', ['failed_at'], unique=False)
     op.create_table('sessions',
     sa.Column('token_hash', sa.Text(), nullable=False),
+    sa.Column('id', sa.Text(), nullable=False),
     sa.Column('user_id', sa.Text(), nullable=False),
+    sa.Column('address', sa.Text(), nullable=False),
+    sa.Column('user_agent', sa.Text(), nullable=False),
     sa.Column('created_at', sa.DateTime(timezone=True), nullable=False),
     sa.Column('last_seen_at', sa.DateTime(timezone=True), nullable=False),
     sa.Column('expires_at', sa.DateTime(timezone=True), nullable=False),
     sa.ForeignKeyConstraint(['user_id'], ['users.id'], name=op.f('fk_sessions_user_id')),
-    sa.PrimaryKeyConstraint('token_hash', name=op.f('pk_sessions'))
+    sa.PrimaryKeyConstraint('token_hash', name=op.f('pk_sessions')),
+    sa.UniqueConstraint('id', name=op.f('uq_sessions_id'))
     )
     op.create_index(op.f('ix_sessions_user_id'), 'sessions', ['user_id'], unique=False)
     op.create_table('inbox',
@@ -533,6 +545,8 @@ def downgrade() -> None:
     op.drop_table('inbox')
     op.drop_index(op.f('ix_sessions_user_id'), table_name='sessions')
     op.drop_table('sessions')
+    op.drop_index('ix_sign_in_failures_failed', table_name='sign_in_failures')
+    op.drop_table('sign_in_failures')
     op.drop_index('ix_instances_subject', table_name='instances')
     op.drop_index('ix_instances_merchant_created', table_name='instances')
     op.drop_index('ix_instances_lease', table_name='instances', postgresql_where=sa.text('lease_until IS NOT NULL'))

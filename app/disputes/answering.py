@@ -1,0 +1,152 @@
+"""Answering a dispute at its gateway: evidence is handed in once per stage, or the dispute is accepted."""
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from app.disputes.funds import book_funds
+from app.disputes.models import Dispute
+from app.disputes.queries import lock_dispute
+from app.disputes.service import take_in, unresolved_attempt
+from app.disputes.states import DisputeStatus, move
+from app.gateways.port import Evidence, Gateway, GatewayDispute, GatewayResult, Lookup, LookupResult, Outcome
+from app.gateways.registry import Registry as Gateways
+from app.kit.database import in_transaction
+from app.operations import Effect, OperationContext, OperationError, Result
+from app.payments import attempts
+from app.payments.queries import moment
+from app.payments.verbs import Case, Verb, register
+
+
+class AnswerResult(Result):
+    """The gateway has the answer."""
+
+    attempt: str
+    status: str
+
+
+class RefreshResult(Result):
+    """The dispute as the gateway tells it now."""
+
+    stage: str
+    status: str
+    due_by: str | None
+
+
+def answer(context: OperationContext, operation: str) -> AnswerResult | Effect:
+    """Begin to answer the dispute the instance is about: `submit_evidence` or `accept_dispute`."""
+    payment, dispute = lock_dispute(context.tx, context.merchant_id, context.subject)
+    attempt = attempts.own_attempt(context)
+    if attempt is not None:
+        outcome = attempts.resume(context, Case(context.tx, payment, attempt))
+        assert isinstance(outcome, AnswerResult | Effect)
+        return outcome
+    open_attempt = unresolved_attempt(context.tx, dispute.id)
+    if open_attempt is not None:
+        raise attempts.unknown(context, open_attempt)
+    _check(context, dispute, operation)
+    order = attempts.Order(
+        operation, dispute.gateway, dispute.amount, dispute.currency, dispute.gateway_reference, dispute_id=dispute.id
+    )
+    attempt = attempts.write(context, payment, order)
+    return attempts.start(context, Case(context.tx, payment, attempt))
+
+
+def _check(context: OperationContext, dispute: Dispute, operation: str) -> None:
+    why = ""
+    if dispute.status != DisputeStatus.NEEDS_RESPONSE:
+        why = f"it is {dispute.status}"
+    elif dispute.due_by is not None and dispute.due_by <= context.tx.now():
+        why = f"its deadline passed at {moment(dispute.due_by)}"
+    elif operation == "submit_evidence" and dispute.submitted_at is not None:
+        why = "evidence was handed in before"
+    elif operation == "submit_evidence" and not dispute.evidence:
+        why = "there is no evidence; put some first"
+    if why:
+        facts = {"stage": dispute.stage, "status": dispute.status}
+        raise OperationError("DISPUTE_NOT_DEFENDABLE", f"The dispute takes no answer: {why}", facts)
+
+
+class AnswerVerb(Verb):
+    """What evidence and acceptance have in common."""
+
+    declined = "DISPUTE_NOT_DEFENDABLE"
+    moves_amount = False
+    becomes: ClassVar[DisputeStatus]
+    #: What gateways call the operation when it is looked up.
+    known_as: ClassVar[str]
+
+    def find(self, gateway: Gateway, lookup: Lookup) -> LookupResult:
+        return gateway.lookup(replace(lookup, operation=self.known_as))
+
+    def request(self, case: Case) -> Evidence:
+        facts = {name: str(text) for name, text in _dispute(case).evidence.items()}
+        return Evidence(case.attempt.id, case.attempt.charge, facts)
+
+    def book(self, case: Case, result: GatewayResult) -> None:
+        if result.outcome is not Outcome.APPROVED:
+            return
+        dispute = _dispute(case)
+        if self.becomes is DisputeStatus.UNDER_REVIEW:
+            dispute.submitted_at = case.tx.now()
+        if dispute.status == DisputeStatus.NEEDS_RESPONSE:
+            move(case.tx, dispute, dispute.stage, self.becomes, case.actor)
+            book_funds(case.tx, case.payment, dispute, dispute.fee, case.actor)
+
+    def result(self, case: Case) -> AnswerResult:
+        return AnswerResult(attempt=case.attempt.id, status=_dispute(case).status)
+
+
+class SubmitVerb(AnswerVerb):
+    operation = "submit_evidence"
+    becomes = DisputeStatus.UNDER_REVIEW
+    known_as = "evidence"
+
+    def send(self, gateway: Gateway, request: object) -> GatewayResult:
+        assert isinstance(request, Evidence)
+        return gateway.submit_evidence(request)
+
+
+class AcceptVerb(AnswerVerb):
+    operation = "accept_dispute"
+    becomes = DisputeStatus.ACCEPTED
+    known_as = "accept"
+
+    def send(self, gateway: Gateway, request: object) -> GatewayResult:
+        assert isinstance(request, Evidence)
+        return gateway.accept_dispute(request)
+
+
+def _dispute(case: Case) -> Dispute:
+    return case.tx.session.get_one(Dispute, case.attempt.dispute_id, populate_existing=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Refreshing:
+    """The effect of asking a gateway how a dispute stands."""
+
+    lane: str
+    gateway: Gateway
+    gateway_reference: str
+
+    def call(self) -> GatewayDispute | None:
+        assert not in_transaction(), "a gateway is never called inside a transaction"
+        return self.gateway.dispute(self.gateway_reference)
+
+    def finish(self, context: OperationContext, answer: object) -> RefreshResult:
+        payment, dispute = lock_dispute(context.tx, context.merchant_id, context.subject)
+        if isinstance(answer, GatewayDispute):
+            take_in(context.tx, payment, dispute, answer)
+        return RefreshResult(stage=dispute.stage, status=dispute.status, due_by=moment(dispute.due_by))
+
+
+def refresh(context: OperationContext) -> Effect:
+    """Ask the gateway how the dispute the instance is about stands now."""
+    _, dispute = lock_dispute(context.tx, context.merchant_id, context.subject)
+    gateway = context.use(Gateways).get(dispute.gateway)
+    return Refreshing(gateway.name, gateway, dispute.gateway_reference)
+
+
+SUBMIT = SubmitVerb()
+ACCEPT = AcceptVerb()
+register(SUBMIT)
+register(ACCEPT)

@@ -1,0 +1,74 @@
+"""Reading disputes."""
+
+from sqlalchemy import select
+
+from app.access.actor import Actor
+from app.disputes.models import Dispute
+from app.errors import NotFound
+from app.kit.database import Json, Tx
+from app.kit.paging import Page, fetch
+from app.payments.models import Payment
+from app.payments.queries import lock_payment, moment
+
+
+class DisputeNotFound(NotFound):
+    code = "dispute_not_found"
+    title = "There is no such dispute"
+
+
+def find_dispute(tx: Tx, merchant_id: str, dispute_id: str) -> Dispute:
+    dispute = tx.session.get(Dispute, dispute_id)
+    if dispute is None or dispute.merchant_id != merchant_id:
+        raise DisputeNotFound(f"There is no dispute {dispute_id!r}")
+    return dispute
+
+
+def lock_dispute(tx: Tx, merchant_id: str, dispute_id: str) -> tuple[Payment, Dispute]:
+    """The dispute, read anew under the lock of its payment."""
+    payment = lock_payment(tx, merchant_id, find_dispute(tx, merchant_id, dispute_id).payment_id)
+    return payment, tx.session.get_one(Dispute, dispute_id, populate_existing=True)
+
+
+def dispute_view(dispute: Dispute) -> Json:
+    """The dispute as the API shows it; `withdrawn` is what the gateway took and has not given back."""
+    return {
+        "id": dispute.id,
+        "object": "dispute",
+        "payment": dispute.payment_id,
+        "instance": dispute.instance_id,
+        "gateway": dispute.gateway,
+        "gateway_reference": dispute.gateway_reference,
+        "stage": dispute.stage,
+        "status": dispute.status,
+        "amount": dispute.amount,
+        "fee": dispute.fee,
+        "withdrawn": dispute.withdrawn,
+        "currency": dispute.currency,
+        "reason": dispute.reason,
+        "due_by": moment(dispute.due_by),
+        "evidence": dispute.evidence,
+        "submitted_at": moment(dispute.submitted_at),
+        "created_at": moment(dispute.created_at),
+        "updated_at": moment(dispute.updated_at),
+    }
+
+
+def disputes(
+    tx: Tx,
+    actor: Actor,
+    *,
+    payment: str | None = None,
+    status: str | None = None,
+    stage: str | None = None,
+    limit: int = 50,
+    after: str | None = None,
+) -> Page[Dispute]:
+    """One page, newest first."""
+    query = select(Dispute).where(Dispute.merchant_id == actor.merchant_id)
+    if payment:
+        query = query.where(Dispute.payment_id == payment)
+    if status:
+        query = query.where(Dispute.status == status)
+    if stage:
+        query = query.where(Dispute.stage == stage)
+    return fetch(tx, query, Dispute.id, limit, after)

@@ -1,0 +1,190 @@
+"""Disputes: opened and changed by the gateway's word alone, answered with evidence or accepted by people."""
+
+from datetime import timedelta
+
+from sqlalchemy import or_, select
+
+from app.access.actor import Actor, Role, system
+from app.disputes.funds import book_funds
+from app.disputes.models import Dispute
+from app.disputes.queries import lock_dispute
+from app.disputes.states import GRAPH, DisputeStatus, check_move, is_open, move, tell
+from app.engine import inbox, incidents
+from app.errors import Conflict
+from app.events import audit
+from app.gateways.port import GatewayDispute
+from app.kit.database import Json, Tx
+from app.kit.ids import derived_id, new_id
+from app.payments.models import Attempt, Payment
+from app.payments.queries import lock_payment
+from app.payments.states import IllegalTransition
+from app.payments.verbs import UNRESOLVED
+
+PROCESS = "dispute"
+REQUEST_LASTS = timedelta(days=60)
+
+
+class NotAnswerable(Conflict):
+    code = "dispute_not_answerable"
+    title = "The dispute takes no answer any more"
+
+
+def open_from_gateway(tx: Tx, gateway: str, facts: GatewayDispute) -> Dispute | None:
+    """Take in what the gateway says about a dispute: open it here, or change it. None when the charge is not ours."""
+    payment = _payment_of(tx, gateway, facts.charge)
+    if payment is None:
+        return None
+    dispute = tx.session.scalar(
+        select(Dispute)
+        .where(Dispute.gateway == gateway, Dispute.gateway_reference == facts.id)
+        .execution_options(populate_existing=True)
+    )
+    if dispute is None:
+        return _open(tx, payment, gateway, facts)
+    take_in(tx, payment, dispute, facts)
+    return dispute
+
+
+def take_in(tx: Tx, payment: Payment, dispute: Dispute, facts: GatewayDispute) -> None:
+    """Book what the gateway says now; the same again changes nothing, and what cannot follow is an incident."""
+    changed = (dispute.stage, dispute.status, dispute.due_by) != (facts.stage, facts.status, facts.due_by)
+    fee = facts.fee.minor if facts.fee is not None else dispute.fee
+    if not changed and fee <= dispute.fee:
+        return
+    try:
+        check_move(dispute, facts.stage, facts.status)
+    except IllegalTransition as illegal:
+        _contradiction(tx, payment, dispute, facts, illegal)
+        return
+    actor = system(dispute.merchant_id)
+    was_lost = DisputeStatus(dispute.status).loses_funds
+    if facts.stage != dispute.stage:
+        dispute.submitted_at = None
+    if facts.evidence_submitted and dispute.submitted_at is None:
+        dispute.submitted_at = tx.now()
+    dispute.due_by = facts.due_by
+    move(tx, dispute, facts.stage, facts.status, actor)
+    book_funds(tx, payment, dispute, fee, actor, was_lost=was_lost)
+    variables: Json = {"dispute": dispute.id, "stage": dispute.stage, "status": dispute.status}
+    message = derived_id("msg", dispute.id, facts.stage, facts.status, facts.due_by, fee)
+    inbox.publish_message(tx, dispute.merchant_id, "dispute.updated", dispute.id, variables, message, ttl=REQUEST_LASTS)
+
+
+def put_evidence(tx: Tx, actor: Actor, dispute_id: str, facts: dict[str, str]) -> Dispute:
+    """Add or replace facts, drop those given as empty. Evidence that was handed in does not change."""
+    actor.require(Role.INTEGRATOR, Role.REVIEWER, Role.OPERATOR)
+    _, dispute = lock_dispute(tx, actor.merchant_id, dispute_id)
+    _check_answerable(tx, dispute)
+    dispute.evidence = {name: text for name, text in {**dispute.evidence, **facts}.items() if text}
+    tell(tx, dispute, "dispute.updated", actor)
+    audit.record(tx, actor, "dispute.evidence_put", dispute.id, {"names": sorted(facts)})
+    return dispute
+
+
+def request_submit(tx: Tx, actor: Actor, dispute_id: str) -> Dispute:
+    """Ask the flow to hand the evidence in."""
+    return _request(tx, actor, dispute_id, "dispute.submit_requested")
+
+
+def request_accept(tx: Tx, actor: Actor, dispute_id: str) -> Dispute:
+    """Ask the flow to accept the dispute, which gives the amount up."""
+    return _request(tx, actor, dispute_id, "dispute.accept_requested")
+
+
+def transition(tx: Tx, merchant_id: str, dispute_id: str, to: str) -> Dispute:
+    """Take the edge a diagram names; only a missed deadline is ours to state, all else is the gateway's word."""
+    payment, dispute = lock_dispute(tx, merchant_id, dispute_id)
+    if dispute.status == to:
+        return dispute
+    GRAPH.check(dispute.status, to)
+    if to != DisputeStatus.EXPIRED:
+        raise IllegalTransition(f"A dispute becomes {to} by the gateway's word; refresh it instead")
+    if dispute.due_by is None or dispute.due_by > tx.now():
+        raise IllegalTransition("The dispute's deadline has not passed")
+    actor = system(merchant_id)
+    move(tx, dispute, dispute.stage, to, actor)
+    book_funds(tx, payment, dispute, dispute.fee, actor)
+    return dispute
+
+
+def unresolved_attempt(tx: Tx, dispute_id: str) -> Attempt | None:
+    """An answer to this dispute that the gateway may or may not have."""
+    return tx.session.scalar(
+        select(Attempt)
+        .where(Attempt.dispute_id == dispute_id, or_(Attempt.state == "begun", Attempt.outcome.in_(UNRESOLVED)))
+        .limit(1)
+    )
+
+
+def _request(tx: Tx, actor: Actor, dispute_id: str, name: str) -> Dispute:
+    actor.require(Role.INTEGRATOR, Role.REVIEWER, Role.OPERATOR)
+    _, dispute = lock_dispute(tx, actor.merchant_id, dispute_id)
+    _check_answerable(tx, dispute)
+    variables: Json = {"by": actor.id}
+    inbox.publish_message(tx, dispute.merchant_id, name, dispute.id, variables, new_id("msg"), actor.id, REQUEST_LASTS)
+    audit.record(tx, actor, name, dispute.id, {"stage": dispute.stage})
+    return dispute
+
+
+def _check_answerable(tx: Tx, dispute: Dispute) -> None:
+    late = dispute.due_by is not None and dispute.due_by <= tx.now()
+    if dispute.status == DisputeStatus.NEEDS_RESPONSE and not late and unresolved_attempt(tx, dispute.id) is None:
+        return
+    why = "its deadline has passed" if late and is_open(dispute) else f"it is {dispute.status} or being answered"
+    raise NotAnswerable(f"The dispute takes no answer: {why}", extra={"status": dispute.status})
+
+
+def _payment_of(tx: Tx, gateway: str, charge: str) -> Payment | None:
+    """The payment that holds the charge, locked. The gateway's own reference finds it, of whatever merchant."""
+    row = tx.session.execute(
+        select(Attempt.merchant_id, Attempt.payment_id).where(
+            Attempt.gateway == gateway, Attempt.gateway_reference == charge, Attempt.operation == "authorize"
+        )
+    ).first()
+    return lock_payment(tx, row.merchant_id, row.payment_id) if row is not None and charge else None
+
+
+def _open(tx: Tx, payment: Payment, gateway: str, facts: GatewayDispute) -> Dispute:
+    actor = system(payment.merchant_id)
+    dispute = Dispute(
+        id=new_id("dis"),
+        merchant_id=payment.merchant_id,
+        payment_id=payment.id,
+        gateway=gateway,
+        gateway_reference=facts.id,
+        stage=facts.stage,
+        status=facts.status,
+        amount=facts.amount.minor,
+        fee=0,
+        withdrawn=0,
+        currency=facts.amount.currency,
+        reason=facts.reason,
+        due_by=facts.due_by,
+        evidence={},
+        submitted_at=tx.now() if facts.evidence_submitted else None,
+        created_at=tx.now(),
+        updated_at=tx.now(),
+    )
+    tx.session.add(dispute)
+    tx.session.flush()
+    if is_open(dispute):
+        variables: Json = {
+            "dispute": dispute.id,
+            "payment": payment.id,
+            "amount": dispute.amount,
+            "currency": dispute.currency,
+        }
+        dispute.instance_id = inbox.start_instance(tx, actor, PROCESS, dispute.id, variables).id
+    tell(tx, dispute, "dispute.created", actor)
+    book_funds(tx, payment, dispute, facts.fee.minor if facts.fee is not None else 0, actor)
+    return dispute
+
+
+def _contradiction(
+    tx: Tx, payment: Payment, dispute: Dispute, facts: GatewayDispute, illegal: IllegalTransition
+) -> None:
+    instance_id = dispute.instance_id or payment.instance_id
+    assert instance_id is not None
+    message = f"{dispute.gateway} says the dispute is {facts.stage}, {facts.status}. {illegal.detail}"
+    details: Json = {"stage": facts.stage, "status": facts.status, "gateway_reference": facts.id}
+    incidents.report(tx, dispute.merchant_id, instance_id, dispute.id, "", "contradiction", message, details)

@@ -36,7 +36,8 @@ from tests.fixtures_sandbox import SandboxFactory, SandboxServer, WebhookReceive
 
 MERCHANT = "mer_test"
 PROCESSES = ("card-payment", "refund", "dispute")
-FAST = {"total_seconds": 0.5, "visible_after_seconds": 0.2}
+# Long enough for a busy machine, short enough for the tests that wait for it to run out.
+FAST = {"total_seconds": 1.5, "visible_after_seconds": 0.2}
 assert handlers.__all__
 
 

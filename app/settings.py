@@ -1,6 +1,7 @@
 """Every setting, read once from the environment and handed on by value; nothing else reads the environment."""
 
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -8,14 +9,12 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 ROOT = Path(__file__).resolve().parent.parent
 
 
-class SandboxSettings(BaseModel):
-    """One sandbox gateway: its name here, where it listens, and the secrets shared with it."""
+class GatewaySettings(BaseModel):
+    """One gateway: its name here, the module of `app.gateways` that speaks to it, and what that module needs."""
 
     name: str
-    title: str
-    url: str
-    api_key: SecretStr
-    webhook_secret: SecretStr
+    adapter: str
+    options: dict[str, Any] = Field(default_factory=dict, repr=False)
 
 
 class Settings(BaseSettings):
@@ -35,9 +34,10 @@ class Settings(BaseSettings):
     base_url: str = Field(default="", description="How others reach the web; empty: http://host:port")
     secret_key: SecretStr = Field(default=SecretStr(""), description="Signs cookies and forms; empty: kept in var")
     master_key: SecretStr = Field(default=SecretStr(""), description="Encrypts secrets at rest; empty: kept in var")
-    sandboxes: list[SandboxSettings] = Field(default=[], description="The sandbox gateways, as JSON")
+    gateways: list[GatewaySettings] = Field(default=[], description="The gateways, as a JSON list", repr=False)
     workers: int = Field(default=1, ge=1, le=64, description="Worker processes of `sluice up`")
-    web_threads: int = Field(default=16, ge=1, le=256, description="Threads of the web process")
+    web_processes: int = Field(default=2, ge=1, le=32, description="Web processes of `sluice up`")
+    web_threads: int = Field(default=8, ge=1, le=256, description="Threads of each web process")
     calls_per_gateway: int = Field(default=16, ge=1, le=256, description="Concurrent calls to one gateway, per worker")
     batch: int = Field(default=32, ge=1, le=512, description="Instances a worker claims at a time")
     webhook_allow_private: bool = Field(

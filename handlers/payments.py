@@ -5,7 +5,6 @@ from typing import Literal
 from pydantic import Field
 
 from app.access.actor import system
-from app.gateways.registry import Registry as Gateways
 from app.operations import Effect, OperationContext, OperationError, Params, Result, operation
 from app.payments import authorizing, capturing, recovery, routing, service, voiding
 from app.payments.queries import find_payment, lock_payment
@@ -53,7 +52,7 @@ class RankParams(Params):
 )
 def rank(context: OperationContext, params: RankParams) -> routing.Ranking:
     """Orders the merchant's gateways: the preferred ones first, then the others."""
-    return routing.rank(context.tx, context.merchant_id, context.use(Gateways), params.preferred)
+    return routing.rank(context, params.preferred)
 
 
 class AuthorizeParams(Params):
@@ -90,7 +89,7 @@ def lookup(context: OperationContext, params: LookupParams) -> recovery.LookupRe
 
 
 class CaptureParams(Params):
-    attempt: str = Field(default="", title="Requested capture", description="Attempt made by an API request")
+    attempt: str | None = Field(default=None, title="Requested capture", description="Attempt made by an API request")
     amount: int | None = Field(default=None, title="Amount", description="Minor units; empty: all that is left")
     final: bool = Field(default=True, title="Final", description="Give back what is not captured")
 
@@ -109,7 +108,7 @@ class CaptureParams(Params):
 )
 def capture(context: OperationContext, params: CaptureParams) -> capturing.CaptureResult | Effect:
     """Collects what is authorized, in whole or in part."""
-    return capturing.capture(context, params.attempt, params.amount, final=params.final)
+    return capturing.capture(context, params.attempt or "", params.amount, final=params.final)
 
 
 @operation(
@@ -154,6 +153,25 @@ def transition(context: OperationContext, params: TransitionParams) -> Transitio
     return TransitionResult(status=payment.status)
 
 
+class FactsResult(Result):
+    status: str = Field(title="Status")
+    amount_capturable: int = Field(title="Capturable", description="Minor units that can still be captured")
+    amount_captured: int = Field(title="Captured", description="Minor units")
+    amount_refunded: int = Field(title="Refunded", description="Minor units")
+
+
+@operation("payment.facts", title="Read the payment")
+def facts(context: OperationContext, params: Params) -> FactsResult:
+    """Tells how the payment stands now."""
+    payment = find_payment(context.tx, context.merchant_id, context.subject)
+    return FactsResult(
+        status=payment.status,
+        amount_capturable=payment.amount_capturable,
+        amount_captured=payment.amount_captured,
+        amount_refunded=payment.amount_refunded,
+    )
+
+
 class ResolveParams(Params):
     attempt: str = Field(title="Attempt", description="Id of the attempt nobody knew about")
     charged: bool = Field(title="It took effect", description="What the gateway's books show")
@@ -163,7 +181,7 @@ class ResolveParams(Params):
 
 
 @operation("payment.resolve", title="Resolve an unknown outcome")
-def resolve(context: OperationContext, params: ResolveParams) -> recovery.Resolution:
+def resolve(context: OperationContext, params: ResolveParams) -> recovery.LookupResolution:
     """Books what two different people found in the gateway's books. `resolution` is approved or absent."""
     finding = recovery.Finding(params.attempt, params.charged, params.by, params.note, params.gateway_reference)
     return recovery.resolve(context.tx, context.merchant_id, finding)

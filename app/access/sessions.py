@@ -84,8 +84,7 @@ def of_user(tx: Tx, user_id: str) -> Sequence[Session]:
 
 def revoke(tx: Tx, user_id: str, session_id: str) -> bool:
     """End one session of this person by its id (`ses_…`); False when there is none."""
-    ended = tx.execute(delete(Session).where(Session.id == session_id, Session.user_id == user_id))
-    return ended.rowcount == 1
+    return tx.changed(delete(Session).where(Session.id == session_id, Session.user_id == user_id)) == 1
 
 
 def end_all(tx: Tx, user_id: str) -> None:

@@ -67,7 +67,7 @@ def put(tx: Tx, instance_id: str, item: Item, dedupe: str) -> bool:
         dedupe=dedupe,
         created_at=tx.now(),
     )
-    inserted = tx.execute(row.on_conflict_do_nothing(index_elements=["instance_id", "dedupe"])).rowcount == 1
+    inserted = tx.changed(row.on_conflict_do_nothing(index_elements=["instance_id", "dedupe"])) == 1
     tx.notify(CHANNEL)
     return inserted
 

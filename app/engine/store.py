@@ -185,7 +185,7 @@ def save(tx: Tx, owner: str, outcome: Outcome) -> Claim:
             ended_at=now if ended else None,
         )
     )
-    if tx.execute(statement).rowcount != 1:
+    if tx.changed(statement) != 1:
         raise LeaseLost(f"The lease of {claim_.id} is gone")
     if outcome.taken:
         tx.execute(delete(InboxItem).where(InboxItem.id.in_(outcome.taken)))

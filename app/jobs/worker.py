@@ -11,6 +11,7 @@ import structlog
 
 from app.jobs.chores import Chores
 from app.jobs.loop import Loop
+from app.kit.pulse import Pulse
 
 log = structlog.get_logger()
 
@@ -21,8 +22,9 @@ STOP_SECONDS = 25.0
 
 
 class Worker:
-    def __init__(self, url: str, loop: Loop, chores: Chores, wake: threading.Event) -> None:
+    def __init__(self, url: str, loop: Loop, chores: Chores, wake: threading.Event, pulse: Pulse) -> None:
         self._url = url
+        self._pulse = pulse
         self._loop = loop
         self._chores = chores
         self._wake = wake
@@ -76,8 +78,10 @@ class Worker:
 
     def _renew(self) -> None:
         while not self._stop.wait(RENEW_SECONDS):
+            asked_at = monotonic()
             try:
                 self._loop.renew()
+                self._pulse.beat(asked_at)
             except Exception:
                 log.exception("renew.failed")
 

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
-from sqlalchemy import CursorResult, DateTime, Engine, Executable, MetaData, Text, create_engine, text
+from sqlalchemy import CursorResult, DateTime, Engine, Executable, MetaData, Result, Text, create_engine, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Session
 
@@ -62,10 +62,15 @@ class Tx:
 
     def execute(
         self, statement: Executable, parameters: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None
-    ) -> CursorResult[Any]:
-        result = self.session.execute(statement, parameters)
+    ) -> Result[Any]:
+        return self.session.execute(statement, parameters)
+
+    def changed(self, statement: Executable, parameters: Mapping[str, Any] | None = None) -> int:
+        """Execute an UPDATE, DELETE or INSERT; how many rows it touched."""
+        # Without the option SQLAlchemy says -1 for every INSERT.
+        result = self.session.execute(statement, parameters, execution_options={"preserve_rowcount": True})
         assert isinstance(result, CursorResult)
-        return result
+        return result.rowcount
 
     def notify(self, channel: str, payload: str = "") -> None:
         """LISTEN/NOTIFY hint; PostgreSQL delivers it at commit and folds equal ones together."""

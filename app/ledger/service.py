@@ -62,7 +62,7 @@ def post(tx: Tx, fact: Fact, lines: Sequence[Line]) -> bool:
     lines = [line for line in lines if line.amount.minor]
     _must_balance(fact, lines)
     posting_id = new_id("pst")
-    claimed = tx.execute(
+    claimed = tx.changed(
         upsert(Posting)
         .values(
             id=posting_id,
@@ -76,7 +76,7 @@ def post(tx: Tx, fact: Fact, lines: Sequence[Line]) -> bool:
         )
         .on_conflict_do_nothing(index_elements=["source_type", "source_id", "kind"])
     )
-    if not claimed.rowcount:
+    if not claimed:
         return False
     _open_accounts(tx, fact.merchant_id, lines)
     tx.execute(

@@ -1,0 +1,144 @@
+"""One declared route as a Flask view: read, admit, work, answer.
+
+A request is one transaction. Under an Idempotency-Key there is a short one before it, which admits the caller and
+claims the key; the work's transaction stores the answer. Nothing is open while the body is read or an instance is
+waited for.
+"""
+
+import hashlib
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from flask import Request, Response, request
+
+from app.access.actor import Actor
+from app.api import auth, validation
+from app.api.context import ApiContext
+from app.api.idempotency import Claim, Idempotency, KeyRequired, Scope, Stored, fingerprint, key_of
+from app.api.route import Answer, Body, Call, Rest, Route, Upload
+from app.kit.database import Tx
+
+LONGEST_WAIT_SECONDS = 30
+
+
+class NoBody(Body):
+    """For routes that take none: an empty body or `{}`."""
+
+
+@dataclass(frozen=True)
+class Admitted:
+    """A caller who may, and arguments that are valid. `parsed` is the body as it is fingerprinted."""
+
+    actor: Actor
+    arguments: dict[str, Any]
+    parsed: Any
+
+
+class Endpoint:
+    def __init__(self, route: Route, context: ApiContext, idempotency: Idempotency) -> None:
+        self.route = route
+        self._context = context
+        self._idempotency = idempotency
+
+    def view(self) -> Callable[..., Response]:
+        """The function to register in Flask, which tells views apart by their names."""
+
+        def answer(**parts: str) -> Response:
+            return self._answer(**parts)
+
+        answer.__name__ = answer.__qualname__ = self.route.name
+        return answer
+
+    def _answer(self, **parts: str) -> Response:
+        raw = self._read(request)
+        key = key_of(request) if self.route.method == "POST" else None
+        if key is not None:
+            return self._once(key, raw, parts)
+        with self._context.database.begin() as tx:
+            admitted = self._admit(tx, raw, parts)
+            if self.route.needs_key:
+                raise KeyRequired
+            stored, rest = self._work(tx, admitted)
+        return self._respond(self._rested(stored, rest, None))
+
+    def _once(self, key: str, raw: bytes, parts: dict[str, str]) -> Response:
+        with self._context.database.begin() as tx:
+            admitted = self._admit(tx, raw, parts)
+            mark = fingerprint(request.path, admitted.parsed)
+            scope = Scope(admitted.actor.merchant_id, self.route.signature, key, mark)
+            found = self._idempotency.claim(tx, scope)
+        claim = found if found is not None else self._idempotency.wait(scope)
+        if isinstance(claim, Stored):
+            return self._respond(claim, replayed=True)
+        try:
+            with self._context.database.begin() as tx:
+                stored, rest = self._work(tx, admitted)
+                self._idempotency.complete(tx, claim, stored)
+        except Exception:
+            self._idempotency.release(claim)
+            raise
+        return self._respond(self._rested(stored, rest, claim))
+
+    def _read(self, incoming: Request) -> bytes:
+        body = self.route.body
+        incoming.max_content_length = body.max_bytes if isinstance(body, Upload) else self._context.max_body_bytes
+        if isinstance(body, Upload) and incoming.mimetype == "multipart/form-data":
+            return b""  # the form's parser reads the stream itself
+        return incoming.get_data(cache=False)
+
+    def _admit(self, tx: Tx, raw: bytes, parts: dict[str, str]) -> Admitted:
+        actor = auth.authenticate(tx, request)
+        actor.require(*self.route.roles)
+        arguments: dict[str, Any] = dict(validation.path_parts(parts))
+        if self.route.query is not None:
+            arguments["query"] = validation.query(self.route.query, request)
+        if self.route.method == "GET":
+            return Admitted(actor, arguments, None)
+        if isinstance(self.route.body, Upload):
+            arguments["files"] = validation.files(self.route.body, request, raw)
+            parsed: Any = [[file.name, hashlib.sha256(file.content).hexdigest()] for file in arguments["files"]]
+        else:
+            parsed = validation.read_json(request, raw)
+            checked = validation.body(self.route.body or NoBody, raw)
+            if self.route.body is not None:
+                arguments["body"] = checked
+        return Admitted(actor, arguments, parsed)
+
+    def _work(self, tx: Tx, admitted: Admitted) -> tuple[Stored, Rest | None]:
+        call = Call(tx, admitted.actor, self._context)
+        result = self.route.handler(call, **admitted.arguments)
+        answer = result if isinstance(result, Answer) else Answer(result)
+        content = orjson.dumps(answer.body, option=orjson.OPT_UTC_Z) if answer.content is None else answer.content
+        return Stored(answer.status or self.route.status, answer.media_type, content), answer.rest
+
+    def _rested(self, stored: Stored, rest: Rest | None, claim: Claim | None) -> Stored:
+        """With `Prefer: wait=N`, the answer as it is once the instance rests; replays then give this one."""
+        seconds = wait_seconds(request.headers.get("Prefer", ""))
+        if rest is None or not seconds:
+            return stored
+        self._context.wait_until_rest(rest.instance_id, seconds)
+        with self._context.database.begin() as tx:
+            later = Stored(stored.status, stored.media_type, orjson.dumps(rest.show(tx), option=orjson.OPT_UTC_Z))
+            if claim is not None:
+                self._idempotency.amend(tx, claim, later)
+        return later
+
+    def _respond(self, stored: Stored, *, replayed: bool = False) -> Response:
+        response = Response(stored.body, status=stored.status, content_type=stored.media_type)
+        if replayed:
+            response.headers["Idempotent-Replayed"] = "true"
+        if self.route.waits and wait_seconds(request.headers.get("Prefer", "")):
+            response.headers["Preference-Applied"] = "wait"
+        return response
+
+
+def wait_seconds(prefer: str) -> float:
+    """The seconds in `Prefer: respond-async, wait=10`, at most LONGEST_WAIT_SECONDS; 0 without any."""
+    for preference in prefer.split(","):
+        match = re.fullmatch(r"\s*wait\s*=\s*\"?(\d{1,6})\"?\s*", preference, re.IGNORECASE)
+        if match:
+            return min(int(match.group(1)), LONGEST_WAIT_SECONDS)
+    return 0

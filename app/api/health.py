@@ -1,0 +1,28 @@
+"""For those who run it: alive, ready, and numbers."""
+
+from flask import Blueprint, Response
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+
+from app.api.context import ApiContext
+from app.api.metrics import ApiMetrics
+
+
+def add(blueprint: Blueprint, context: ApiContext, metrics: ApiMetrics) -> None:
+    @blueprint.get("/healthz")
+    def healthz() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @blueprint.get("/readyz")
+    def readyz() -> tuple[dict[str, str], int]:
+        """Ready when the database answers; Redis is never needed to be right, only to be quick."""
+        try:
+            with context.database.begin() as tx:
+                tx.execute(text("SELECT 1"))
+        except SQLAlchemyError:
+            return {"status": "unavailable", "database": "does not answer"}, 503
+        return {"status": "ok", "database": "ok"}, 200
+
+    @blueprint.get("/metrics")
+    def numbers() -> Response:
+        return Response(metrics.text(), content_type="text/plain; version=0.0.4; charset=utf-8")

@@ -1,0 +1,86 @@
+"""The API as one Flask blueprint: every declared route, the pages that describe them, health, and inbound webhooks."""
+
+import re
+import time
+from collections.abc import Callable, Sequence
+from typing import cast
+
+from flask import Blueprint, Flask, Response, g, request
+from flask_limiter import Limiter, RateLimitExceeded
+from prometheus_client import CollectorRegistry
+
+from app.api import auth, health, problems, reference
+from app.api.context import ApiContext
+from app.api.endpoint import Endpoint
+from app.api.idempotency import Idempotency
+from app.api.metrics import ApiMetrics
+from app.api.problems import MethodNotAllowed, RateLimited
+from app.api.resources import RESOURCES
+from app.api.route import Resource, Route
+from app.errors import NotFound
+from app.kit.clock import SystemClock
+
+_METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+
+
+def create_api(context: ApiContext, resources: Sequence[Resource] = RESOURCES) -> Blueprint:
+    """The blueprint to register at the root of the application; it limits, measures and renders errors by itself."""
+    blueprint = Blueprint("api", __name__, template_folder="templates", static_folder="static", static_url_path="/docs")
+    metrics = ApiMetrics(CollectorRegistry())
+    limiter = Limiter(
+        auth.caller,
+        storage_uri=context.limits_storage,
+        swallow_errors=True,
+        in_memory_fallback_enabled=True,
+        in_memory_fallback=[context.rate_limit],
+    )
+    limited = limiter.shared_limit(context.rate_limit, scope="api")
+    routes = [route for resource in resources for route in resource.routes]
+    idempotency = Idempotency(context.database, context.sealer)
+    for route in routes:
+        view = limited(Endpoint(route, context, idempotency).view())
+        blueprint.add_url_rule(route.rule, route.name, view, methods=[route.method])
+    blueprint.add_url_rule("/v1/<path:rest>", "elsewhere", _elsewhere(routes), methods=_METHODS)
+    health.add(blueprint, context, metrics)
+    reference.add(blueprint, context, resources)
+    _observe(blueprint, metrics)
+    blueprint.register_error_handler(Exception, problems.render)
+    blueprint.register_error_handler(RateLimitExceeded, lambda _: problems.respond(_too_many(limiter)))
+    blueprint.record_once(lambda state: limiter.init_app(cast(Flask, state.app)))
+    return blueprint
+
+
+def _too_many(limiter: Limiter) -> RateLimited:
+    limit = limiter.current_limit
+    seconds = limit.reset_at - int(SystemClock().now().timestamp()) if limit is not None else 1
+    return RateLimited(f"Try again in {max(seconds, 1)} seconds", extra={"retry_after": max(seconds, 1)})
+
+
+def _elsewhere(routes: Sequence[Route]) -> Callable[[str], Response]:
+    """Addresses under /v1 that are no route: 405 where another method is one, 404 otherwise, as problems."""
+    known = [(re.compile(re.sub(r"{\w+}", "[^/]+", route.path)), route.method) for route in routes]
+
+    def elsewhere(rest: str) -> Response:
+        allowed = sorted({method for pattern, method in known if pattern.fullmatch(f"/v1/{rest}")})
+        if not allowed:
+            raise NotFound("There is nothing at this address; /openapi.json lists what there is")
+        response = problems.respond(MethodNotAllowed(f"This address knows {', '.join(allowed)}"))
+        response.headers["Allow"] = ", ".join(allowed)
+        return response
+
+    return elsewhere
+
+
+def _observe(blueprint: Blueprint, metrics: ApiMetrics) -> None:
+    @blueprint.before_request
+    def begin() -> None:
+        g.begun = time.perf_counter()
+
+    @blueprint.after_request
+    def finish(response: Response) -> Response:
+        response.headers["Request-Id"] = problems.trace_id()
+        response.headers.setdefault("X-Content-Type-Options", "nosniff")
+        response.headers.setdefault("Cache-Control", "no-store")
+        rule = request.url_rule.rule if request.url_rule else ""
+        metrics.answered(request.method, rule, response.status_code, time.perf_counter() - g.begun)
+        return response

@@ -1,0 +1,124 @@
+"""The composition root: Settings in, a wired web application or worker out. The only place that knows every room."""
+
+import os
+import socket
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from flask import Flask
+
+import handlers
+from app import models
+from app.api.context import ApiContext
+from app.api.server import create_api
+from app.console.blueprint import create_console
+from app.console.context import ConsoleContext, ConsoleSettings
+from app.disputes import webhooks as dispute_webhooks
+from app.engine import rest
+from app.errors import AppError
+from app.events.endpoints import Endpoints
+from app.events.webhooks import Webhooks
+from app.gateways.registry import GatewaySetting, build_registry
+from app.gateways.registry import Registry as Gateways
+from app.jobs.calls import Caller
+from app.jobs.chores import Chore, Chores
+from app.jobs.deliveries import Deliveries
+from app.jobs.loop import Loop
+from app.jobs.worker import Worker
+from app.kit import log
+from app.kit.clock import SystemClock
+from app.kit.database import Database
+from app.kit.http import HttpClient
+from app.kit.pulse import Pulse
+from app.kit.sealing import Sealer
+from app.operations import Registry, registry
+from app.payments import webhooks as payment_webhooks
+from app.payments.webhooks import InboundWebhooks
+from app.settings import Settings
+
+# Importing them declares every operation and every table.
+assert handlers
+assert models
+
+
+class NotConfigured(AppError):
+    code = "not_configured"
+    title = "A setting is missing"
+
+
+@dataclass(frozen=True)
+class Wired:
+    """What both the web and the workers are built from."""
+
+    settings: Settings
+    database: Database
+    operations: Registry
+    gateways: Gateways
+    pulse: Pulse
+    sealer: Sealer
+
+    @property
+    def resources(self) -> Mapping[type, object]:
+        """The services an operation may ask for by type."""
+        return {Gateways: self.gateways, Pulse: self.pulse}
+
+
+def wire(settings: Settings, database: Database | None = None) -> Wired:
+    if not settings.database_url and database is None:
+        raise NotConfigured("DATABASE_URL is not set; `sluice up` starts an embedded PostgreSQL and sets it")
+    log.configure(settings.log_level)
+    gateways = build_registry(GatewaySetting(g.name, g.adapter, g.options) for g in settings.gateways)
+    return Wired(
+        settings=settings,
+        database=database or Database(settings.database_url, pool_size=settings.web_threads + 4),
+        operations=registry,
+        gateways=gateways,
+        pulse=Pulse(),
+        sealer=Sealer.from_text(settings.master_key.get_secret_value()),
+    )
+
+
+def create_web_app(settings: Settings | None = None) -> Flask:
+    """The API and the console as one Flask application; `settings` come from the environment when not given."""
+    return web_app(wire(settings or Settings()))
+
+
+def web_app(wired: Wired) -> Flask:
+    settings = wired.settings
+    app = Flask("sluice", static_folder=None)
+    app.config["SECRET_KEY"] = settings.secret_key.get_secret_value()
+    api = ApiContext(
+        database=wired.database,
+        sealer=wired.sealer,
+        wait_until_rest=lambda instance_id, seconds: rest.wait(wired.database, instance_id, seconds),
+        resources=wired.resources,
+        base_url=settings.public_url,
+        limits_storage=settings.redis_url or "memory://",
+    )
+    app.register_blueprint(create_api(api))
+    pages = ConsoleSettings(secure_cookies=settings.secure_cookies, base_url=settings.public_url)
+    app.register_blueprint(create_console(ConsoleContext(wired.database, SystemClock(), pages)))
+    return app
+
+
+def create_worker(wired: Wired) -> Worker:
+    wake = threading.Event()
+    settings = wired.settings
+    caller = Caller(settings.calls_per_gateway, wake.set)
+    owner = f"{socket.gethostname()}:{os.getpid()}"
+    loop = Loop(wired.database, wired.operations, wired.resources, caller, owner, settings.batch)
+    return Worker(wired.database.url, loop, Chores(wired.database, chores(wired)), wake, wired.pulse)
+
+
+def chores(wired: Wired) -> list[Chore]:
+    """Due work beside instances: webhooks that came in, and those that go out."""
+    appliers = {**payment_webhooks.APPLIERS, **dispute_webhooks.APPLIERS}
+    return [InboundWebhooks(wired.gateways, appliers), Deliveries(webhooks(wired))]
+
+
+def webhooks(wired: Wired) -> Webhooks:
+    allow_private = wired.settings.webhook_allow_private
+    endpoints = Endpoints(wired.sealer, allow_private=allow_private)
+    client = HttpClient(connect_seconds=5, total_seconds=20, max_bytes=64 * 1024)
+    return Webhooks(endpoints, client, allow_private=allow_private)

@@ -1,0 +1,137 @@
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from threading import Barrier
+
+import pytest
+from sqlalchemy import func, select, text
+
+from app.access.models import Merchant
+from app.api import idempotency
+from app.api.idempotency import Claim, Idempotency, InProgress, Scope, Stored
+from app.api.models import IdempotencyKey
+from app.kit.clock import ShiftedClock
+from app.kit.database import Database
+from tests.api.conftest import Api, sealer
+
+
+def make(api: Api, key: str, body: dict[str, object] | None = None, secret: str | None = None):  # noqa: ANN201
+    headers = api.headers(secret, Idempotency_Key=key)
+    return api.client.application.test_client().post("/v1/things", json=body or {"amount": 5}, headers=headers)
+
+
+def things_made(api: Api) -> int:
+    with api.database.begin() as tx:
+        return tx.session.scalar(select(func.count()).where(Merchant.id.like("thi_%"))) or 0
+
+
+def test_the_same_request_is_answered_the_same_and_marked(api: Api) -> None:
+    first = make(api, "k", {"amount": 5, "note": "n"})
+    again = make(api, '"k"', {"note": "n", "amount": 5})
+    assert (again.status_code, again.data) == (first.status_code, first.data) == (201, first.data)
+    assert again.headers["Idempotent-Replayed"] == "true"
+    assert "Idempotent-Replayed" not in first.headers
+    assert things_made(api) == 1
+
+
+def test_another_body_under_the_same_key_is_refused(api: Api) -> None:
+    make(api, "k")
+    other = make(api, "k", {"amount": 6})
+    assert (other.status_code, other.get_json()["code"]) == (422, "idempotency_key_reused")
+    assert things_made(api) == 1
+
+
+def test_keys_of_two_merchants_are_two_keys(api: Api) -> None:
+    make(api, "k", {"amount": 1})
+    other = make(api, "k", {"amount": 2}, api.other_key)
+    assert other.status_code == 201
+    assert "Idempotent-Replayed" not in other.headers
+
+
+@pytest.mark.parametrize("key", ["", "x" * 256, "with space", "caf\u00e9", '""'])
+def test_a_key_that_is_no_key_is_refused(api: Api, key: str) -> None:
+    response = make(api, key)
+    assert (response.status_code, response.get_json()["code"]) == (400, "idempotency_key_invalid")
+
+
+def test_twenty_equal_requests_at_once_do_the_work_once_and_get_one_answer(api: Api) -> None:
+    together = Barrier(20)
+
+    def send() -> tuple[int, bytes, bool]:
+        together.wait()
+        response = make(api, "k", {"amount": 5, "facts": {"seconds": 0.3}})
+        return response.status_code, response.data, "Idempotent-Replayed" in response.headers
+
+    with ThreadPoolExecutor(20) as pool:
+        answers = [future.result() for future in [pool.submit(send) for _ in range(20)]]
+    assert {(status, body) for status, body, _ in answers} == {(201, b'{"id":"thi_5_","amount":5}')}
+    assert sorted(replayed for _, _, replayed in answers) == [False] + [True] * 19
+    assert things_made(api) == 1
+
+
+def test_a_request_that_takes_long_is_told_to_come_back(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(idempotency, "PATIENCE_SECONDS", 0.2)
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(make, api, "k", {"amount": 5, "facts": {"seconds": 1}})
+        wait_for_claim(api)
+        busy = make(api, "k", {"amount": 5, "facts": {"seconds": 1}})
+        assert first.result().status_code == 201
+    assert (busy.status_code, busy.get_json()["code"]) == (409, "idempotency_in_progress")
+    assert busy.headers["Retry-After"] == "1"
+
+
+def test_a_crash_between_claim_and_answer_is_resumed_after_the_lease(api: Api, clock: ShiftedClock) -> None:
+    with pytest.raises(SystemExit):
+        make(api, "k", {"amount": 5, "note": "die"})
+    with api.database.begin() as tx:
+        assert tx.session.scalars(select(IdempotencyKey.status)).one() is None
+    clock.advance(idempotency.LEASE + timedelta(seconds=1))
+    with pytest.raises(SystemExit):
+        make(api, "k", {"amount": 5, "note": "die"})
+    assert things_made(api) == 0
+
+
+def test_a_slow_holder_whose_lease_ran_out_is_undone(database: Database, clock: ShiftedClock) -> None:
+    keys = Idempotency(database, sealer())
+    scope = Scope("mer_1", "POST /v1/things", "k", "f")
+    with database.begin() as tx:
+        slow = keys.claim(tx, scope)
+    clock.advance(idempotency.LEASE + timedelta(seconds=1))
+    with database.begin() as tx:
+        quick = keys.claim(tx, scope)
+    assert isinstance(slow, Claim)
+    assert isinstance(quick, Claim)
+    answer = Stored(201, "application/json", b"{}")
+    with database.begin() as tx:
+        keys.complete(tx, quick, answer)
+    with pytest.raises(InProgress), database.begin() as tx:
+        keys.complete(tx, slow, Stored(201, "application/json", b"other"))
+    keys.release(slow)
+    with database.begin() as tx:
+        assert keys.claim(tx, scope) == answer
+
+
+def test_a_stored_answer_cannot_be_read_from_the_table(api: Api) -> None:
+    make(api, "k")
+    with api.database.begin() as tx:
+        row = tx.session.scalars(select(IdempotencyKey)).one()
+    assert row.body is not None
+    assert b"thi_5_" not in row.body
+
+
+def test_keys_are_kept_for_at_least_seven_days(api: Api, clock: ShiftedClock, build: Callable[..., Api]) -> None:
+    make(api, "k")
+    for days, left in ((7, 1), (2, 0)):
+        clock.advance(timedelta(days=days))
+        with api.database.begin() as tx:
+            idempotency.purge(tx)
+            assert tx.execute(text("SELECT count(*) FROM idempotency_keys")).scalar_one() == left
+
+
+def wait_for_claim(api: Api) -> None:
+    for _ in range(200):
+        with api.database.begin() as tx:
+            if tx.session.scalar(select(func.count()).select_from(IdempotencyKey)):
+                return
+            tx.execute(text("SELECT pg_sleep(0.01)"))
+    raise AssertionError("the first request never claimed its key")

@@ -1,0 +1,149 @@
+"""The whole of Sluice in one process: a real database, two real sandboxes, the shipped flows, and a worker whose
+turns are taken by hand. Time moves by `house.later(...)`, for us and for the sandboxes alike.
+"""
+
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+import app.models
+from app.access.actor import Actor, Role, system
+from app.access.merchants import create_merchant
+from app.access.models import User
+from app.bootstrap import Wired, chores
+from app.engine import shipped
+from app.engine.models import Instance, Task
+from app.gateways.registry import Registry as Gateways
+from app.jobs.calls import Caller
+from app.jobs.chores import Chores
+from app.jobs.loop import Loop
+from app.kit.clock import ShiftedClock
+from app.kit.database import Database
+from app.kit.ids import new_id
+from app.kit.pulse import Pulse
+from app.kit.sealing import Sealer
+from app.operations import registry
+from app.payments import service
+from app.payments.commands import CreatePayment
+from app.payments.models import Attempt, Payment
+from app.settings import ROOT, Settings
+from tests.fixtures_sandbox import SandboxFactory, SandboxServer
+
+assert app.models
+MERCHANT = "mer_test"
+
+
+class House:
+    def __init__(self, database: Database, clock: ShiftedClock, sandboxes: list[SandboxServer]) -> None:
+        self.database = database
+        self.clock = clock
+        self.sandboxes = sandboxes
+        self.a, self.b = sandboxes
+        gateways = Gateways([sandbox.gateway() for sandbox in sandboxes])
+        settings = Settings(database_url=database.url)
+        self.wired = Wired(settings, database, registry, gateways, Pulse(), Sealer({"test": b"t" * 32}, "test"))
+        self.caller = Caller(8, lambda: None)
+        self.loop = self.another_loop("worker-1")
+        self.chores = Chores(database, chores(self.wired))
+        self.system = system(MERCHANT)
+        self.people: dict[str, Actor] = {}
+        with database.begin() as tx:
+            create_merchant(tx, "Test", merchant_id=MERCHANT)
+            shipped.deploy(tx, MERCHANT, ROOT / "workflows")
+        self.shop = Actor("key_shop", "Shop", MERCHANT, frozenset({Role.INTEGRATOR}))
+
+    def another_loop(self, owner: str) -> Loop:
+        return Loop(self.database, registry, self.wired.resources, self.caller, owner, 32)
+
+    def person(self, name: str, *roles: Role) -> Actor:
+        """A user of the merchant, made when first asked for."""
+        if name not in self.people:
+            with self.database.begin() as tx:
+                user = User(
+                    id=new_id("usr"),
+                    merchant_id=MERCHANT,
+                    email=f"{name}@example.test",
+                    name=name.title(),
+                    roles=sorted(roles or {Role.REVIEWER}),
+                    password_hash="-",
+                    created_at=tx.now(),
+                )
+                tx.session.add(user)
+            self.people[name] = Actor(user.id, user.name, MERCHANT, frozenset(user.roles))
+        return self.people[name]
+
+    def pay(self, payment_method: str = "pm_card_visa", amount: int = 1000, **more: Any) -> str:
+        command = CreatePayment(amount=amount, currency="EUR", payment_method=payment_method, **more)
+        with self.database.begin() as tx:
+            return service.create_payment(tx, self.shop, command).id
+
+    def run(self, seconds: float = 20) -> None:
+        """Take turns until nothing is due and no call is under way."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            busy = self.loop.turn() + self.chores.turn()
+            if not busy and self.loop.idle:
+                return
+            if not busy:
+                time.sleep(0.01)
+        raise AssertionError("The house did not come to rest")
+
+    def later(self, **units: float) -> None:
+        """Let time pass for everybody, then come to rest."""
+        self.clock.advance(timedelta(**units))
+        for sandbox in self.sandboxes:
+            sandbox.advance(**units)
+        self.run()
+
+    def until(self, payment_id: str, *statuses: str, seconds: float = 10) -> Payment:
+        """Run until the payment has one of `statuses`; what the sandboxes do on their own clock takes real time."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            self.run()
+            payment = self.payment(payment_id)
+            if payment.status in statuses:
+                return payment
+            time.sleep(0.05)
+        raise AssertionError(f"{payment.status} ({payment.status_reason}) and not {statuses}")
+
+    def payment(self, payment_id: str) -> Payment:
+        with self.database.begin() as tx:
+            return tx.session.get_one(Payment, payment_id)
+
+    def instance(self, subject: str) -> Instance:
+        with self.database.begin() as tx:
+            return tx.session.scalars(select(Instance).where(Instance.subject == subject)).one()
+
+    def attempts(self, payment_id: str) -> list[Attempt]:
+        with self.database.begin() as tx:
+            query = select(Attempt).where(Attempt.payment_id == payment_id).order_by(Attempt.created_at)
+            return list(tx.session.scalars(query))
+
+    def outcomes(self, payment_id: str) -> list[tuple[str, str, str | None]]:
+        return [(one.operation, one.gateway, one.outcome) for one in self.attempts(payment_id)]
+
+    def task(self, subject: str) -> Task:
+        """The one open task about `subject`."""
+        with self.database.begin() as tx:
+            query = select(Task).where(Task.subject == subject, Task.status.in_(("open", "claimed")))
+            return tx.session.scalars(query).one()
+
+    def charges(self) -> list[dict[str, Any]]:
+        return [charge for sandbox in self.sandboxes for charge in sandbox.charges()]
+
+    def close(self) -> None:
+        self.caller.close()
+        self.chores.close()
+
+
+@pytest.fixture
+def house(database: Database, clock: ShiftedClock, sandbox: SandboxFactory) -> Iterator[House]:
+    a = sandbox("sandbox_a", settle_seconds=0.2, dispute_seconds=0.2, hold_seconds=6)
+    b = sandbox("sandbox_b", settle_seconds=0.2, dispute_seconds=0.2, healthy_for=frozenset({"pm_card_unavailable"}))
+    built = House(database, clock, [a, b])
+    yield built
+    built.close()

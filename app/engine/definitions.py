@@ -14,7 +14,7 @@ from sqlalchemy import func, select, text
 from app.access.actor import Actor, Role
 from app.engine.lint import Examined, Finding, Known, ProcessFacts, Severity, Upload, examine
 from app.engine.models import Definition
-from app.errors import Conflict, FieldError, Forbidden, InvalidInput, NotFound
+from app.errors import Conflict, FieldError, FourEyes, InvalidInput, NotFound
 from app.events import audit
 from app.kit.database import Json, Tx
 from app.kit.ids import new_id
@@ -43,11 +43,6 @@ class DefinitionRefused(InvalidInput):
             errors=[FieldError(one.element, f"{one.message}. {one.remedy}", one.code) for one in errors],
             extra={"findings": [finding.view() for finding in findings]},
         )
-
-
-class FourEyes(Forbidden):
-    code = "four_eyes"
-    title = "Somebody else has to do this"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from pydantic.json_schema import models_json_schema
 
 from app.api.idempotency import InProgress, KeyInvalid, KeyRequired, KeyReused
 from app.api.problems import BodyTooLarge, RateLimited, UnsupportedMediaType
-from app.api.route import Body, Resource, Route, Upload
+from app.api.route import Resource, Route, Upload
 from app.api.shapes import EventView, Problem
 from app.errors import AppError, Forbidden, InvalidInput, NotFound, Unauthenticated
 from app.events.catalog import EVENT_TYPES, EventType
@@ -76,7 +76,7 @@ def _operation(route: Route) -> Schema:
         "responses": {str(route.status): _success(route), **_failures(errors_of(route))},
     }
     if route.body is not None:
-        operation["requestBody"] = _request_body(route.body)
+        operation["requestBody"] = _request_body(route.body, route.example)
     return operation
 
 
@@ -96,6 +96,9 @@ def _parameters(route: Route) -> list[Schema]:
             described = {"description": field["description"]} if "description" in field else {}
             content = {key: value for key, value in field.items() if key not in ("title", "description")}
             found.append({"name": name, "in": "query", "required": name in required, **described, "schema": content})
+    if isinstance(route.body, Upload):
+        text = "The file's name, when the body is the file"
+        found.append({"name": "name", "in": "query", "description": text, "schema": {"type": "string"}})
     if route.method == "POST":
         found.append(
             _header(
@@ -115,20 +118,15 @@ def _header(name: str, description: str, schema: Schema, *, required: bool = Fal
     return {"name": name, "in": "header", "required": required, "description": description, "schema": schema}
 
 
-def _request_body(body: type[Body] | Upload) -> Schema:
+def _request_body(body: type[BaseModel] | Upload, example: Schema | None) -> Schema:
     if isinstance(body, Upload):
         binary = {"schema": {"type": "string", "contentMediaType": "application/octet-stream"}}
         form = {"schema": {"type": "object", "additionalProperties": {"type": "string", "format": "binary"}}}
         content = {**dict.fromkeys(body.media_types, binary), "multipart/form-data": form}
         return {"required": True, "description": body.description, "content": content}
     required = any(field.is_required() for field in body.model_fields.values())
-    return {"required": required, "content": {"application/json": {"schema": _ref(body), **_examples(body)}}}
-
-
-def _examples(model: type[BaseModel]) -> Schema:
-    extra = model.model_config.get("json_schema_extra")
-    examples = extra.get("examples") if isinstance(extra, dict) else None
-    return {"example": examples[0]} if isinstance(examples, list) and examples else {}
+    shown = {"example": example} if example is not None else {}
+    return {"required": required, "content": {"application/json": {"schema": _ref(body), **shown}}}
 
 
 def _success(route: Route) -> Schema:

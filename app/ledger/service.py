@@ -79,19 +79,17 @@ def post(tx: Tx, fact: Fact, lines: Sequence[Line]) -> bool:
     if not claimed:
         return False
     _open_accounts(tx, fact.merchant_id, lines)
-    tx.execute(
-        insert(Entry),
-        [
-            {
-                "posting_id": posting_id,
-                "account_id": _account_id(fact.merchant_id, line),
-                "amount": line.amount.minor,
-                "currency": line.amount.currency,
-                "layer": str(line.layer),
-            }
-            for line in lines
-        ],
-    )
+    entries = [
+        {
+            "posting_id": posting_id,
+            "account_id": _account_id(fact.merchant_id, line),
+            "amount": line.amount.minor,
+            "currency": line.amount.currency,
+            "layer": str(line.layer),
+        }
+        for line in lines
+    ]
+    tx.execute(insert(Entry).values(entries))
     return True
 
 

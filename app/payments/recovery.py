@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import select
 
 from app.access.models import User
-from app.errors import AppError, Forbidden, InvalidInput, NotFound
+from app.errors import AppError, FourEyes, InvalidInput, NotFound
 from app.events import audit
 from app.gateways.port import Gateway, GatewayResult, Lookup, LookupResult, Outcome
 from app.gateways.registry import Registry as Gateways
@@ -28,8 +28,7 @@ class AttemptNotFound(NotFound):
     title = "There is no such attempt"
 
 
-class TwoPeopleNeeded(Forbidden):
-    code = "four_eyes"
+class TwoPeopleNeeded(FourEyes):
     title = "Two different people must decide this"
 
 

@@ -307,7 +307,7 @@ def _reviews(s: Seeder) -> None:
         )
     )
     done = {"status": "completed", "assignee": users["reviewer2"], "completed_by": users["reviewer2"], "completed_at": s.now - minutes(8), "data": {}}
-    s.task("done", s.payment("reviewed", minutes(40), amount=45000, risk=risk), **done, **first)
+    s.task("done", s.payment("reviewed", minutes(40), amount=45000, amount_captured=45000, risk=risk), **done, **first)
 
 
 def _payments(s: Seeder) -> None:

@@ -14,20 +14,27 @@ from app.api.context import ApiContext
 from app.api.server import create_api
 from app.console.blueprint import create_console
 from app.console.context import ConsoleContext, ConsoleSettings
+from app.disputes import webhooks as dispute_webhooks
 from app.engine import rest
 from app.errors import AppError
+from app.events.endpoints import Endpoints
+from app.events.webhooks import Webhooks
 from app.gateways.registry import GatewaySetting, build_registry
 from app.gateways.registry import Registry as Gateways
 from app.jobs.calls import Caller
 from app.jobs.chores import Chore, Chores
+from app.jobs.deliveries import Deliveries
 from app.jobs.loop import Loop
 from app.jobs.worker import Worker
 from app.kit import log
 from app.kit.clock import SystemClock
 from app.kit.database import Database
+from app.kit.http import HttpClient
 from app.kit.pulse import Pulse
 from app.kit.sealing import Sealer
 from app.operations import Registry, registry
+from app.payments import webhooks as payment_webhooks
+from app.payments.webhooks import InboundWebhooks
 from app.settings import Settings
 
 # Importing them declares every operation and every table.
@@ -105,4 +112,13 @@ def create_worker(wired: Wired) -> Worker:
 
 
 def chores(wired: Wired) -> list[Chore]:
-    return []
+    """Due work beside instances: webhooks that came in, and those that go out."""
+    appliers = {**payment_webhooks.APPLIERS, **dispute_webhooks.APPLIERS}
+    return [InboundWebhooks(wired.gateways, appliers), Deliveries(webhooks(wired))]
+
+
+def webhooks(wired: Wired) -> Webhooks:
+    allow_private = wired.settings.webhook_allow_private
+    endpoints = Endpoints(wired.sealer, allow_private=allow_private)
+    client = HttpClient(connect_seconds=5, total_seconds=20, max_bytes=64 * 1024)
+    return Webhooks(endpoints, client, allow_private=allow_private)

@@ -15,7 +15,7 @@ from sqlalchemy.orm import defer
 from app.access.actor import Actor, Role
 from app.engine.lint import Examined, Finding, Known, ProcessFacts, Severity, Upload, examine
 from app.engine.models import Definition
-from app.errors import Conflict, FieldError, Forbidden, InvalidInput, NotFound
+from app.errors import Conflict, FieldError, FourEyes, InvalidInput, NotFound
 from app.events import audit
 from app.kit.database import Json, Tx
 from app.kit.ids import new_id
@@ -44,11 +44,6 @@ class DefinitionRefused(InvalidInput):
             errors=[FieldError(one.element, f"{one.message}. {one.remedy}", one.code) for one in errors],
             extra={"findings": [finding.view() for finding in findings]},
         )
-
-
-class OwnDefinition(Forbidden):
-    code = "own_definition"
-    title = "Somebody else has to publish what you deployed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +84,7 @@ def deploy(
 def publish(tx: Tx, actor: Actor, definition_id: str, *, operations: Registry = registry) -> Definition:
     """Make a version the one that new instances take; the one before is retired.
 
-    An older version may be published again. OwnDefinition for who deployed it (the system may always), Conflict when
+    An older version may be published again. FourEyes for who deployed it (the system may always), Conflict when
     something it uses is not published, DefinitionRefused when what surrounds it has changed since it was deployed.
     """
     return publish_together(tx, actor, [definition_id], operations=operations)[0]
@@ -202,7 +197,7 @@ def _publish(tx: Tx, actor: Actor, definitions: Sequence[Definition], operations
     actor.require(Role.ANALYST)
     for one in definitions:
         if one.created_by == actor.id and actor.id != _SYSTEM:
-            raise OwnDefinition(
+            raise FourEyes(
                 f"You deployed {one.key} version {one.version} yourself; ask another analyst to publish it",
                 extra={"definition": one.id, "deployed_by": one.created_by},
             )

@@ -12,7 +12,7 @@ from SpiffWorkflow.bpmn.specs.control import BpmnStartTask
 from SpiffWorkflow.bpmn.specs.mixins.bpmn_spec_mixin import BpmnSpecMixin
 from SpiffWorkflow.util.task import TaskState
 
-from app.engine.driver import Halt, Scope, Token
+from app.engine.driver import Halt, Scope, Token, assign
 from app.engine.elements import Element, Flow
 from app.engine.expressions import EvaluationFailed
 from app.engine.step import JournalKind
@@ -68,6 +68,9 @@ class Node(BpmnSpecMixin):
     def enter(self, token: Token) -> bool | None:  # noqa: ARG002 - most elements look at it
         return True
 
+    def begin(self, token: Token) -> bool | None:
+        return self.enter(token)
+
     def chosen(self, token: Token) -> tuple[Flow, ...]:  # noqa: ARG002 - gateways look at it
         """The flows a completed token takes."""
         return self.flows
@@ -102,7 +105,7 @@ class Node(BpmnSpecMixin):
         for mapping in self.element.outputs:
             value = mapping.source.evaluate(context, token.instance.now)
             found.append((mapping.target, value))
-            context = with_target(context, mapping.target, value)
+            assign(context, mapping.target, value, context)
         return found
 
     def retry(self, token: Token) -> None:
@@ -122,7 +125,7 @@ class Node(BpmnSpecMixin):
 
     def _run_hook(self, token: Token) -> bool | None:
         try:
-            return self.enter(token)
+            return self.begin(token)
         except EvaluationFailed as error:
             token.hold(Halt("expression", str(error)))
         except Halt as halt:
@@ -143,15 +146,6 @@ def take(token: Token, flow: Flow) -> None:
     """Send a token along a flow."""
     token.scope.note(JournalKind.TAKEN, flow.id)
     token.scope.spec.task_specs[flow.target].arrive(token, flow)
-
-
-def with_target(context: Mapping[str, Any], target: tuple[str, ...], value: Any) -> dict[str, Any]:
-    """The context with one path set; nothing in the old one changes."""
-    name, *path = target
-    if not path:
-        return {**context, name: value}
-    inside = context.get(name)
-    return {**context, name: with_target(inside if isinstance(inside, dict) else {}, tuple(path), value)}
 
 
 class ExclusiveGateway(Node):

@@ -5,12 +5,12 @@ An attempt that is resolved is told at once. "Absent" is evidence only after the
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import select
 
 from app.access.models import User
-from app.errors import AppError, Forbidden, InvalidInput, NotFound
+from app.errors import AppError, FourEyes, InvalidInput, NotFound
 from app.events import audit
 from app.gateways.port import Gateway, GatewayResult, Lookup, LookupResult, Outcome
 from app.gateways.registry import Registry as Gateways
@@ -18,7 +18,7 @@ from app.kit.database import Tx, in_transaction
 from app.operations import Effect, OperationContext, Result
 from app.payments.attempts import lookup_of, read
 from app.payments.booking import settle
-from app.payments.models import Attempt
+from app.payments.models import Attempt, Payment
 from app.payments.queries import lock_payment
 from app.payments.verbs import LOOKUP, UNRESOLVED, Case, Source, Verb, retry_of, verb_of
 
@@ -28,8 +28,7 @@ class AttemptNotFound(NotFound):
     title = "There is no such attempt"
 
 
-class TwoPeopleNeeded(Forbidden):
-    code = "four_eyes"
+class TwoPeopleNeeded(FourEyes):
     title = "Two different people must decide this"
 
 
@@ -45,12 +44,7 @@ class LookupResolution(Result):
     resolution: str
     decline_code: str
     retry: str
-
-
-class Resolution(Result):
-    """What people found: approved or absent."""
-
-    resolution: str
+    expires_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +64,7 @@ class Looking:
         return self.verb.find(self.gateway, self.lookup)
 
     def finish(self, context: OperationContext, answer: object) -> LookupResolution:
-        return resolution(self.take_in(context.tx, answer, LOOKUP))
+        return resolution(context.tx, self.take_in(context.tx, answer, LOOKUP))
 
     def take_in(self, tx: Tx, answer: object, source: Source) -> Attempt:
         """Book what the answer proves, if anything."""
@@ -110,18 +104,20 @@ def lookup(context: OperationContext, attempt_id: str) -> LookupResolution | Eff
     """Ask the gateway what became of the attempt, unless that is known."""
     attempt = find_attempt(context.tx, context.merchant_id, attempt_id)
     if attempt.state == "finished" and attempt.outcome not in UNRESOLVED:
-        return resolution(attempt)
+        return resolution(context.tx, attempt)
     return looking(context.tx, context.use(Gateways), attempt)
 
 
-def resolution(attempt: Attempt) -> LookupResolution:
-    """How the attempt stands, in the words of a lookup."""
+def resolution(tx: Tx, attempt: Attempt) -> LookupResolution:
+    """How the attempt stands, in the words of a lookup; `expires_at` is when the payment's authorization ends."""
+    payment = tx.session.get_one(Payment, attempt.payment_id)
     words = {"not_sent": "absent", "unknown": "unclear", None: "unclear"}
     declined = attempt.outcome == "declined"
     return LookupResolution(
         resolution=words.get(attempt.outcome) or str(attempt.outcome),
         decline_code=attempt.decline_code if declined else "",
         retry=str(retry_of(attempt.decline_code)) if declined else "",
+        expires_at=payment.authorization_expires_at,
     )
 
 
@@ -143,7 +139,7 @@ class Finding:
     gateway_reference: str = ""
 
 
-def resolve(tx: Tx, merchant_id: str, finding: Finding) -> Resolution:
+def resolve(tx: Tx, merchant_id: str, finding: Finding) -> LookupResolution:
     """Book the finding of two different people of the merchant; TwoPeopleNeeded for fewer."""
     attempt = find_attempt(tx, merchant_id, finding.attempt)
     payment = lock_payment(tx, merchant_id, attempt.payment_id)
@@ -151,7 +147,7 @@ def resolve(tx: Tx, merchant_id: str, finding: Finding) -> Resolution:
     found = Outcome.APPROVED if finding.charged else Outcome.NOT_SENT
     if attempt.state != "finished" or attempt.outcome not in UNRESOLVED:
         if attempt.outcome == found:
-            return Resolution(resolution=resolution(attempt).resolution)
+            return resolution(tx, attempt)
         raise NotUnknown(f"The attempt is {attempt.outcome or attempt.state}; there is nothing to resolve")
     people = _people(tx, merchant_id, finding.by)
     if not finding.note.strip():
@@ -161,7 +157,7 @@ def resolve(tx: Tx, merchant_id: str, finding: Finding) -> Resolution:
     settle(case, result, Source("people", people, finding.note))
     facts = {"by": list(people), "charged": finding.charged, "note": finding.note, "payment": payment.id}
     audit.record(tx, case.actor, "attempt.resolved", attempt.id, facts)
-    return Resolution(resolution=resolution(attempt).resolution)
+    return resolution(tx, attempt)
 
 
 def _people(tx: Tx, merchant_id: str, by: Sequence[str]) -> tuple[str, ...]:

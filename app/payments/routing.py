@@ -4,8 +4,7 @@ from collections.abc import Sequence
 
 from app.access.models import Merchant
 from app.gateways.registry import Registry as Gateways
-from app.kit.database import Tx
-from app.operations import OperationError, Result
+from app.operations import OperationContext, OperationError, Result
 
 
 class Ranking(Result):
@@ -14,12 +13,13 @@ class Ranking(Result):
     gateways: list[str]
 
 
-def rank(tx: Tx, merchant_id: str, gateways: Gateways, preferred: Sequence[str]) -> Ranking:
+def rank(context: OperationContext, preferred: Sequence[str]) -> Ranking:
     """The preferred ones first, then the rest of the merchant's, or of all when the merchant names none.
 
     NO_ELIGIBLE_GATEWAY when none of them is configured here.
     """
-    allowed = tx.session.get_one(Merchant, merchant_id).settings.get("gateways") or gateways.names
+    gateways = context.use(Gateways)
+    allowed = context.tx.session.get_one(Merchant, context.merchant_id).settings.get("gateways") or gateways.names
     ranked = [name for name in dict.fromkeys([*preferred, *allowed]) if name in allowed and name in gateways.names]
     if not ranked:
         raise OperationError("NO_ELIGIBLE_GATEWAY", "None of the merchant's gateways is configured")

@@ -4,7 +4,7 @@ from sqlalchemy import or_, select
 
 from app.access.actor import Actor, Role, system
 from app.engine import inbox
-from app.errors import Conflict, Forbidden
+from app.errors import Conflict, FourEyes
 from app.events import audit
 from app.events.outbox import emit
 from app.kit.database import Json, Tx
@@ -30,8 +30,7 @@ class RefundExceedsCaptured(Conflict):
     title = "More was asked back than is left of what was captured"
 
 
-class SamePerson(Forbidden):
-    code = "four_eyes"
+class SamePerson(FourEyes):
     title = "Another person must approve this refund"
 
 

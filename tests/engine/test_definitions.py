@@ -8,10 +8,10 @@ from sqlalchemy import func, select
 from app.access.actor import Actor, Role, system
 from app.access.models import Merchant
 from app.engine import definitions, pins, versions
-from app.engine.definitions import DefinitionRefused, OwnDefinition
+from app.engine.definitions import DefinitionRefused
 from app.engine.lint import Upload, lint
 from app.engine.models import Definition, Instance
-from app.errors import Conflict, Forbidden, InvalidInput, NotFound
+from app.errors import Conflict, Forbidden, FourEyes, InvalidInput, NotFound
 from app.events import audit
 from app.events.models import AuditEntry
 from app.kit.database import Database, Tx
@@ -136,7 +136,7 @@ def test_warnings_are_stored_with_the_version(store: Database) -> None:
 def test_nobody_publishes_what_they_deployed(store: Database) -> None:
     with store.begin() as tx:
         one = deploy(tx, ANN, child())[0]
-        with pytest.raises(OwnDefinition, match="ask another analyst"):
+        with pytest.raises(FourEyes, match="ask another analyst"):
             publish(tx, ANN, one)
         with pytest.raises(Forbidden):
             publish(tx, REVIEWER, one)
@@ -148,7 +148,7 @@ def test_nobody_publishes_what_they_deployed(store: Database) -> None:
 def test_deploying_and_publishing_at_once_is_for_the_system_only(store: Database) -> None:
     with store.begin() as tx:
         assert deploy(tx, SYSTEM, child(), publish=True)[0].status == "published"
-    with pytest.raises(OwnDefinition), store.begin() as tx:
+    with pytest.raises(FourEyes), store.begin() as tx:
         deploy(tx, ANN, child("=2"), publish=True)
     with store.begin() as tx:
         assert stored(tx) == 1

@@ -79,6 +79,8 @@ def graph() -> Iterator[Case]:
     )
     lost = one(script("a")).replace(b'bpmnElement="a"', b'bpmnElement="gone"')
     yield Case("dangling_reference", "a_di", lost)
+    pool = '<bpmn:collaboration id="c"><bpmn:participant id="us" processRef="gone"/></bpmn:collaboration>'
+    yield Case("dangling_reference", "us", one(script("a"), before=pool))
     yield Case("not_drawn", "a", lost)
 
 
@@ -273,6 +275,8 @@ def refused() -> Iterator[Case]:
     late = "<bpmn:terminateEventDefinition/><bpmn:incoming>a-end</bpmn:incoming>"
     disordered = bpmn(start(), script("a"), end("end", late), path("start", "a", "end"))
     yield Case("invalid_schema", "end", disordered)
+    nameless = one(script("a").replace('name="A"', ""))
+    yield Case("invalid_schema", "a", nameless.replace(b"<bpmn:extensionElements>", b"x<bpmn:extensionElements>"))
 
 
 def all_cases() -> list[Case]:

@@ -302,3 +302,25 @@ def test_what_bpmn_has_and_the_engine_has_not_is_named_with_a_way_out(name: str)
     assert [finding.element for finding in found] == [drawn_as]
     assert found[0].message.startswith(what)
     assert found[0].remedy == instead
+
+
+def test_pools_lanes_and_notes_are_drawing() -> None:
+    pool = (
+        '<bpmn:collaboration id="pools"><bpmn:participant id="us" name="Shop" processRef="flow"/>'
+        '<bpmn:participant id="them" name="Customer"/>'
+        '<bpmn:messageFlow id="says" sourceRef="them" targetRef="a"/></bpmn:collaboration>'
+    )
+    lanes = '<bpmn:laneSet id="lanes"><bpmn:lane id="lane" name="reviewer"><bpmn:flowNodeRef>a</bpmn:flowNodeRef>'
+    lanes += "</bpmn:lane></bpmn:laneSet>"
+    note = '<bpmn:textAnnotation id="note"><bpmn:text>Why</bpmn:text></bpmn:textAnnotation>'
+    note += '<bpmn:association id="points" sourceRef="a" targetRef="note"/>'
+    task = user("a").replace(' candidateGroups="reviewer"', "")
+    drawn = bpmn(lanes, start(), task, end(), path("start", "a", "end"), note, before=pool)
+    assert codes(drawn.replace(b'bpmnElement="flow"', b'bpmnElement="pools"')) == []
+
+
+def test_a_warning_never_hides_what_the_schema_refuses() -> None:
+    nameless = one(script("a").replace('name="A"', 'startQuantity="1"').replace('id="a"', 'id="a b"'), name="a b")
+    found = {finding.code: finding.severity for finding in findings(nameless)}
+    assert found["missing_name"] == "warning"
+    assert found["invalid_schema"] == "error"

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
+from pydantic import Field
 from sqlalchemy import select
 
 from app.access.models import User
@@ -29,7 +30,7 @@ class AttemptNotFound(NotFound):
 
 
 class TwoPeopleNeeded(Forbidden):
-    code = "four_eyes"
+    code = "two_people_needed"
     title = "Two different people must decide this"
 
 
@@ -42,15 +43,15 @@ class NotUnknown(AppError):
 class LookupResolution(Result):
     """`resolution`: approved, declined, pending, needs_action, absent (surely no effect) or unclear."""
 
-    resolution: str
-    decline_code: str
-    retry: str
+    resolution: str = Field(title="Resolution", description="See the operation")
+    decline_code: str = Field(title="Decline code", description="Why it was declined")
+    retry: str = Field(title="Retry", description="What the decline allows: never, later, authenticate")
 
 
 class Resolution(Result):
     """What people found: approved or absent."""
 
-    resolution: str
+    resolution: str = Field(title="Resolution", description="See the operation")
 
 
 @dataclass(frozen=True, slots=True)

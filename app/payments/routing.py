@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from pydantic import Field
+
 from app.access.models import Merchant
 from app.gateways.registry import Registry as Gateways
 from app.kit.database import Tx
@@ -11,7 +13,7 @@ from app.operations import OperationError, Result
 class Ranking(Result):
     """Names of gateways in the order to try them; never empty."""
 
-    gateways: list[str]
+    gateways: list[str] = Field(title="Gateways", description="Names, best first")
 
 
 def rank(tx: Tx, merchant_id: str, gateways: Gateways, preferred: Sequence[str]) -> Ranking:

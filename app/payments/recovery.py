@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from pydantic import Field
 from sqlalchemy import select
 
 from app.access.models import User
@@ -28,7 +29,12 @@ class AttemptNotFound(NotFound):
     title = "There is no such attempt"
 
 
+<<<<<<< HEAD
 class TwoPeopleNeeded(FourEyes):
+=======
+class TwoPeopleNeeded(Forbidden):
+    code = "two_people_needed"
+>>>>>>> payments
     title = "Two different people must decide this"
 
 
@@ -41,10 +47,22 @@ class NotUnknown(AppError):
 class LookupResolution(Result):
     """`resolution`: approved, declined, pending, needs_action, absent (surely no effect) or unclear."""
 
+<<<<<<< HEAD
     resolution: str
     decline_code: str
     retry: str
     expires_at: datetime | None
+=======
+    resolution: str = Field(title="Resolution", description="See the operation")
+    decline_code: str = Field(title="Decline code", description="Why it was declined")
+    retry: str = Field(title="Retry", description="What the decline allows: never, later, authenticate")
+
+
+class Resolution(Result):
+    """What people found: approved or absent."""
+
+    resolution: str = Field(title="Resolution", description="See the operation")
+>>>>>>> payments
 
 
 @dataclass(frozen=True, slots=True)

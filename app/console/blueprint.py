@@ -30,7 +30,9 @@ STATIC = "console.static"
 
 def create_console(context: ConsoleContext) -> Blueprint:
     """The blueprint to register on the app at its root. The app needs a SECRET_KEY of its own."""
-    console = Blueprint("console", __name__, template_folder="templates", static_folder="static", static_url_path="/static")
+    console = Blueprint(
+        "console", __name__, template_folder="templates", static_folder="static", static_url_path="/static"
+    )
 
     def configure(state: BlueprintSetupState) -> None:
         state.app.extensions[EXTENSION] = context

@@ -68,7 +68,9 @@ class Language:
         return _PLACE.sub(lambda place: str(values.get(place[1], place[0])), text)
 
     def problem_title(self, status: int) -> str:
-        return self.t(f"problem.title_{status}") if f"problem.title_{status}" in catalogue() else self.t("problem.title")
+        return (
+            self.t(f"problem.title_{status}") if f"problem.title_{status}" in catalogue() else self.t("problem.title")
+        )
 
     def number(self, value: float) -> str:
         return format_decimal(value, locale=_LOCALES[self.code])

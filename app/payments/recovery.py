@@ -29,12 +29,7 @@ class AttemptNotFound(NotFound):
     title = "There is no such attempt"
 
 
-<<<<<<< HEAD
 class TwoPeopleNeeded(FourEyes):
-=======
-class TwoPeopleNeeded(Forbidden):
-    code = "two_people_needed"
->>>>>>> payments
     title = "Two different people must decide this"
 
 
@@ -47,22 +42,10 @@ class NotUnknown(AppError):
 class LookupResolution(Result):
     """`resolution`: approved, declined, pending, needs_action, absent (surely no effect) or unclear."""
 
-<<<<<<< HEAD
-    resolution: str
-    decline_code: str
-    retry: str
-    expires_at: datetime | None
-=======
     resolution: str = Field(title="Resolution", description="See the operation")
     decline_code: str = Field(title="Decline code", description="Why it was declined")
     retry: str = Field(title="Retry", description="What the decline allows: never, later, authenticate")
-
-
-class Resolution(Result):
-    """What people found: approved or absent."""
-
-    resolution: str = Field(title="Resolution", description="See the operation")
->>>>>>> payments
+    expires_at: datetime | None = Field(title="Expires", description="When the payment's authorization ends")
 
 
 @dataclass(frozen=True, slots=True)

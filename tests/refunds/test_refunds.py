@@ -3,8 +3,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from app.access.actor import Role
-from app.engine.people import FourEyes
-from app.errors import Forbidden
+from app.errors import Forbidden, FourEyes
 from app.payments.service import OutcomeOpen
 from app.payments.states import IllegalTransition
 from app.refunds.service import RefundExceedsCaptured

@@ -20,7 +20,9 @@ def source(definition_id: str) -> Response:
     response.mimetype = "application/json" if definition.kind == "form" else "application/xml"
     response.headers["Cache-Control"] = "private, max-age=31536000, immutable"  # a definition never changes
     if "download" in request.args:
-        response.headers["Content-Disposition"] = f'attachment; filename="{definition.key}-{definition.version}.{_ending(definition.kind)}"'
+        response.headers["Content-Disposition"] = (
+            f'attachment; filename="{definition.key}-{definition.version}.{_ending(definition.kind)}"'
+        )
     return response
 
 

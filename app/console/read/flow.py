@@ -65,12 +65,8 @@ def drawing_state(tx: Tx, instance: Instance) -> Json:
     return {
         "status": instance.status,
         "path": [{"element": element, "count": count} for element, count in passed.items()],
-        "waits": [
-            {"element": row.element, "kind": row.kind, "due_at": row.due_at} for row in _waits(tx, instance.id)
-        ],
-        "incidents": [
-            {"element": row.element, "message": row.message} for row in _open_incidents(tx, instance.id)
-        ],
+        "waits": [{"element": row.element, "kind": row.kind, "due_at": row.due_at} for row in _waits(tx, instance.id)],
+        "incidents": [{"element": row.element, "message": row.message} for row in _open_incidents(tx, instance.id)],
     }
 
 

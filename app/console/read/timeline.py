@@ -63,9 +63,7 @@ def timeline(tx: Tx, subjects: Sequence[str]) -> list[Moment]:
     instances = tx.session.scalars(select(Instance).where(Instance.subject.in_(subjects))).all()
     names = element_names_of(tx, instances)
     rows = tx.session.scalars(
-        select(JournalRow).where(
-            JournalRow.instance_id.in_([row.id for row in instances]), JournalRow.kind.in_(_TOLD)
-        )
+        select(JournalRow).where(JournalRow.instance_id.in_([row.id for row in instances]), JournalRow.kind.in_(_TOLD))
     )
     moments = [
         Moment(row.at, "flow", row.kind, names.get(row.element, row.element), row.actor, row.facts) for row in rows

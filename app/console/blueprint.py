@@ -8,12 +8,24 @@ from werkzeug.wrappers import Response
 
 from app.console import identity, security
 from app.console.context import EXTENSION, ConsoleContext, transaction
-from app.console.pages import actions, disputes, door, drawings, flows, payments, records, repairs, review, settings
+from app.console.pages import (
+    actions,
+    disputes,
+    door,
+    drawings,
+    flows,
+    payments,
+    records,
+    repairs,
+    review,
+    settings,
+    webhooks,
+)
 from app.console.read.badges import badges
 from app.console.web import page, vocabulary
 from app.errors import AppError, Forbidden
 
-_PAGES = (door, drawings, review, payments, actions, disputes, flows, repairs, records, settings)
+_PAGES = (door, drawings, review, payments, actions, disputes, flows, repairs, records, settings, webhooks)
 #: The areas of the bar across the top, in its order: key of the word, address.
 AREAS = (
     ("review", "/review"),

@@ -125,6 +125,8 @@ class Language:
     def lasted(self, length: timedelta) -> str:
         """How long something took; below a minute in seconds."""
         seconds = int(length.total_seconds())
+        if seconds < 1:
+            return self.t("age.instant")
         return self.t("age.seconds", n=seconds) if seconds < 60 else self.span(length)
 
     def span(self, length: timedelta) -> str:

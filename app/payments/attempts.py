@@ -159,7 +159,7 @@ def tell(context: OperationContext, case: Case) -> Result:
     """The outcome as the diagram hears it: a result for an approval, an OperationError for everything else."""
     attempt = case.attempt
     verb = verb_of(attempt.operation)
-    facts: dict[str, object] = {"attempt": attempt.id, "gateway": attempt.gateway}
+    facts: dict[str, object] = {"attempt": attempt.id, "gateway": attempt.gateway, "ladder": ladder(context, attempt)}
     match attempt.outcome:
         case Outcome.APPROVED:
             return verb.result(case)
@@ -178,12 +178,15 @@ def tell(context: OperationContext, case: Case) -> Result:
 
 
 def unknown(context: OperationContext, attempt: Attempt) -> OperationError:
-    """OUTCOME_UNKNOWN about `attempt`, with the waits in whole seconds before each lookup of it."""
-    ladder = [ceil(seconds) for seconds in context.use(Gateways).get(attempt.gateway).lookup_ladder_seconds]
+    """OUTCOME_UNKNOWN about `attempt`."""
     message = f"Nobody knows yet whether the {attempt.operation} took effect at {attempt.gateway}"
-    return OperationError(
-        "OUTCOME_UNKNOWN", message, {"attempt": attempt.id, "gateway": attempt.gateway, "ladder": ladder}
-    )
+    facts = {"attempt": attempt.id, "gateway": attempt.gateway, "ladder": ladder(context, attempt)}
+    return OperationError("OUTCOME_UNKNOWN", message, facts)
+
+
+def ladder(context: OperationContext, attempt: Attempt) -> list[int]:
+    """The waits in whole seconds before each lookup of `attempt`, for as long as its outcome may still change."""
+    return [ceil(seconds) for seconds in context.use(Gateways).get(attempt.gateway).lookup_ladder_seconds]
 
 
 def unresolved(tx: Tx, payment_id: str, operations: Sequence[str], *, but: str = "") -> Attempt | None:

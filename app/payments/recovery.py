@@ -5,7 +5,7 @@ An attempt that is resolved is told at once. "Absent" is evidence only after the
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import select
 
@@ -18,8 +18,8 @@ from app.kit.database import Tx, in_transaction
 from app.operations import Effect, OperationContext, Result
 from app.payments.attempts import lookup_of, read
 from app.payments.booking import settle
-from app.payments.models import Attempt
-from app.payments.queries import lock_payment
+from app.payments.models import Attempt, Payment
+from app.payments.queries import find_payment, lock_payment
 from app.payments.verbs import LOOKUP, UNRESOLVED, Case, Source, Verb, retry_of, verb_of
 
 
@@ -40,11 +40,15 @@ class NotUnknown(AppError):
 
 
 class LookupResolution(Result):
-    """`resolution`: approved, declined, pending, needs_action, absent (surely no effect) or unclear."""
+    """`resolution`: approved, declined, pending, needs_action, absent (surely no effect) or unclear.
+
+    `expires_at` is when the hold ends that an approved authorization made.
+    """
 
     resolution: str
     decline_code: str
     retry: str
+    expires_at: datetime | None
 
 
 class Resolution(Result):
@@ -70,7 +74,8 @@ class Looking:
         return self.verb.find(self.gateway, self.lookup)
 
     def finish(self, context: OperationContext, answer: object) -> LookupResolution:
-        return resolution(self.take_in(context.tx, answer, LOOKUP))
+        attempt = self.take_in(context.tx, answer, LOOKUP)
+        return resolution(find_payment(context.tx, self.merchant_id, self.payment_id), attempt)
 
     def take_in(self, tx: Tx, answer: object, source: Source) -> Attempt:
         """Book what the answer proves, if anything."""
@@ -110,19 +115,26 @@ def lookup(context: OperationContext, attempt_id: str) -> LookupResolution | Eff
     """Ask the gateway what became of the attempt, unless that is known."""
     attempt = find_attempt(context.tx, context.merchant_id, attempt_id)
     if attempt.state == "finished" and attempt.outcome not in UNRESOLVED:
-        return resolution(attempt)
+        return resolution(find_payment(context.tx, context.merchant_id, attempt.payment_id), attempt)
     return looking(context.tx, context.use(Gateways), attempt)
 
 
-def resolution(attempt: Attempt) -> LookupResolution:
+def resolution(payment: Payment, attempt: Attempt) -> LookupResolution:
     """How the attempt stands, in the words of a lookup."""
-    words = {"not_sent": "absent", "unknown": "unclear", None: "unclear"}
     declined = attempt.outcome == "declined"
+    holds = attempt.operation == "authorize" and attempt.outcome == "approved"
     return LookupResolution(
-        resolution=words.get(attempt.outcome) or str(attempt.outcome),
+        resolution=in_words(attempt),
         decline_code=attempt.decline_code if declined else "",
         retry=str(retry_of(attempt.decline_code)) if declined else "",
+        expires_at=payment.authorization_expires_at if holds else None,
     )
+
+
+def in_words(attempt: Attempt) -> str:
+    """The attempt's outcome as a resolution."""
+    words = {"not_sent": "absent", "unknown": "unclear", None: "unclear"}
+    return words.get(attempt.outcome) or str(attempt.outcome)
 
 
 def find_attempt(tx: Tx, merchant_id: str, attempt_id: str) -> Attempt:
@@ -151,7 +163,7 @@ def resolve(tx: Tx, merchant_id: str, finding: Finding) -> Resolution:
     found = Outcome.APPROVED if finding.charged else Outcome.NOT_SENT
     if attempt.state != "finished" or attempt.outcome not in UNRESOLVED:
         if attempt.outcome == found:
-            return Resolution(resolution=resolution(attempt).resolution)
+            return Resolution(resolution=in_words(attempt))
         raise NotUnknown(f"The attempt is {attempt.outcome or attempt.state}; there is nothing to resolve")
     people = _people(tx, merchant_id, finding.by)
     if not finding.note.strip():
@@ -161,7 +173,7 @@ def resolve(tx: Tx, merchant_id: str, finding: Finding) -> Resolution:
     settle(case, result, Source("people", people, finding.note))
     facts = {"by": list(people), "charged": finding.charged, "note": finding.note, "payment": payment.id}
     audit.record(tx, case.actor, "attempt.resolved", attempt.id, facts)
-    return Resolution(resolution=resolution(attempt).resolution)
+    return Resolution(resolution=in_words(attempt))
 
 
 def _people(tx: Tx, merchant_id: str, by: Sequence[str]) -> tuple[str, ...]:

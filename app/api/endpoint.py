@@ -22,6 +22,8 @@ from app.api.route import Answer, Body, Call, Rest, Route, Upload
 from app.kit.database import Tx
 
 LONGEST_WAIT_SECONDS = 30
+#: The query parameter that every route with files knows.
+FILE_NAME = frozenset({"name"})
 
 
 class NoBody(Body):
@@ -94,7 +96,9 @@ class Endpoint:
         actor.require(*self.route.roles)
         arguments: dict[str, Any] = dict(validation.path_parts(parts))
         if self.route.query is not None:
-            arguments["query"] = validation.query(self.route.query, request)
+            upload = isinstance(self.route.body, Upload)
+            ignored = FILE_NAME if upload else frozenset[str]()
+            arguments["query"] = validation.query(self.route.query, request, ignored=ignored)
         if self.route.method == "GET":
             return Admitted(actor, arguments, None)
         if isinstance(self.route.body, Upload):

@@ -18,6 +18,7 @@ from app.engine.closed import ClosedScriptEngine
 from app.engine.elements import Assignment, Element
 from app.engine.step import Item, JournalEntry, JournalKind, Thrown
 from app.engine.timing import ANY_TIME
+from app.feel import to_feel, to_json
 
 if TYPE_CHECKING:
     from app.engine.bundle import Bundle
@@ -39,7 +40,7 @@ class Halt(Exception):
         super().__init__(message)
         self.kind = kind
         self.message = message
-        self.details = dict(details or {})
+        self.details: dict[str, Any] = to_json(to_feel(dict(details or {})))
 
 
 class Token(Task):

@@ -71,9 +71,10 @@ class Node(BpmnSpecMixin):
     def begin(self, token: Token) -> bool | None:
         return self.enter(token)
 
-    def chosen(self, token: Token) -> tuple[Flow, ...]:  # noqa: ARG002 - gateways look at it
-        """The flows a completed token takes."""
-        return self.flows
+    def chosen(self, token: Token) -> tuple[Flow, ...]:
+        """The flows a completed token takes: all, unless a gateway chose when the token entered."""
+        taken = token.internal_data.get("take")
+        return self.flows if taken is None else tuple(flow for flow in self.flows if flow.id in taken)
 
     def settle(self, token: Token, live: list[Token]) -> bool:  # noqa: ARG002 - joins look at both
         """Called when nothing is ready: True if this token could be moved after all."""
@@ -166,10 +167,6 @@ class ExclusiveGateway(Node):
         if default is None:
             raise Halt("expression", f"No condition at gateway {self.element.id} is true and it has no default flow")
         return default
-
-    def chosen(self, token: Token) -> tuple[Flow, ...]:
-        taken = token.internal_data["take"]
-        return tuple(flow for flow in self.flows if flow.id in taken)
 
 
 class Join(Node):
@@ -270,10 +267,6 @@ class InclusiveGateway(Join):
             raise Halt("expression", f"No condition at gateway {self.element.id} is true and it has no default flow")
         token.internal_data["take"] = [flow.id for flow in taken]
         return True
-
-    def chosen(self, token: Token) -> tuple[Flow, ...]:
-        taken = token.internal_data["take"]
-        return tuple(flow for flow in self.flows if flow.id in taken)
 
 
 class EventBasedGateway(Node):

@@ -209,3 +209,40 @@ def test_a_repair_does_not_start_the_boundary_timers_again() -> None:
     drive.retry("a#1")
     assert sorted(drive.open_nodes) == ["a#1", "u#1"]
     assert drive.step.due_at is None
+
+
+def test_an_event_that_stopped_after_it_fired_can_be_canceled() -> None:
+    drive = Drive(
+        draw(
+            start(),
+            service("a"),
+            boundary("b", "a", error(), outputs={"n": HEAVY}),
+            end(),
+            end("e2"),
+            chain("s", "a", "e"),
+            chain("b", "e2"),
+        ),
+        size=10**7,
+    )
+    assert drive.error("a#1", "X").incidents[0].node == "b#1"
+    drive.cancel()
+    assert drive.nodes(JournalKind.CANCELED) == ["a#1", "b#1"]
+
+
+def test_of_two_timers_that_are_due_the_earlier_one_fires_first() -> None:
+    drive = Drive(
+        draw(
+            start(),
+            user("u"),
+            boundary("later", "u", timer("timeDuration", "PT2M")),
+            boundary("sooner", "u", timer("timeDuration", "PT1M")),
+            end(),
+            end("e1"),
+            end("e2"),
+            chain("s", "u", "e"),
+            chain("later", "e1"),
+            chain("sooner", "e2"),
+        )
+    )
+    drive.after(hours=1)
+    assert drive.taken == ["s_u", "sooner_e2"]

@@ -217,4 +217,4 @@ class Model:
 
 
 def _named(process: Process, extension: str, attribute: str) -> set[str]:
-    return {name for node in process.nodes() if (name := node.extension(extension).get(attribute, "").strip())}
+    return {name for node in process.nodes() if (name := node.extension(extension).get(attribute, ""))}

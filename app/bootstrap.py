@@ -102,7 +102,8 @@ def web_app(wired: Wired) -> Flask:
     )
     app.register_blueprint(create_api(api))
     pages = ConsoleSettings(secure_cookies=settings.secure_cookies, base_url=settings.public_url)
-    app.register_blueprint(create_console(ConsoleContext(wired.database, SystemClock(), pages)))
+    context = ConsoleContext(wired.database, SystemClock(), pages, endpoints(wired), webhooks(wired))
+    app.register_blueprint(create_console(context))
     return app
 
 

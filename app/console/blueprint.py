@@ -8,12 +8,24 @@ from werkzeug.wrappers import Response
 
 from app.console import identity, security
 from app.console.context import EXTENSION, ConsoleContext, transaction
-from app.console.pages import door, drawings, payments, review
+from app.console.pages import (
+    actions,
+    disputes,
+    door,
+    drawings,
+    flows,
+    payments,
+    records,
+    repairs,
+    review,
+    settings,
+    webhooks,
+)
 from app.console.read.badges import badges
 from app.console.web import page, vocabulary
 from app.errors import AppError, Forbidden
 
-_PAGES = (door, drawings, review, payments)
+_PAGES = (door, drawings, review, payments, actions, disputes, flows, repairs, records, settings, webhooks)
 #: The areas of the bar across the top, in its order: key of the word, address.
 AREAS = (
     ("review", "/review"),
@@ -92,7 +104,7 @@ def _problem(error: AppError, status: int, code: str) -> Response:
     language = identity.language()
     return page(
         "problem.html",
-        status=status,
+        http_status=status,
         area="",
         number=status,
         code=code,

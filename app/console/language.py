@@ -122,6 +122,13 @@ class Language:
             return format_datetime(here, pattern, locale=_LOCALES[self.code])
         return self.day(at)
 
+    def lasted(self, length: timedelta) -> str:
+        """How long something took; below a minute in seconds."""
+        seconds = int(length.total_seconds())
+        if seconds < 1:
+            return self.t("age.instant")
+        return self.t("age.seconds", n=seconds) if seconds < 60 else self.span(length)
+
     def span(self, length: timedelta) -> str:
         """A length of time in its one or two largest units, e.g. `3 h 20 min`."""
         seconds = max(int(abs(length).total_seconds()), 0)

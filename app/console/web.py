@@ -42,12 +42,13 @@ def vocabulary() -> dict[str, object]:
         "theme": identity.preference("theme"),
         "may": identity.may,
         "viewer": island("viewer"),
+        "live": island("live"),
         "keys": identity.preference("keys"),
     }
 
 
-def page(template: str, *, status: int = 200, **values: object) -> Response:
-    return make_response(render_template(template, **values), status)
+def page(template: str, *, http_status: int = 200, **values: object) -> Response:
+    return make_response(render_template(template, **values), http_status)
 
 
 def part(template: str, **values: object) -> Response:

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from pydantic import Field
 from sqlalchemy import select
 
 from app.access.models import User
-from app.errors import AppError, Forbidden, InvalidInput, NotFound
+from app.errors import AppError, FourEyes, InvalidInput, NotFound
 from app.events import audit
 from app.gateways.port import Gateway, GatewayResult, Lookup, LookupResult, Outcome
 from app.gateways.registry import Registry as Gateways
@@ -28,8 +29,7 @@ class AttemptNotFound(NotFound):
     title = "There is no such attempt"
 
 
-class TwoPeopleNeeded(Forbidden):
-    code = "four_eyes"
+class TwoPeopleNeeded(FourEyes):
     title = "Two different people must decide this"
 
 
@@ -42,10 +42,10 @@ class NotUnknown(AppError):
 class LookupResolution(Result):
     """`resolution`: approved, declined, pending, needs_action, absent (surely no effect) or unclear."""
 
-    resolution: str
-    decline_code: str
-    retry: str
-    expires_at: datetime | None
+    resolution: str = Field(title="Resolution", description="See the operation")
+    decline_code: str = Field(title="Decline code", description="Why it was declined")
+    retry: str = Field(title="Retry", description="What the decline allows: never, later, authenticate")
+    expires_at: datetime | None = Field(title="Expires", description="When the payment's authorization ends")
 
 
 @dataclass(frozen=True, slots=True)

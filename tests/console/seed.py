@@ -146,7 +146,7 @@ class Seeder:
             version=2,
             subject=subject,
             status=status,
-            pins={"review": self.made.definitions["form"], "card-payment": self.made.definitions["flow2"]},
+            pins={"process": "card-payment", "processes": {"card-payment": self.made.definitions["flow2"]}, "decisions": {}, "forms": {"review": self.made.definitions["form"]}},
             variables={},
             created_by="system",
             created_at=at,
@@ -177,7 +177,7 @@ class Seeder:
                     kind=kind,
                     element=element,
                     node=node,
-                    process="card-payment",
+                    process="",
                     scope="",
                     actor="system",
                     facts={},
@@ -307,7 +307,7 @@ def _reviews(s: Seeder) -> None:
         )
     )
     done = {"status": "completed", "assignee": users["reviewer2"], "completed_by": users["reviewer2"], "completed_at": s.now - minutes(8), "data": {}}
-    s.task("done", s.payment("reviewed", minutes(40), amount=45000, risk=risk), **done, **first)
+    s.task("done", s.payment("reviewed", minutes(40), amount=45000, amount_captured=45000, risk=risk), **done, **first)
 
 
 def _payments(s: Seeder) -> None:

@@ -9,9 +9,9 @@ from app.access.actor import Role
 from app.api.route import Answer, Call, File, Listing, Query, Resource, Upload, View
 from app.api.shapes import Finding
 from app.engine import definitions, lint, versions
-from app.engine.definitions import DefinitionRefused, FourEyes, definition
+from app.engine.definitions import DefinitionRefused, definition
 from app.engine.versions import definition_view
-from app.errors import Conflict
+from app.errors import Conflict, FourEyes
 from app.kit.database import Json
 
 READERS = tuple(Role)

@@ -8,7 +8,8 @@ from pydantic import Field
 from app.access.actor import Role
 from app.api.route import Body, Call, Listing, Resource, View
 from app.engine import people, queries
-from app.engine.people import Completion, FourEyes, TaskClosed, TaskTaken
+from app.engine.people import Completion, TaskClosed, TaskTaken
+from app.errors import FourEyes
 from app.kit.database import Json
 
 READERS = tuple(Role)

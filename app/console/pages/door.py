@@ -42,7 +42,7 @@ def sign_in() -> Response:
             begun = sessions.start(tx, found, address=address, user_agent=agent, previous=previous)
             audit.record(tx, users.actor_of(found), "session.started", found.id, {"address": address})
     if not isinstance(found, User):
-        return page("door.html", status=found.status, wrong=_why(found), email=email, next=wanted)
+        return page("door.html", http_status=found.status, wrong=_why(found), email=email, next=wanted)
     response = back_to(identity.own_path(wanted, "/"))
     identity.sign_in(response, begun.secret)
     return response

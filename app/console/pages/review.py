@@ -166,7 +166,7 @@ def _review_page(
     failed = conflict or refusal
     return page(
         "review/show.html",
-        status=failed.status if failed else 200,
+        http_status=failed.status if failed else 200,
         area="review",
         view=view,
         told={name: value for name, value in view.task.facts.items() if name not in _SHOWN},

@@ -68,6 +68,12 @@ for (const done of document.querySelectorAll("[data-forget-draft]")) {
   quietly(() => localStorage.removeItem(`sluice:${done.dataset.forgetDraft}`));
 }
 
+// Diagrams that were uploaded and refused are on the page as text; the viewer, which runs after this, wants an address
+for (const host of document.querySelectorAll("[data-diagram-from]")) {
+  const text = document.getElementById(host.dataset.diagramFrom).value;
+  host.dataset.diagramUrl = URL.createObjectURL(new Blob([text], { type: "application/xml" }));
+}
+
 // A decision that demands a reason or a note says so before it is sent ---------------------------------------------
 document.addEventListener("click", (event) => {
   const button = event.target.closest("button[name=decision]");
@@ -110,6 +116,3 @@ document.addEventListener("htmx:afterSwap", () => {
   const row = chosen && document.getElementById(chosen);
   if (row) row.setAttribute("aria-selected", "true");
 });
-
-// The look of the page ---------------------------------------------------------------------------------------------
-for (const area of document.querySelectorAll("[data-focus]")) area.focus();

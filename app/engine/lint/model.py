@@ -87,7 +87,10 @@ class Flow:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """A process or an embedded sub-process: its own nodes and flows, in document order."""
+    """A process or an embedded sub-process: its own nodes and flows, in document order.
+
+    `following` are the nodes after each node: along its flows, and the boundary events attached to it.
+    """
 
     id: str
     parent: str | None
@@ -97,6 +100,7 @@ class Scope:
     incoming: Mapping[str, tuple[Flow, ...]] = field(default_factory=dict)
     outgoing: Mapping[str, tuple[Flow, ...]] = field(default_factory=dict)
     boundaries: Mapping[str, tuple[Node, ...]] = field(default_factory=dict)
+    following: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def into(self, node: str) -> tuple[Flow, ...]:
         return self.incoming.get(node, ())

@@ -51,6 +51,7 @@ OF_THE_DIAGRAM: tuple[Rule, ...] = (
     activities.complete,
     activities.assigned,
     drawing.names,
+    drawing.pools,
     drawing.lanes,
     drawing.drawn,
 )

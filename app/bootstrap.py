@@ -34,7 +34,7 @@ from app.kit.pulse import Pulse
 from app.kit.sealing import Sealer
 from app.operations import Registry, registry
 from app.payments import webhooks as payment_webhooks
-from app.payments.webhooks import InboundWebhooks, receive
+from app.payments.webhooks import InboundWebhooks
 from app.settings import Settings
 
 # Importing them declares every operation and every table.
@@ -92,15 +92,18 @@ def web_app(wired: Wired) -> Flask:
         database=wired.database,
         sealer=wired.sealer,
         wait_until_rest=lambda instance_id, seconds: rest.wait(wired.database, instance_id, seconds),
-        receive_webhook=lambda tx, gateway, headers, body: receive(tx, wired.gateways, gateway, headers, body),
-        webhooks=webhooks(wired),
+        receive_webhook=lambda tx, gateway, headers, body: payment_webhooks.receive(
+            tx, wired.gateways, gateway, headers, body
+        ),
         endpoints=endpoints(wired),
+        webhooks=webhooks(wired),
         base_url=settings.public_url,
         limits_storage=settings.redis_url or "memory://",
     )
     app.register_blueprint(create_api(api))
     pages = ConsoleSettings(secure_cookies=settings.secure_cookies, base_url=settings.public_url)
-    app.register_blueprint(create_console(ConsoleContext(wired.database, SystemClock(), pages)))
+    context = ConsoleContext(wired.database, SystemClock(), pages, endpoints(wired), webhooks(wired))
+    app.register_blueprint(create_console(context))
     return app
 
 
@@ -120,9 +123,8 @@ def chores(wired: Wired) -> list[Chore]:
 
 
 def webhooks(wired: Wired) -> Webhooks:
-    allow_private = wired.settings.webhook_allow_private
     client = HttpClient(connect_seconds=5, total_seconds=20, max_bytes=64 * 1024)
-    return Webhooks(endpoints(wired), client, allow_private=allow_private)
+    return Webhooks(endpoints(wired), client, allow_private=wired.settings.webhook_allow_private)
 
 
 def endpoints(wired: Wired) -> Endpoints:

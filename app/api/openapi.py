@@ -16,6 +16,8 @@ from app.events.catalog import EVENT_TYPES, EventType
 
 Schema = dict[str, Any]
 
+_REF = "#/components/schemas/{model}"
+
 DESCRIPTION = """Payments, refunds and disputes whose flows are BPMN diagrams.
 
 Amounts are integers in minor units of an ISO 4217 currency. Times are RFC 3339 in UTC. Lists are read page by page
@@ -90,7 +92,7 @@ def _parameters(route: Route) -> list[Schema]:
         {"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in route.parts
     ]
     if route.query is not None:
-        schema = route.query.model_json_schema()
+        schema = route.query.model_json_schema(ref_template=_REF)
         required = schema.get("required", [])
         for name, field in schema.get("properties", {}).items():
             described = {"description": field["description"]} if "description" in field else {}
@@ -154,7 +156,7 @@ def _failures(errors: Iterable[type[AppError]]) -> Schema:
 
 def _webhook(event: EventType, routes: Sequence[Route]) -> Schema:
     known = {route.response.__name__ for route in routes if route.response is not None}
-    data = {"$ref": f"#/components/schemas/{event.schema}"} if event.schema in known else {"type": "object"}
+    data = {"$ref": _REF.format(model=event.schema)} if event.schema in known else {"type": "object"}
     schema = {"allOf": [_ref(EventView), {"properties": {"type": {"const": event.name}, "data": data}}]}
     return {
         "post": {
@@ -178,17 +180,17 @@ def _webhook(event: EventType, routes: Sequence[Route]) -> Schema:
 def _schemas(routes: Sequence[Route]) -> Schema:
     models: dict[str, type[BaseModel]] = {Problem.__name__: Problem, EventView.__name__: EventView}
     for route in routes:
-        for model in (route.body, route.response):
+        for model in (route.body, route.query, route.response):
             if isinstance(model, type):
                 assert models.setdefault(model.__name__, model) is model, f"two schemas are named {model.__name__}"
-    _, definitions = models_json_schema(
-        [(model, "validation") for model in models.values()], ref_template="#/components/schemas/{model}"
-    )
-    return dict(sorted(definitions["$defs"].items()))
+    queries = {route.query.__name__ for route in routes if route.query is not None}
+    _, definitions = models_json_schema([(model, "validation") for model in models.values()], ref_template=_REF)
+    # Queries are shown as parameters; what they refer to is needed here all the same.
+    return {name: schema for name, schema in sorted(definitions["$defs"].items()) if name not in queries}
 
 
 def _ref(model: type[BaseModel]) -> Schema:
-    return {"$ref": f"#/components/schemas/{model.__name__}"}
+    return {"$ref": _REF.format(model=model.__name__)}
 
 
 def _list_of(model: type[BaseModel]) -> Schema:

@@ -8,12 +8,24 @@ from werkzeug.wrappers import Response
 
 from app.console import identity, security
 from app.console.context import EXTENSION, ConsoleContext, transaction
-from app.console.pages import actions, disputes, door, drawings, flows, payments, records, repairs, review, settings
+from app.console.pages import (
+    actions,
+    disputes,
+    door,
+    drawings,
+    flows,
+    payments,
+    records,
+    repairs,
+    review,
+    settings,
+    webhooks,
+)
 from app.console.read.badges import badges
 from app.console.web import page, vocabulary
 from app.errors import AppError, Forbidden
 
-_PAGES = (door, drawings, review, payments, actions, disputes, flows, repairs, records, settings)
+_PAGES = (door, drawings, review, payments, actions, disputes, flows, repairs, records, settings, webhooks)
 #: The areas of the bar across the top, in its order: key of the word, address.
 AREAS = (
     ("review", "/review"),
@@ -30,7 +42,9 @@ STATIC = "console.static"
 
 def create_console(context: ConsoleContext) -> Blueprint:
     """The blueprint to register on the app at its root. The app needs a SECRET_KEY of its own."""
-    console = Blueprint("console", __name__, template_folder="templates", static_folder="static", static_url_path="/static")
+    console = Blueprint(
+        "console", __name__, template_folder="templates", static_folder="static", static_url_path="/static"
+    )
 
     def configure(state: BlueprintSetupState) -> None:
         state.app.extensions[EXTENSION] = context

@@ -7,6 +7,8 @@ from typing import cast
 
 from flask import current_app
 
+from app.events.endpoints import Endpoints
+from app.events.webhooks import Webhooks
 from app.kit.clock import Clock
 from app.kit.database import Database, Tx
 
@@ -26,6 +28,8 @@ class ConsoleContext:
     database: Database
     clock: Clock
     settings: ConsoleSettings
+    endpoints: Endpoints
+    webhooks: Webhooks
 
 
 def console() -> ConsoleContext:

@@ -68,7 +68,9 @@ class Language:
         return _PLACE.sub(lambda place: str(values.get(place[1], place[0])), text)
 
     def problem_title(self, status: int) -> str:
-        return self.t(f"problem.title_{status}") if f"problem.title_{status}" in catalogue() else self.t("problem.title")
+        return (
+            self.t(f"problem.title_{status}") if f"problem.title_{status}" in catalogue() else self.t("problem.title")
+        )
 
     def number(self, value: float) -> str:
         return format_decimal(value, locale=_LOCALES[self.code])
@@ -123,6 +125,8 @@ class Language:
     def lasted(self, length: timedelta) -> str:
         """How long something took; below a minute in seconds."""
         seconds = int(length.total_seconds())
+        if seconds < 1:
+            return self.t("age.instant")
         return self.t("age.seconds", n=seconds) if seconds < 60 else self.span(length)
 
     def span(self, length: timedelta) -> str:

@@ -82,4 +82,3 @@ def sentence(error: AppError) -> str:
     title = language.problem(error.code, error.detail)
     fields = "; ".join(f"{item.field} {item.message}" for item in error.errors)
     return f"{title} ({fields})" if fields else title
-

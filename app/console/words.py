@@ -89,6 +89,7 @@ _PLAIN = Look("quiet", "dot")
 def look(family: str, value: str) -> Look:
     return LOOKS[family].get(value, _PLAIN)
 
+
 _MOMENTS = {
     "succeeded": _GOOD,
     "completed": _GOOD,

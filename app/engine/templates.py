@@ -96,7 +96,7 @@ def _files(operations: Registry) -> Mapping[str, bytes]:
 
 def _description(operation: Operation) -> str:
     first = " ".join(operation.description.split())
-    errors = "; ".join(f"{code}: {meaning}" for code, meaning in operation.errors.items())
+    errors = ", ".join(f"{code} ({meaning})" for code, meaning in operation.errors.items())
     return f"{first} Errors to catch: {errors}." if errors else first
 
 
@@ -112,9 +112,9 @@ def _parameter(name: str, field: FieldInfo) -> Json:
         shown["description"] = field.description
     if field.is_required():
         shown["constraints"] = {"notEmpty": True}
-    elif shown["type"] != "Dropdown":
-        shown["optional"] = True
     default = _default(field)
+    if not field.is_required() and (default is None or shown["type"] != "Dropdown"):
+        shown["optional"] = True
     if default is not None and shown["type"] == "Dropdown":
         shown["value"] = default
     elif default is not None:

@@ -2,6 +2,8 @@
 
 from datetime import datetime
 
+from pydantic import Field
+
 from app.errors import Conflict
 from app.gateways.port import Authorize, Gateway, GatewayResult, Outcome, Retry
 from app.gateways.registry import Registry as Gateways
@@ -25,10 +27,10 @@ class AlreadyAuthorized(Conflict):
 class AuthorizeResult(Result):
     """A hold: `attempt` made it at `gateway` for `amount` minor units, until `expires_at`."""
 
-    attempt: str
-    gateway: str
-    amount: int
-    expires_at: datetime | None
+    attempt: str = Field(title="Attempt", description="Id of the attempt")
+    gateway: str = Field(title="Gateway", description="Which one holds the amount")
+    amount: int = Field(title="Amount", description="Minor units held")
+    expires_at: datetime | None = Field(title="Expires at", description="When the hold runs out")
 
 
 def authorize(context: OperationContext, gateway: str, amount: int | None = None) -> AuthorizeResult | Effect:

@@ -1,5 +1,6 @@
 """Void: give a hold back. Nothing to give back is a success; a hold or capture nobody knows about is not."""
 
+from pydantic import Field
 from sqlalchemy import select
 
 from app.gateways.port import Gateway, GatewayResult, Outcome, Void
@@ -21,7 +22,7 @@ _WAITING = ("pending", "needs_action")
 class VoidResult(Result):
     """`attempt` gave the hold back; it is empty when there was nothing to give back."""
 
-    attempt: str
+    attempt: str = Field(title="Attempt", description="Id of the attempt; empty when there was nothing to give back")
 
 
 def void(context: OperationContext) -> VoidResult | Effect:

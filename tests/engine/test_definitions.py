@@ -1,6 +1,7 @@
 """The definitions store on a real database: all or none, immutable versions, four eyes, pins and bundles."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from sqlalchemy import func, select
@@ -9,13 +10,28 @@ from app.access.actor import Actor, Role, system
 from app.access.models import Merchant
 from app.engine import definitions, pins, versions
 from app.engine.definitions import DefinitionRefused
-from app.engine.lint import Upload
+from app.engine.lint import Upload, lint
 from app.engine.models import Definition, Instance
 from app.errors import Conflict, Forbidden, FourEyes, InvalidInput, NotFound
 from app.events import audit
 from app.events.models import AuditEntry
 from app.kit.database import Database, Tx
-from tests.engine.lint.draw import FORM, TABLE, bpmn, call, end, operations, path, rule, script, start, user
+from tests.engine.lint.draw import (
+    FORM,
+    TABLE,
+    boundary,
+    bpmn,
+    call,
+    end,
+    flow,
+    operations,
+    path,
+    rule,
+    script,
+    service,
+    start,
+    user,
+)
 
 M = "mer_one"
 ANN = Actor("usr_ann", "Ann", M, frozenset({Role.ANALYST}))
@@ -99,6 +115,17 @@ def test_the_same_content_is_the_same_version(store: Database) -> None:
         assert again.created_by == "usr_ann"
         assert (first.version, other.version) == (1, 2)
         assert stored(tx) == 2
+
+
+def test_files_deployed_at_the_same_moment_are_numbered_one_after_the_other(store: Database) -> None:
+    def deploy_one(text: str) -> int:
+        with store.begin() as tx:
+            return deploy(tx, ANN, child(text))[0].version
+
+    with ThreadPoolExecutor(6) as pool:
+        numbers = list(pool.map(deploy_one, ["=1", "=2", "=3", "=1", "=2", "=3"]))
+    assert numbers[:3] == numbers[3:]
+    assert sorted(numbers[:3]) == [1, 2, 3]
 
 
 def test_versions_of_two_merchants_are_strangers(store: Database) -> None:
@@ -300,3 +327,71 @@ def _instance(tx: Tx, identity: str, one: Definition, status: str, pinned: dict[
         )
     )
     tx.session.flush()
+
+
+def _condition(text: str) -> bytes:
+    gateway = '<bpmn:exclusiveGateway id="g" name="G" default="g-end"/>'
+    return bpmn(
+        start(), gateway, script("a"), end(), path("start", "g", "end"), path("a", "end"), flow("f", "g", "a", text)
+    )
+
+
+def _around(node: str, *more: str) -> bytes:
+    return bpmn(start(), node, *more, end(), path("start", "a", "end"))
+
+
+REFUSED = {
+    "Python in a script task": (
+        _around('<bpmn:scriptTask id="a"><bpmn:script>import os; os.system("x")</bpmn:script></bpmn:scriptTask>'),
+        "python_script",
+        "a",
+        "FEEL",
+    ),
+    "__import__ in a condition": (_condition('=__import__("os").system("x") = 0'), "unknown_function", "f", "FEEL"),
+    "a document type": (b"<!DOCTYPE x>" + _around(script("a"))[38:], "unreadable_file", "flow.bpmn", "Remove"),
+    "a compensation event": (
+        _around(script("a"), boundary("b", "a", "<bpmn:compensateEventDefinition/>")),
+        "unsupported_element",
+        "b",
+        "voids or refunds",
+    ),
+    "an unknown operation": (_around(service("a", "payment.captur")), "unknown_operation", "a", "payment.capture"),
+    "a misspelt parameter": (
+        _around(service("a", "risk.record", ("=1", "amuont"))),
+        "unknown_parameter",
+        "a",
+        "'amount'",
+    ),
+    "a gateway without default": (
+        _condition("=n").replace(b'default="g-end"', b""),
+        "gateway_without_default",
+        "g",
+        "default",
+    ),
+    "an unreachable node": (_around(script("a"), script("b"), path("b", "end")), "unreachable", "b", "flow to it"),
+    "an endless call cycle": (_around(call("a", "flow")), "call_cycle", "a", "loop"),
+    "ten megabytes": (_around(script("a")) + b" " * 10_000_000, "unreadable_file", "flow.bpmn", "call them"),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_what_could_hurt_is_refused_with_element_and_remedy_and_nothing_is_stored(store: Database, what: str) -> None:
+    content, code, element, remedy = REFUSED[what]
+    with pytest.raises(DefinitionRefused) as refused, store.begin() as tx:
+        deploy(tx, ANN, child(), Upload("flow.bpmn", content))
+    found = [one for one in refused.value.extra["findings"] if one["code"] == code]
+    assert [one["element"] for one in found] == [element]
+    assert remedy in found[0]["remedy"]
+    with store.begin() as tx:
+        assert stored(tx) == 0
+        assert tx.session.scalar(select(func.count()).select_from(AuditEntry)) == 0
+
+
+def test_a_file_can_be_looked_at_without_deploying_it(store: Database) -> None:
+    with store.begin() as tx:
+        deploy(tx, SYSTEM, TABLE_FILE, FORM_FILE, publish=True)
+        known = definitions.known(tx, M, operations)
+        found = lint([parent()], known)
+        assert [(one.code, one.element) for one in found] == [("unknown_process", "c")]
+        assert lint([parent(), child()], known) == []
+        assert stored(tx) == 2

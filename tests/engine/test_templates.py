@@ -28,6 +28,7 @@ class Everything(Params):
     gateways: list[str] = Field(default_factory=list)
     reason: str | None = Field(default=None, description="Why")
     tries: int = 3
+    channel: Literal["web", "post"] | None = None
 
 
 class Outcome(Result):
@@ -62,7 +63,7 @@ def fields(shown: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 def test_the_template_says_what_the_operation_is(shown: dict[str, Any]) -> None:
     assert (shown["id"], shown["name"]) == ("payment.try_it", "Try it")
-    assert shown["description"] == "Tries everything. Errors to catch: HARD_DECLINE: refused."
+    assert shown["description"] == "Tries everything. Errors to catch: HARD_DECLINE (refused)."
     assert shown["category"] == {"id": "payment", "name": "Payment"}
     assert shown["elementType"] == {"value": "bpmn:ServiceTask"}
     assert "zeebe-element-templates-json-schema" in shown["$schema"]
@@ -97,6 +98,8 @@ def test_parameters_become_fields_of_their_type(shown: dict[str, Any]) -> None:
     assert (found["gateways"]["type"], found["gateways"]["feel"]) == ("Text", "required")
     assert (found["reason"]["type"], found["reason"]["description"]) == ("String", "Why")
     assert found["tries"]["description"] == "Left empty: 3"
+    assert (found["channel"]["type"], found["channel"]["optional"]) == ("Dropdown", True)
+    assert "optional" not in found["speed"]
 
 
 def test_results_become_optional_outputs(shown: dict[str, Any]) -> None:

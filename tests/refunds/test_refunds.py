@@ -3,10 +3,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from app.access.actor import Role
-from app.errors import Forbidden
+from app.errors import Forbidden, FourEyes
 from app.payments.service import OutcomeOpen
 from app.payments.states import IllegalTransition
-from app.refunds.service import RefundExceedsCaptured, SamePerson
+from app.refunds.service import RefundExceedsCaptured
 from tests.fixtures_sandbox import until
 from tests.till import Till
 
@@ -74,7 +74,7 @@ def test_a_refund_above_the_limit_waits_for_somebody_else(till: Till) -> None:
     assert (checked.needs_approval, checked.requested_by) == (True, "usr_ada")
     with pytest.raises(IllegalTransition, match="only a pending one"):
         till.run("refund.send", refund)
-    with pytest.raises(SamePerson):
+    with pytest.raises(FourEyes):
         till.run("refund.approve", refund, by="usr_ada")
     assert till.run("refund.approve", refund, by="usr_bob").status == "pending"
     assert till.run("refund.approve", refund, by="usr_bob").status == "pending"

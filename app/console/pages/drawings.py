@@ -6,9 +6,11 @@ from werkzeug.wrappers import Response
 
 from app.console import identity
 from app.console.context import transaction
-from app.console.read.flow import drawing_state, find_definition, find_instance
+from app.console.read.flow import drawing_state, find_definition
 
 pages = Blueprint("drawings", __name__)
+
+_ENDINGS = {"form": "form.json"}
 
 
 @pages.get("/definitions/<definition_id>/source")
@@ -20,18 +22,15 @@ def source(definition_id: str) -> Response:
     response.mimetype = "application/json" if definition.kind == "form" else "application/xml"
     response.headers["Cache-Control"] = "private, max-age=31536000, immutable"  # a definition never changes
     if "download" in request.args:
-        response.headers["Content-Disposition"] = f'attachment; filename="{definition.key}-{definition.version}.{_ending(definition.kind)}"'
+        name = f"{definition.key}-{definition.version}.{_ENDINGS.get(definition.kind, definition.kind)}"
+        response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
     return response
-
-
-def _ending(kind: str) -> str:
-    return {"form": "form.json"}.get(kind, kind)
 
 
 @pages.get("/instances/<instance_id>/state")
 def state(instance_id: str) -> Response:
     with transaction() as tx:
-        body = drawing_state(tx, find_instance(tx, identity.actor(), instance_id))
+        body = drawing_state(tx, identity.actor(), instance_id, request.args.get("process", ""))
     response = make_response(orjson.dumps(body))
     response.mimetype = "application/json"
     response.headers["Cache-Control"] = "private, no-cache"

@@ -73,5 +73,5 @@ def live(payment_id: str, name: str) -> Response:
 def _view(payment_id: str) -> dict[str, object]:
     with transaction() as tx:
         view = payment.payment_page(tx, identity.actor(), payment_id)
-        flow = flow_of(tx, view.instance)
+        flow = flow_of(tx, view.instance, request.args.get("flow", ""))
     return {"view": view, "payment": view.payment, "flow": flow}

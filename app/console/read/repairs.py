@@ -7,8 +7,8 @@ from datetime import datetime
 from sqlalchemy import func, select
 
 from app.access.actor import Actor
+from app.console.read.flow import names_in
 from app.console.read.people import Names, names_of
-from app.console.read.timeline import element_names_of
 from app.engine.models import Incident, Instance, WaitRow
 from app.kit.database import Tx
 from app.payments.models import Attempt, Payment
@@ -57,7 +57,7 @@ def repairs(tx: Tx, actor: Actor, status: str) -> Repairs:
         .order_by(Incident.created_at.desc())
         .limit(LIMIT)
     ).all()
-    names = element_names_of(tx, [instance for _, instance in incidents])
+    names = names_in(tx, [instance for _, instance in incidents])
     troubles = [Trouble(row, instance, names.get(row.element, row.element)) for row, instance in incidents]
     return Repairs(
         troubles=troubles,

@@ -74,7 +74,7 @@ def review(tx: Tx, actor: Actor, task_id: str) -> Review:
     return Review(
         line=line,
         form=people.form_of(tx, task),
-        flow=flow_of(tx, tx.session.get(Instance, task.instance_id)),
+        flow=flow_of(tx, tx.session.get(Instance, task.instance_id), node=task.node),
         history=_history(tx, payment) if payment else [],
         linked=_linked(tx, payment) if payment else [],
         moments=moments,

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from sqlalchemy import select
 
-from app.console.read.diagram import element_names
+from app.console.read.flow import names_in
 from app.console.words import Look, moment_look
 from app.engine.models import Instance, JournalRow
 from app.engine.step import JournalKind
@@ -33,7 +33,8 @@ _TOLD = (
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """`source` is `flow` or `event`; `kind` is the journal's or the event's word; `where` names the element."""
+    """`source` is `flow` or `event`; `kind` is the journal's or the event's word; `where` names the element; `order`
+    tells moments of the same time apart."""
 
     at: datetime
     source: str
@@ -41,76 +42,24 @@ class Moment:
     where: str
     actor: str
     facts: Json
+    order: int
 
     @property
     def look(self) -> Look:
         return moment_look(self.kind)
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One element of the path. `state` is done, now, failed or interrupted."""
-
-    element: str
-    name: str
-    state: str
-    entered_at: datetime
-    left_at: datetime | None
-
-
 def timeline(tx: Tx, subjects: Sequence[str]) -> list[Moment]:
     """Newest first."""
     instances = tx.session.scalars(select(Instance).where(Instance.subject.in_(subjects))).all()
-    names = element_names_of(tx, instances)
+    names = names_in(tx, instances)
     rows = tx.session.scalars(
-        select(JournalRow).where(
-            JournalRow.instance_id.in_([row.id for row in instances]), JournalRow.kind.in_(_TOLD)
-        )
+        select(JournalRow).where(JournalRow.instance_id.in_([row.id for row in instances]), JournalRow.kind.in_(_TOLD))
     )
     moments = [
-        Moment(row.at, "flow", row.kind, names.get(row.element, row.element), row.actor, row.facts) for row in rows
+        Moment(row.at, "flow", row.kind, names.get(row.element, row.element), row.actor, row.facts, row.seq) for row in rows
     ]
     events = tx.session.scalars(select(Event).where(Event.object_id.in_(subjects)))
-    moments += [Moment(row.created_at, "event", row.type, "", row.actor, row.data) for row in events]
-    return sorted(moments, key=lambda moment: moment.at, reverse=True)
+    moments += [Moment(row.created_at, "event", row.type, "", row.actor, row.data, row.sequence) for row in events]
+    return sorted(moments, key=lambda moment: (moment.at, moment.order), reverse=True)
 
-
-def steps(tx: Tx, instance: Instance) -> list[Step]:
-    """The path of an instance in words: every element it entered, in order, without the flows between them."""
-    rows = tx.session.scalars(
-        select(JournalRow).where(JournalRow.instance_id == instance.id).order_by(JournalRow.seq)
-    ).all()
-    names = element_names_of(tx, [instance])
-    failed = {row.node for row in rows if row.kind == JournalKind.INCIDENT}
-    failed -= {row.node for row in rows if row.kind == JournalKind.REPAIRED}
-    left = {row.node: row for row in rows if row.kind in (JournalKind.LEFT, JournalKind.CANCELED)}
-    return [
-        Step(row.element, names.get(row.element, row.element), _state(row, left, failed), row.at, _end(row, left))
-        for row in rows
-        if row.kind == JournalKind.ENTERED
-    ]
-
-
-def element_names_of(tx: Tx, instances: Sequence[Instance]) -> dict[str, str]:
-    ids = {row.definition_id for row in instances} | {str(each) for row in instances for each in _pinned(row.pins)}
-    return element_names(tx, sorted(ids))
-
-
-def _pinned(pins: Json) -> list[str]:
-    """Definition ids among an instance's pins, however they are grouped."""
-    found = []
-    for value in pins.values():
-        found += _pinned(value) if isinstance(value, dict) else [str(value)]
-    return found
-
-
-def _state(row: JournalRow, left: dict[str, JournalRow], failed: set[str]) -> str:
-    if row.node in failed:
-        return "failed"
-    if row.node not in left:
-        return "now"
-    return "interrupted" if left[row.node].kind == JournalKind.CANCELED else "done"
-
-
-def _end(row: JournalRow, left: dict[str, JournalRow]) -> datetime | None:
-    return left[row.node].at if row.node in left else None

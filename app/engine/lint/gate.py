@@ -162,5 +162,6 @@ def _engine(item: Examined) -> list[Finding]:
 def _distinct(findings: Iterator[Finding]) -> list[Finding]:
     """Without repetitions, and without what the schema says of an element that a rule explains better."""
     unique = list(dict.fromkeys(findings))
-    explained = {finding.element for finding in unique if finding.code != "invalid_schema"}
+    refused = [finding for finding in unique if finding.severity is Severity.ERROR]
+    explained = {finding.element for finding in refused if finding.code != "invalid_schema"}
     return [finding for finding in unique if finding.code != "invalid_schema" or finding.element not in explained]

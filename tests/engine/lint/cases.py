@@ -79,6 +79,8 @@ def graph() -> Iterator[Case]:
     )
     lost = one(script("a")).replace(b'bpmnElement="a"', b'bpmnElement="gone"')
     yield Case("dangling_reference", "a_di", lost)
+    pool = '<bpmn:collaboration id="c"><bpmn:participant id="us" processRef="gone"/></bpmn:collaboration>'
+    yield Case("dangling_reference", "us", one(script("a"), before=pool))
     yield Case("not_drawn", "a", lost)
 
 
@@ -186,6 +188,7 @@ def tasks() -> Iterator[Case]:
     yield Case("missing_called_process", "a", one(call("a", "")))
     yield Case("fixed_name_required", "a", one(call("a", "=name")))
     yield Case("unknown_process", "a", one(call("a", "chlid")))
+    yield Case("unknown_process", "a", one(call("a", " child")))
     yield Case("call_cycle", "a", one(call("a", "flow")))
     yield Case("call_cycle", "a", one(call("a", "back-far")))
     yield Case("calls_too_deep", "flow", one(call("a", "deep0")))
@@ -225,6 +228,7 @@ def operations() -> Iterator[Case]:
     called = one(call("a", "spender"), boundary("b", "a", timer_event()), path("b", "a"))
     yield Case("unbounded_money_loop", "a", called)
     yield Case("loop_without_counter", "a", retried("=tries &lt; 3"), "warning")
+    yield Case("unknown_outcome_ignored", "b", retried("=tries &lt; 3"), "warning")
     reserve = service("a", "payment.authorize", ("=1", "amount"))
     yield Case("authorization_left_open", "a", one(reserve))
 
@@ -273,6 +277,8 @@ def refused() -> Iterator[Case]:
     late = "<bpmn:terminateEventDefinition/><bpmn:incoming>a-end</bpmn:incoming>"
     disordered = bpmn(start(), script("a"), end("end", late), path("start", "a", "end"))
     yield Case("invalid_schema", "end", disordered)
+    nameless = one(script("a").replace('name="A"', ""))
+    yield Case("invalid_schema", "a", nameless.replace(b"<bpmn:extensionElements>", b"x<bpmn:extensionElements>"))
 
 
 def all_cases() -> list[Case]:

@@ -185,13 +185,16 @@ def test_a_sub_process_can_be_left_with_the_errors_thrown_inside_it() -> None:
     assert codes(calm) == ["error_never_thrown"]
 
 
+RETRIED = {"error_not_caught", "unknown_outcome_ignored"}
+
+
 @pytest.mark.parametrize(
     ("drawn", "expected"),
     [
-        (retried("=tries &lt; 3"), {"error_not_caught", "loop_without_counter"}),
-        (retried("=attempt = null"), {"error_not_caught"}),
-        (retried("=tries &lt; 3", outcome=""), {"error_not_caught"}),
-        (retried("=true"), {"error_not_caught", "unbounded_money_loop"}),
+        (retried("=tries &lt; 3"), {*RETRIED, "loop_without_counter"}),
+        (retried("=attempt = null"), RETRIED),
+        (retried("=tries &lt; 3", outcome=""), RETRIED),
+        (retried("=true"), {*RETRIED, "unbounded_money_loop"}),
     ],
 )
 def test_a_loop_around_money_is_ended_by_what_the_loop_sets(drawn: bytes, expected: set[str]) -> None:
@@ -302,3 +305,52 @@ def test_what_bpmn_has_and_the_engine_has_not_is_named_with_a_way_out(name: str)
     assert [finding.element for finding in found] == [drawn_as]
     assert found[0].message.startswith(what)
     assert found[0].remedy == instead
+
+
+def test_pools_lanes_and_notes_are_drawing() -> None:
+    pool = (
+        '<bpmn:collaboration id="pools"><bpmn:participant id="us" name="Shop" processRef="flow"/>'
+        '<bpmn:participant id="them" name="Customer"/>'
+        '<bpmn:messageFlow id="says" sourceRef="them" targetRef="a"/></bpmn:collaboration>'
+    )
+    lanes = '<bpmn:laneSet id="lanes"><bpmn:lane id="lane" name="reviewer"><bpmn:flowNodeRef>a</bpmn:flowNodeRef>'
+    lanes += "</bpmn:lane></bpmn:laneSet>"
+    note = '<bpmn:textAnnotation id="note"><bpmn:text>Why</bpmn:text></bpmn:textAnnotation>'
+    note += '<bpmn:association id="points" sourceRef="a" targetRef="note"/>'
+    task = user("a").replace(' candidateGroups="reviewer"', "")
+    drawn = bpmn(lanes, start(), task, end(), path("start", "a", "end"), note, before=pool)
+    assert codes(drawn.replace(b'bpmnElement="flow"', b'bpmnElement="pools"')) == []
+
+
+def test_a_warning_never_hides_what_the_schema_refuses() -> None:
+    nameless = one(script("a").replace('name="A"', 'startQuantity="1"').replace('id="a"', 'id="a b"'), name="a b")
+    found = {finding.code: finding.severity for finding in findings(nameless)}
+    assert found["missing_name"] == "warning"
+    assert found["invalid_schema"] == "error"
+
+
+@pytest.mark.parametrize(
+    ("between", "told"),
+    [
+        (script("ask"), True),
+        (element("intermediateCatchEvent", "ask", timer_event()), True),
+        (user("ask"), False),
+        (call("ask", "child"), False),
+        (element("intermediateCatchEvent", "ask", message_event()), False),
+    ],
+)
+def test_after_an_unknown_outcome_only_evidence_leads_to_more_money(between: str, told: bool) -> None:
+    drawn = bpmn(
+        start(),
+        service("a", "payment.capture"),
+        boundary("b", "a", error_event("unknown")),
+        between,
+        service("again", "payment.capture"),
+        boundary("c", "again", error_event("unknown")),
+        end(),
+        path("start", "a", "end"),
+        path("b", "ask", "again", "end"),
+        path("c", "end"),
+        before=UNKNOWN + message(),
+    )
+    assert ("unknown_outcome_ignored" in codes(drawn)) is told

@@ -40,7 +40,10 @@ class NotUnknown(AppError):
 
 
 class LookupResolution(Result):
-    """`resolution`: approved, declined, pending, needs_action, absent (surely no effect) or unclear."""
+    """`resolution`: approved, declined, pending, needs_action, absent (surely no effect) or unclear.
+
+    `expires_at` is when the hold ends that an approved authorization made.
+    """
 
     resolution: str = Field(title="Resolution", description="See the operation")
     decline_code: str = Field(title="Decline code", description="Why it was declined")
@@ -112,14 +115,20 @@ def lookup(context: OperationContext, attempt_id: str) -> LookupResolution | Eff
 def resolution(tx: Tx, attempt: Attempt) -> LookupResolution:
     """How the attempt stands, in the words of a lookup; `expires_at` is when the payment's authorization ends."""
     payment = tx.session.get_one(Payment, attempt.payment_id)
-    words = {"not_sent": "absent", "unknown": "unclear", None: "unclear"}
     declined = attempt.outcome == "declined"
+    holds = attempt.operation == "authorize" and attempt.outcome == "approved"
     return LookupResolution(
-        resolution=words.get(attempt.outcome) or str(attempt.outcome),
+        resolution=in_words(attempt),
         decline_code=attempt.decline_code if declined else "",
         retry=str(retry_of(attempt.decline_code)) if declined else "",
-        expires_at=payment.authorization_expires_at,
+        expires_at=payment.authorization_expires_at if holds else None,
     )
+
+
+def in_words(attempt: Attempt) -> str:
+    """The attempt's outcome as a resolution."""
+    words = {"not_sent": "absent", "unknown": "unclear", None: "unclear"}
+    return words.get(attempt.outcome) or str(attempt.outcome)
 
 
 def find_attempt(tx: Tx, merchant_id: str, attempt_id: str) -> Attempt:

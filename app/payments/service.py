@@ -99,11 +99,14 @@ def confirm(tx: Tx, actor: Actor, payment_id: str, payment_method: str = "") -> 
     return payment
 
 
-def request_capture(tx: Tx, actor: Actor, payment_id: str, amount: int | None = None, *, final: bool = True) -> Attempt:
+def request_capture(
+    tx: Tx, actor: Actor, payment_id: str, amount: int | None = None, *, final: bool | None = None
+) -> Attempt:
     """Reserve the amount and tell the flow, which captures when it comes to it; the attempt to watch."""
     actor.require(Role.INTEGRATOR, Role.OPERATOR)
     payment = lock_payment(tx, actor.merchant_id, payment_id)
     wanted = payment.amount_capturable if amount is None else amount
+    final = wanted == payment.amount_capturable if final is None else final
     if final_capture_under_way(tx, payment.id):
         raise CaptureExceedsAuthorized("A final capture is already under way; it releases whatever it leaves")
     if not 0 < wanted <= payment.amount_capturable or payment.instance_id is None:

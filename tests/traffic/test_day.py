@@ -1,8 +1,11 @@
 """A whole day over real HTTP: the web, a worker and two sandboxes; every story ends as its name says."""
 
+import socket
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
@@ -43,7 +46,6 @@ ENDS = {
 @pytest.fixture
 def where(house: House) -> Iterator[Place]:
     """The house with its web open and a worker that takes its turns by itself."""
-    server = make_server("127.0.0.1", 0, web_app(house.wired), threaded=True)
     stop = threading.Event()
 
     def work() -> None:
@@ -51,16 +53,30 @@ def where(house: House) -> Iterator[Place]:
             if not house.loop.turn() + house.chores.turn():
                 time.sleep(0.02)
 
-    threads = [threading.Thread(target=server.serve_forever), threading.Thread(target=work)]
-    for thread in threads:
-        thread.start()
+    worker = threading.Thread(target=work)
+    worker.start()
     sandboxes = {sandbox.config.name: sandbox.base_url for sandbox in house.sandboxes}
-    yield Place(f"http://127.0.0.1:{server.port}", secrets(house), sandboxes)
+    with web(house) as url:
+        yield Place(url, secrets(house), sandboxes)
     stop.set()
+    worker.join()
+
+
+@contextmanager
+def web(house: House, port: int = 0) -> Iterator[str]:
+    server = make_server("127.0.0.1", port, web_app(house.wired), threaded=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.port}"
     server.shutdown()
     server.server_close()
-    for thread in threads:
-        thread.join()
+    thread.join()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def secrets(house: House) -> dict[str, str]:
@@ -111,15 +127,27 @@ def test_every_story_ends_as_its_name_says_the_books_agree_and_once_more_only_re
 
 
 def test_a_request_goes_out_again_with_its_key_until_the_web_is_back(shop: Shop, where: Place, house: House) -> None:
-    (order,) = orders(5, 1)
-    away = Shop(replace(where, base_url="http://127.0.0.1:9"), patience_seconds=0.5)
+    port = free_port()
+    early = Shop(replace(where, base_url=f"http://127.0.0.1:{port}"), patience_seconds=20)
     with pytest.raises(NothingRuns, match="make up"):
-        away.must_answer()
-    with pytest.raises(Unavailable, match="did not answer"):
-        away.post("/v1/payments", order.key("pay"), {})
-    assert away.tally.repeated > 0
+        early.must_answer()
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(early.post, "/v1/payments", "demo-early", _waiting())
+        time.sleep(0.5)
+        with web(house, port):
+            early.must_answer()
+            made = answer.result(10)
+    assert early.tally.repeated > 0
+    assert early.tally.sent == 1
+    assert [one["id"] for one in shop.every("/v1/payments")] == [made["id"]]
+    early.close()
+
+
+def test_a_request_that_is_never_answered_ends_with_a_sentence(where: Place) -> None:
+    away = Shop(replace(where, base_url=f"http://127.0.0.1:{free_port()}"), patience_seconds=0.3)
+    with pytest.raises(Unavailable, match="did not answer for"):
+        away.get("/v1/payments")
     away.close()
-    shop.must_answer()
 
 
 def test_what_the_api_refuses_is_told_in_its_words_and_stops_nothing_else(shop: Shop) -> None:

@@ -34,6 +34,7 @@ from app.kit.pulse import Pulse
 from app.kit.sealing import Sealer
 from app.operations import Registry, registry
 from app.payments import webhooks as payment_webhooks
+from app.payments.orphans import OrphanedAttempts
 from app.payments.webhooks import InboundWebhooks
 from app.settings import Settings
 
@@ -117,9 +118,13 @@ def create_worker(wired: Wired) -> Worker:
 
 
 def chores(wired: Wired) -> list[Chore]:
-    """Due work beside instances: webhooks that came in, and those that go out."""
+    """Due work beside instances: webhooks that came in, attempts nobody asks about, webhooks that go out."""
     appliers = {**payment_webhooks.APPLIERS, **dispute_webhooks.APPLIERS}
-    return [InboundWebhooks(wired.gateways, appliers), Deliveries(webhooks(wired))]
+    return [
+        InboundWebhooks(wired.gateways, appliers),
+        OrphanedAttempts(wired.gateways),
+        Deliveries(webhooks(wired)),
+    ]
 
 
 def webhooks(wired: Wired) -> Webhooks:

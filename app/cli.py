@@ -3,8 +3,10 @@
 import signal
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
+import orjson
 from pydantic import SecretStr
 from sqlalchemy import select
 
@@ -15,8 +17,10 @@ from app.bootstrap import Wired, create_worker, wire
 from app.engine import definitions, shipped
 from app.engine.lint import Finding, Known, Severity, Upload, lint
 from app.errors import AppError
+from app.kit.http import HttpClient, NoAnswer
 from app.kit.keys import KeyFile, new_master_key
 from app.operations import registry
+from app.payments import reconcile
 from app.settings import Settings
 from app.stack import Stack, database_process
 
@@ -68,6 +72,30 @@ def deploy(files: tuple[Path, ...], merchant: str, publish: bool) -> None:
             raise click.UsageError(f"There is no merchant {merchant}; known are: {known}")
         for one in definitions.deploy(tx, system(merchant), _uploads(files), publish=publish):
             click.echo(f"{one.kind:<5} {one.key:<30} version {one.version:<4} {one.status}")
+
+
+@cli.command(name="verify-ledger")
+@click.option("--books", multiple=True, metavar="GATEWAY=PLACE", help="a gateway's own books: a JSON file or its URL")
+def verify_ledger(books: tuple[str, ...]) -> None:
+    """Check that the ledger balances, agrees with the payments and, to the cent, with gateways' own books."""
+    with _wired().database.begin() as tx:
+        problems = reconcile.verify_ledger(tx)
+        for given in books:
+            gateway, _, place = given.partition("=")
+            problems += [str(found) for found in reconcile.verify_books(tx, gateway, _charges(place))]
+    for problem in problems:
+        click.echo(problem)
+    click.echo(f"{len(problems)} problems")
+    sys.exit(bool(problems))
+
+
+def _charges(place: str) -> list[dict[str, Any]]:
+    if not place.startswith(("http://", "https://")):
+        return list(orjson.loads(Path(place).read_bytes())["charges"])
+    answer = HttpClient(connect_seconds=5, total_seconds=60, max_bytes=1 << 28).exchange("GET", place, {})
+    if isinstance(answer, NoAnswer) or answer.status != 200:
+        raise click.UsageError(f"{place} gave no books")
+    return list(orjson.loads(answer.body)["charges"])
 
 
 def _uploads(files: tuple[Path, ...]) -> list[Upload]:

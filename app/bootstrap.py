@@ -6,20 +6,35 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from flask import Flask
+
 import handlers
 from app import models
+from app.api.context import ApiContext
+from app.api.server import create_api
+from app.console.blueprint import create_console
+from app.console.context import ConsoleContext, ConsoleSettings
+from app.disputes import webhooks as dispute_webhooks
+from app.engine import rest
 from app.errors import AppError
+from app.events.endpoints import Endpoints
+from app.events.webhooks import Webhooks
 from app.gateways.registry import GatewaySetting, build_registry
 from app.gateways.registry import Registry as Gateways
 from app.jobs.calls import Caller
 from app.jobs.chores import Chore, Chores
+from app.jobs.deliveries import Deliveries
 from app.jobs.loop import Loop
 from app.jobs.worker import Worker
 from app.kit import log
+from app.kit.clock import SystemClock
 from app.kit.database import Database
+from app.kit.http import HttpClient
 from app.kit.pulse import Pulse
 from app.kit.sealing import Sealer
 from app.operations import Registry, registry
+from app.payments import webhooks as payment_webhooks
+from app.payments.webhooks import InboundWebhooks
 from app.settings import Settings
 
 # Importing them declares every operation and every table.
@@ -64,6 +79,34 @@ def wire(settings: Settings, database: Database | None = None) -> Wired:
     )
 
 
+def create_web_app(settings: Settings | None = None) -> Flask:
+    """The API and the console as one Flask application; `settings` come from the environment when not given."""
+    return web_app(wire(settings or Settings()))
+
+
+def web_app(wired: Wired) -> Flask:
+    settings = wired.settings
+    app = Flask("sluice", static_folder=None)
+    app.config["SECRET_KEY"] = settings.secret_key.get_secret_value()
+    api = ApiContext(
+        database=wired.database,
+        sealer=wired.sealer,
+        wait_until_rest=lambda instance_id, seconds: rest.wait(wired.database, instance_id, seconds),
+        receive_webhook=lambda tx, gateway, headers, body: payment_webhooks.receive(
+            tx, wired.gateways, gateway, headers, body
+        ),
+        endpoints=endpoints(wired),
+        webhooks=webhooks(wired),
+        base_url=settings.public_url,
+        limits_storage=settings.redis_url or "memory://",
+    )
+    app.register_blueprint(create_api(api))
+    pages = ConsoleSettings(secure_cookies=settings.secure_cookies, base_url=settings.public_url)
+    context = ConsoleContext(wired.database, SystemClock(), pages, endpoints(wired), webhooks(wired))
+    app.register_blueprint(create_console(context))
+    return app
+
+
 def create_worker(wired: Wired) -> Worker:
     wake = threading.Event()
     settings = wired.settings
@@ -74,4 +117,15 @@ def create_worker(wired: Wired) -> Worker:
 
 
 def chores(wired: Wired) -> list[Chore]:
-    return []
+    """Due work beside instances: webhooks that came in, and those that go out."""
+    appliers = {**payment_webhooks.APPLIERS, **dispute_webhooks.APPLIERS}
+    return [InboundWebhooks(wired.gateways, appliers), Deliveries(webhooks(wired))]
+
+
+def webhooks(wired: Wired) -> Webhooks:
+    client = HttpClient(connect_seconds=5, total_seconds=20, max_bytes=64 * 1024)
+    return Webhooks(endpoints(wired), client, allow_private=wired.settings.webhook_allow_private)
+
+
+def endpoints(wired: Wired) -> Endpoints:
+    return Endpoints(wired.sealer, allow_private=wired.settings.webhook_allow_private)

@@ -58,6 +58,11 @@ class Forbidden(AppError):
     status = 403
 
 
+class FourEyes(Forbidden):
+    code = "four_eyes"
+    title = "Another person must decide this"
+
+
 class Unauthenticated(AppError):
     code = "unauthenticated"
     title = "Sign in or send a valid key"

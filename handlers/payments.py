@@ -5,7 +5,6 @@ from typing import Literal
 from pydantic import Field
 
 from app.access.actor import system
-from app.gateways.registry import Registry as Gateways
 from app.operations import Effect, OperationContext, OperationError, Params, Result, operation
 from app.payments import authorizing, capturing, recovery, routing, service, voiding
 from app.payments.queries import find_payment, lock_payment
@@ -53,7 +52,7 @@ class RankParams(Params):
 )
 def rank(context: OperationContext, params: RankParams) -> routing.Ranking:
     """Orders the merchant's gateways: the preferred ones first, then the others."""
-    return routing.rank(context.tx, context.merchant_id, context.use(Gateways), params.preferred)
+    return routing.rank(context, params.preferred)
 
 
 class AuthorizeParams(Params):
@@ -156,7 +155,7 @@ def transition(context: OperationContext, params: TransitionParams) -> Transitio
 
 class FactsResult(Result):
     status: str = Field(title="Status")
-    amount_capturable: int = Field(title="Capturable", description="Minor units that can still be captured")
+    amount_capturable: int = Field(title="Capturable", description="Minor units held, those asked for included")
     amount_captured: int = Field(title="Captured", description="Minor units")
     amount_refunded: int = Field(title="Refunded", description="Minor units")
 
@@ -167,7 +166,7 @@ def facts(context: OperationContext, params: Params) -> FactsResult:
     payment = find_payment(context.tx, context.merchant_id, context.subject)
     return FactsResult(
         status=payment.status,
-        amount_capturable=payment.amount_capturable,
+        amount_capturable=payment.amount_capturable + payment.amount_capturing,
         amount_captured=payment.amount_captured,
         amount_refunded=payment.amount_refunded,
     )
@@ -182,7 +181,7 @@ class ResolveParams(Params):
 
 
 @operation("payment.resolve", title="Resolve an unknown outcome")
-def resolve(context: OperationContext, params: ResolveParams) -> recovery.Resolution:
+def resolve(context: OperationContext, params: ResolveParams) -> recovery.LookupResolution:
     """Books what two different people found in the gateway's books. `resolution` is approved or absent."""
     finding = recovery.Finding(params.attempt, params.charged, params.by, params.note, params.gateway_reference)
     return recovery.resolve(context.tx, context.merchant_id, finding)

@@ -19,7 +19,7 @@ def _default_limits(major: int) -> dict[str, int]:
 
 
 class MerchantSettings(BaseModel):
-    """Limits are in minor units per currency; a currency that is not listed has the limit 0: always ask.
+    """Limits are in minor units per currency; a currency that is not listed has no limit.
 
     `review_limit`: from this amount on a flagged payment needs a second reviewer. `refund_approval_limit`: a refund
     above it needs a second person. `gateways`: names in order of preference, empty for all that are configured.

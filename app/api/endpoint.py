@@ -9,6 +9,7 @@ import hashlib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import orjson
@@ -17,11 +18,13 @@ from flask import Request, Response, request
 from app.access.actor import Actor
 from app.api import auth, validation
 from app.api.context import ApiContext
-from app.api.idempotency import Claim, Idempotency, KeyRequired, Scope, Stored, fingerprint, key_of
+from app.api.idempotency import Busy, Claim, Idempotency, KeyRequired, Scope, Stored, fingerprint, key_of
 from app.api.route import Answer, Body, Call, Rest, Route, Upload
 from app.kit.database import Tx
 
 LONGEST_WAIT_SECONDS = 30
+#: The query parameter that every route with files knows.
+FILE_NAME = frozenset({"name"})
 
 
 class NoBody(Body):
@@ -70,13 +73,15 @@ class Endpoint:
             mark = fingerprint(request.path, admitted.parsed)
             scope = Scope(admitted.actor.merchant_id, self.route.signature, key, mark)
             found = self._idempotency.claim(tx, scope)
-        claim = found if found is not None else self._idempotency.wait(scope)
+        patience = wait_seconds(request.headers.get("Prefer", ""))
+        claim = self._idempotency.wait(scope, patience) if isinstance(found, Busy) else found
         if isinstance(claim, Stored):
             return self._respond(claim, replayed=True)
         try:
             with self._context.database.begin() as tx:
                 stored, rest = self._work(tx, admitted)
-                self._idempotency.complete(tx, claim, stored)
+                resting = timedelta(seconds=patience) if rest is not None and patience else None
+                self._idempotency.complete(tx, claim, stored, resting)
         except Exception:
             self._idempotency.release(claim)
             raise
@@ -94,7 +99,9 @@ class Endpoint:
         actor.require(*self.route.roles)
         arguments: dict[str, Any] = dict(validation.path_parts(parts))
         if self.route.query is not None:
-            arguments["query"] = validation.query(self.route.query, request)
+            upload = isinstance(self.route.body, Upload)
+            ignored = FILE_NAME if upload else frozenset[str]()
+            arguments["query"] = validation.query(self.route.query, request, ignored=ignored)
         if self.route.method == "GET":
             return Admitted(actor, arguments, None)
         if isinstance(self.route.body, Upload):

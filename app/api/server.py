@@ -9,7 +9,7 @@ from flask import Blueprint, Flask, Response, g, request
 from flask_limiter import Limiter, RateLimitExceeded
 from prometheus_client import CollectorRegistry
 
-from app.api import auth, health, problems, reference
+from app.api import auth, health, inbound, problems, reference
 from app.api.context import ApiContext
 from app.api.endpoint import Endpoint
 from app.api.idempotency import Idempotency
@@ -42,6 +42,7 @@ def create_api(context: ApiContext, resources: Sequence[Resource] = RESOURCES) -
         blueprint.add_url_rule(route.rule, route.name, view, methods=[route.method])
     blueprint.add_url_rule("/v1/<path:rest>", "elsewhere", _elsewhere(routes), methods=_METHODS)
     health.add(blueprint, context, metrics)
+    inbound.add(blueprint, context)
     reference.add(blueprint, context, resources)
     _observe(blueprint, metrics)
     blueprint.register_error_handler(Exception, problems.render)

@@ -10,7 +10,7 @@ from collections import Counter
 from typing import Any, NoReturn
 
 from app.errors import AppError, FieldError, InvalidInput
-from app.kit.cards import contains_card_number
+from app.kit.pan import CardNumberRefused, contains_card_number
 
 MAX_DEPTH = 50
 _LARGEST = 2**63 - 1
@@ -25,11 +25,6 @@ class MalformedJson(AppError):
 class RefusedJson(InvalidInput):
     code = "refused_json"
     title = "The JSON holds something that is not accepted"
-
-
-class CardNumberRefused(InvalidInput):
-    code = "card_number_refused"
-    title = "Card numbers are never accepted; send the payment method of your gateway instead"
 
 
 def parse(raw: bytes) -> Any:
@@ -102,7 +97,7 @@ def _inspect_text(path: str, text: str) -> None:
     if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
         _refuse(path, "must not contain half of a surrogate pair", "lone_surrogate")
     if len(text) >= 13 and contains_card_number(text):
-        message = "looks like a full card number, which is never accepted"
+        message = "looks like a card number; send a token of the gateway instead"
         raise CardNumberRefused(errors=[FieldError(path, message, "card_number")])
 
 

@@ -1,1 +1,1 @@
-"""The console: server-rendered pages for reviewers, operators and analysts."""
+"""The console: server-rendered pages for reviewers, operators, analysts and administrators."""

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from sqlalchemy import func, select, text
+from sqlalchemy.orm import defer
 
 from app.access.actor import Actor, Role
 from app.engine.lint import Examined, Finding, Known, ProcessFacts, Severity, Upload, examine
 from app.engine.models import Definition
-from app.errors import Conflict, FieldError, Forbidden, InvalidInput, NotFound
+from app.errors import Conflict, FieldError, FourEyes, InvalidInput, NotFound
 from app.events import audit
 from app.kit.database import Json, Tx
 from app.kit.ids import new_id
@@ -43,11 +44,6 @@ class DefinitionRefused(InvalidInput):
             errors=[FieldError(one.element, f"{one.message}. {one.remedy}", one.code) for one in errors],
             extra={"findings": [finding.view() for finding in findings]},
         )
-
-
-class FourEyes(Forbidden):
-    code = "four_eyes"
-    title = "Somebody else has to do this"
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +125,9 @@ def definition(tx: Tx, merchant_id: str, definition_id: str) -> Definition:
 
 
 def published(tx: Tx, merchant_id: str, kind: Kind | None = None) -> list[Definition]:
-    query = select(Definition).where(Definition.merchant_id == merchant_id, Definition.status == PUBLISHED)
+    """What new instances take. The content of each is read only when it is asked for."""
+    mine = (Definition.merchant_id == merchant_id, Definition.status == PUBLISHED)
+    query = select(Definition).options(defer(Definition.content)).where(*mine)
     if kind is not None:
         query = query.where(Definition.kind == kind)
     return list(tx.session.scalars(query.order_by(Definition.kind, Definition.key)))

@@ -14,7 +14,7 @@ from app.engine.forms import Form
 from app.engine.models import Task
 from app.engine.pins import load_form
 from app.engine.step import Item, ItemKind
-from app.errors import Conflict, FieldError, Forbidden, InvalidInput, NotFound
+from app.errors import Conflict, FieldError, Forbidden, FourEyes, InvalidInput, NotFound
 from app.events import audit
 from app.kit.database import Json, Tx
 from app.kit.paging import Page, fetch
@@ -32,11 +32,6 @@ class TaskTaken(Conflict):
 class TaskClosed(Conflict):
     code = "task_closed"
     title = "This task is already closed"
-
-
-class FourEyes(Forbidden):
-    code = "four_eyes"
-    title = "Another person must decide this"
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ _PAYMENT = {
     "canceled": "A payment was canceled; nothing was charged.",
     "failed": "A payment failed; nothing was charged.",
     "expired": "An authorization ended before it was captured.",
+    "contradiction": "A gateway said something else about an outcome that was already booked; people look at it.",
 }
 _REFUND = {
     "created": "A refund was asked for and its amount reserved.",
@@ -51,19 +52,7 @@ _DISPUTE = {
     "canceled": "The customer or the bank withdrew a dispute.",
     "prevented": "A dispute was settled before it became a chargeback.",
 }
-_OTHERS = (
-    EventType("task.created", "A task waits for a person.", "TaskView"),
-    EventType("task.completed", "A person decided a task.", "TaskView"),
-    EventType("task.canceled", "A task is no longer needed.", "TaskView"),
-    EventType("instance.started", "A flow was started.", "InstanceView"),
-    EventType("instance.completed", "A flow reached its end.", "InstanceView"),
-    EventType("instance.canceled", "A flow was ended by a person or by its diagram.", "InstanceView"),
-    EventType("incident.created", "A flow stopped at an element until somebody repairs it.", "IncidentView"),
-    EventType("incident.resolved", "A stopped flow was repaired.", "IncidentView"),
-    EventType("definition.deployed", "A new version of a process, decision or form was deployed.", "DefinitionView"),
-    EventType("definition.published", "A version became the one that new flows use.", "DefinitionView"),
-    EventType("webhook_endpoint.disabled", "A webhook endpoint gets no more events.", "WebhookEndpointView"),
-)
+_ENDPOINT = {"disabled": "A webhook endpoint answered 410 and gets no more events."}
 
 
 def _of(kind: str, sentences: dict[str, str], schema: str) -> list[EventType]:
@@ -76,6 +65,6 @@ EVENT_TYPES: dict[str, EventType] = {
         *_of("payment", _PAYMENT, "PaymentView"),
         *_of("refund", _REFUND, "RefundView"),
         *_of("dispute", _DISPUTE, "DisputeView"),
-        *_OTHERS,
+        *_of("webhook_endpoint", _ENDPOINT, "WebhookEndpointView"),
     )
 }

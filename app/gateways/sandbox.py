@@ -168,7 +168,9 @@ class SandboxGateway:
             "payment_method": request.payment_method,
             "return_url": request.return_url,
         }
-        asked = {name: body[name] for name in ("reference", "amount", "currency", "payment_method")}
+        asked = {name: body[name] for name in ("reference", "amount", "currency", "payment_method")} | {
+            "key": request.key
+        }
         return self._operate("/v1/charges", request.key, body, asked, _charge_result)
 
     def capture(self, request: Capture) -> GatewayResult:
@@ -196,11 +198,13 @@ class SandboxGateway:
         return LookupResult(found=True, result=_found_result(request, answer, found[0]))
 
     def submit_evidence(self, request: Evidence) -> GatewayResult:
-        body = {"facts": dict(request.facts)}
-        return self._operate(_dispute_path(request.dispute, "/evidence"), request.key, body, {}, _dispute_result)
+        body, asked = {"facts": dict(request.facts)}, {"id": request.dispute}
+        return self._operate(_dispute_path(request.dispute, "/evidence"), request.key, body, asked, _dispute_result)
 
     def accept_dispute(self, request: Evidence) -> GatewayResult:
-        return self._operate(_dispute_path(request.dispute, "/accept"), request.key, {}, {}, _dispute_result)
+        return self._operate(
+            _dispute_path(request.dispute, "/accept"), request.key, {}, {"id": request.dispute}, _dispute_result
+        )
 
     def dispute(self, dispute: str) -> GatewayDispute | None:
         answer = self._wire.get(_dispute_path(dispute))
@@ -254,7 +258,7 @@ class SandboxGateway:
         self, charge: str, verb: str, key: str, body: Mapping[str, Any], asked: Mapping[str, Any]
     ) -> GatewayResult:
         path = f"/v1/charges/{quote(charge, safe='')}/{verb}"
-        return self._operate(path, key, body, {**asked, "charge": charge}, _movement_result)
+        return self._operate(path, key, body, {**asked, "charge": charge, "key": key}, _movement_result)
 
     def _operate(
         self,

@@ -4,8 +4,9 @@ Every chore has the same three parts as a gateway call: take what is due in one 
 book it in another. A worker that dies in between leaves rows that become due again.
 """
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Protocol
+from typing import Any, Protocol
 
 import structlog
 
@@ -17,13 +18,13 @@ BATCH = 20
 
 
 class Chore(Protocol):
-    """One kind of due work; `J` is what one piece of it is. Taking a job makes it due again later by itself."""
+    """One kind of due work. A job that was taken becomes due again by itself, should its worker die."""
 
     name: str
 
-    def take(self, tx: Tx, limit: int) -> list[object]: ...
-    def do(self, job: object) -> object: ...
-    def book(self, tx: Tx, job: object, answer: object) -> None: ...
+    def take(self, tx: Tx, limit: int) -> Sequence[Any]: ...
+    def do(self, job: Any) -> Any: ...
+    def book(self, tx: Tx, job: Any, answer: Any) -> None: ...
 
 
 class Chores:
@@ -36,7 +37,7 @@ class Chores:
 
     def turn(self) -> int:
         """Take what is due of every kind and see it through; how many jobs were done."""
-        jobs: list[tuple[Chore, object]] = []
+        jobs: list[tuple[Chore, Any]] = []
         for chore in self._chores:
             with self._database.begin() as tx:
                 jobs += [(chore, job) for job in chore.take(tx, BATCH)]
@@ -46,7 +47,7 @@ class Chores:
     def close(self) -> None:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def _see_through(self, chore: Chore, job: object) -> None:
+    def _see_through(self, chore: Chore, job: Any) -> None:
         try:
             answer = chore.do(job)
             with self._database.begin() as tx:

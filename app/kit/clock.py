@@ -4,6 +4,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 
+def rfc3339(at: datetime) -> str:
+    """A moment as every view shows it: RFC 3339 in UTC, such as `2026-11-23T08:30:00.5Z`."""
+    return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
 class Clock(Protocol):
     def now(self) -> datetime:
         """The present moment, aware, in UTC."""

@@ -67,7 +67,8 @@ class Tx:
 
     def changed(self, statement: Executable, parameters: Mapping[str, Any] | None = None) -> int:
         """Execute an UPDATE, DELETE or INSERT; how many rows it touched."""
-        result = self.session.execute(statement, parameters)
+        # Without the option SQLAlchemy says -1 for every INSERT.
+        result = self.session.execute(statement, parameters, execution_options={"preserve_rowcount": True})
         assert isinstance(result, CursorResult)
         return result.rowcount
 

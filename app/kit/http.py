@@ -18,6 +18,7 @@ import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import HTTPError
+from urllib3.util import Url, parse_url
 
 DEFAULT_MAX_BYTES = 1 << 20
 
@@ -133,23 +134,30 @@ class HttpClient:
         self._pools.pool_classes_by_scheme = {"http": _WatchedPool, "https": _WatchedTlsPool}
 
     def exchange(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None = None
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None = None, *, address: str = ""
     ) -> Answer | NoAnswer:
+        """With `address` (a checked IP address) the connection goes there, whatever the host's name resolves to now;
+        the name is still what the server is asked for and what its certificate must carry.
+        """
         call = _Call(time.monotonic() + self._total_seconds)
         token = _current_call.set(call)
         try:
-            return self._exchange(method, url, headers, body)
+            return self._exchange(method, url, headers, body, address)
         except (HTTPError, http.client.HTTPException, OSError, ValueError) as error:
             return NoAnswer(call.sent, f"{type(error).__name__}: {error}"[:300])
         finally:
             _current_call.reset(token)
 
-    def _exchange(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> Answer | NoAnswer:
-        response = self._pools.urlopen(
+    def _exchange(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, address: str
+    ) -> Answer | NoAnswer:
+        target = parse_url(url)
+        response = self._pool(target, address).urlopen(
             method,
-            url,
+            target.request_uri,
             body=body,
-            headers={**headers, "accept-encoding": "identity"},
+            headers={**headers, "accept-encoding": "identity", "host": target.netloc or ""},
+            assert_same_host=False,
             redirect=False,
             retries=False,
             preload_content=False,
@@ -172,6 +180,12 @@ class HttpClient:
         if not complete:
             return NoAnswer(sent=True, message=f"The answer is longer than {self._max_bytes} bytes")
         return Answer(response.status, {name.lower(): value for name, value in response.headers.items()}, content)
+
+    def _pool(self, target: Url, address: str) -> HTTPConnectionPool:
+        if not address:
+            return self._pools.connection_from_host(target.host, target.port, target.scheme)
+        named = {"server_hostname": target.host, "assert_hostname": target.host}
+        return self._pools.connection_from_host(address, target.port, target.scheme, named)
 
     def close(self) -> None:
         self._pools.clear()

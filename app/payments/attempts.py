@@ -104,7 +104,11 @@ def read(tx: Tx, attempt_id: str) -> Attempt | None:
 
 
 def write(context: OperationContext, payment: Payment, order: Order) -> Attempt:
-    """Write the intent, already begun. Its id is the key under which the gateway will know it for ever."""
+    """Write the intent, already begun. Its id is the key under which the gateway will know it for ever.
+
+    UnknownGateway, with nothing written, when the gateway is not configured.
+    """
+    context.use(Gateways).get(order.gateway)
     attempt = Attempt(
         id=_own_id(context),
         merchant_id=payment.merchant_id,
@@ -164,7 +168,7 @@ def tell(context: OperationContext, case: Case) -> Result:
         case Outcome.APPROVED:
             return verb.result(case)
         case Outcome.DECLINED:
-            raise verb.decline(attempt)
+            return verb.tell_decline(case)
         case Outcome.NOT_SENT:
             message = attempt.message or f"{attempt.gateway} could not be reached; nothing was sent"
             raise OperationError("GATEWAY_UNAVAILABLE", message, facts)
@@ -178,14 +182,13 @@ def tell(context: OperationContext, case: Case) -> Result:
 
 
 def unknown(context: OperationContext, attempt: Attempt) -> OperationError:
-    """OUTCOME_UNKNOWN about `attempt`."""
     message = f"Nobody knows yet whether the {attempt.operation} took effect at {attempt.gateway}"
     facts = {"attempt": attempt.id, "gateway": attempt.gateway, "ladder": ladder(context, attempt)}
     return OperationError("OUTCOME_UNKNOWN", message, facts)
 
 
 def ladder(context: OperationContext, attempt: Attempt) -> list[int]:
-    """The waits in whole seconds before each lookup of `attempt`, for as long as its outcome may still change."""
+    """The waits in whole seconds before each lookup of an attempt whose outcome is open."""
     return [ceil(seconds) for seconds in context.use(Gateways).get(attempt.gateway).lookup_ladder_seconds]
 
 

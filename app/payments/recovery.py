@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from pydantic import Field
 from sqlalchemy import select
 
 from app.access.models import User
-from app.errors import AppError, Forbidden, InvalidInput, NotFound
+from app.errors import AppError, FourEyes, InvalidInput, NotFound
 from app.events import audit
 from app.gateways.port import Gateway, GatewayResult, Lookup, LookupResult, Outcome
 from app.gateways.registry import Registry as Gateways
@@ -19,7 +20,7 @@ from app.operations import Effect, OperationContext, Result
 from app.payments.attempts import lookup_of, read
 from app.payments.booking import settle
 from app.payments.models import Attempt, Payment
-from app.payments.queries import find_payment, lock_payment
+from app.payments.queries import lock_payment
 from app.payments.verbs import LOOKUP, UNRESOLVED, Case, Source, Verb, retry_of, verb_of
 
 
@@ -28,8 +29,7 @@ class AttemptNotFound(NotFound):
     title = "There is no such attempt"
 
 
-class TwoPeopleNeeded(Forbidden):
-    code = "four_eyes"
+class TwoPeopleNeeded(FourEyes):
     title = "Two different people must decide this"
 
 
@@ -45,16 +45,10 @@ class LookupResolution(Result):
     `expires_at` is when the hold ends that an approved authorization made.
     """
 
-    resolution: str
-    decline_code: str
-    retry: str
-    expires_at: datetime | None
-
-
-class Resolution(Result):
-    """What people found: approved or absent."""
-
-    resolution: str
+    resolution: str = Field(title="Resolution", description="See the operation")
+    decline_code: str = Field(title="Decline code", description="Why it was declined")
+    retry: str = Field(title="Retry", description="What the decline allows: never, later, authenticate")
+    expires_at: datetime | None = Field(title="Expires", description="When the payment's authorization ends")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +68,7 @@ class Looking:
         return self.verb.find(self.gateway, self.lookup)
 
     def finish(self, context: OperationContext, answer: object) -> LookupResolution:
-        attempt = self.take_in(context.tx, answer, LOOKUP)
-        return resolution(find_payment(context.tx, self.merchant_id, self.payment_id), attempt)
+        return resolution(context.tx, self.take_in(context.tx, answer, LOOKUP))
 
     def take_in(self, tx: Tx, answer: object, source: Source) -> Attempt:
         """Book what the answer proves, if anything."""
@@ -115,12 +108,13 @@ def lookup(context: OperationContext, attempt_id: str) -> LookupResolution | Eff
     """Ask the gateway what became of the attempt, unless that is known."""
     attempt = find_attempt(context.tx, context.merchant_id, attempt_id)
     if attempt.state == "finished" and attempt.outcome not in UNRESOLVED:
-        return resolution(find_payment(context.tx, context.merchant_id, attempt.payment_id), attempt)
+        return resolution(context.tx, attempt)
     return looking(context.tx, context.use(Gateways), attempt)
 
 
-def resolution(payment: Payment, attempt: Attempt) -> LookupResolution:
-    """How the attempt stands, in the words of a lookup."""
+def resolution(tx: Tx, attempt: Attempt) -> LookupResolution:
+    """How the attempt stands, in the words of a lookup; `expires_at` is when the payment's authorization ends."""
+    payment = tx.session.get_one(Payment, attempt.payment_id)
     declined = attempt.outcome == "declined"
     holds = attempt.operation == "authorize" and attempt.outcome == "approved"
     return LookupResolution(
@@ -155,7 +149,7 @@ class Finding:
     gateway_reference: str = ""
 
 
-def resolve(tx: Tx, merchant_id: str, finding: Finding) -> Resolution:
+def resolve(tx: Tx, merchant_id: str, finding: Finding) -> LookupResolution:
     """Book the finding of two different people of the merchant; TwoPeopleNeeded for fewer."""
     attempt = find_attempt(tx, merchant_id, finding.attempt)
     payment = lock_payment(tx, merchant_id, attempt.payment_id)
@@ -163,7 +157,7 @@ def resolve(tx: Tx, merchant_id: str, finding: Finding) -> Resolution:
     found = Outcome.APPROVED if finding.charged else Outcome.NOT_SENT
     if attempt.state != "finished" or attempt.outcome not in UNRESOLVED:
         if attempt.outcome == found:
-            return Resolution(resolution=in_words(attempt))
+            return resolution(tx, attempt)
         raise NotUnknown(f"The attempt is {attempt.outcome or attempt.state}; there is nothing to resolve")
     people = _people(tx, merchant_id, finding.by)
     if not finding.note.strip():
@@ -173,7 +167,7 @@ def resolve(tx: Tx, merchant_id: str, finding: Finding) -> Resolution:
     settle(case, result, Source("people", people, finding.note))
     facts = {"by": list(people), "charged": finding.charged, "note": finding.note, "payment": payment.id}
     audit.record(tx, case.actor, "attempt.resolved", attempt.id, facts)
-    return Resolution(resolution=in_words(attempt))
+    return resolution(tx, attempt)
 
 
 def _people(tx: Tx, merchant_id: str, by: Sequence[str]) -> tuple[str, ...]:

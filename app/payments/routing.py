@@ -2,24 +2,26 @@
 
 from collections.abc import Sequence
 
+from pydantic import Field
+
 from app.access.models import Merchant
 from app.gateways.registry import Registry as Gateways
-from app.kit.database import Tx
-from app.operations import OperationError, Result
+from app.operations import OperationContext, OperationError, Result
 
 
 class Ranking(Result):
     """Names of gateways in the order to try them; never empty."""
 
-    gateways: list[str]
+    gateways: list[str] = Field(title="Gateways", description="Names, best first")
 
 
-def rank(tx: Tx, merchant_id: str, gateways: Gateways, preferred: Sequence[str]) -> Ranking:
+def rank(context: OperationContext, preferred: Sequence[str]) -> Ranking:
     """The preferred ones first, then the rest of the merchant's, or of all when the merchant names none.
 
     NO_ELIGIBLE_GATEWAY when none of them is configured here.
     """
-    allowed = tx.session.get_one(Merchant, merchant_id).settings.get("gateways") or gateways.names
+    gateways = context.use(Gateways)
+    allowed = context.tx.session.get_one(Merchant, context.merchant_id).settings.get("gateways") or gateways.names
     ranked = [name for name in dict.fromkeys([*preferred, *allowed]) if name in allowed and name in gateways.names]
     if not ranked:
         raise OperationError("NO_ELIGIBLE_GATEWAY", "None of the merchant's gateways is configured")

@@ -1,10 +1,11 @@
 """Refunds: reserved within what is left under the payment's lock, approved above a limit by somebody else."""
 
+from pydantic import Field
 from sqlalchemy import or_, select
 
 from app.access.actor import Actor, Role, system
 from app.engine import inbox
-from app.errors import Conflict, Forbidden
+from app.errors import Conflict, FourEyes
 from app.events import audit
 from app.events.outbox import emit
 from app.kit.database import Json, Tx
@@ -30,18 +31,13 @@ class RefundExceedsCaptured(Conflict):
     title = "More was asked back than is left of what was captured"
 
 
-class SamePerson(Forbidden):
-    code = "four_eyes"
-    title = "Another person must approve this refund"
-
-
 class RefundCheck(Result):
     """What the flow needs to decide on: `needs_approval` by somebody other than `requested_by`."""
 
-    amount: int
-    currency: str
-    needs_approval: bool
-    requested_by: str
+    amount: int = Field(title="Amount", description="Minor units")
+    currency: str = Field(title="Currency", description="ISO 4217 code")
+    needs_approval: bool = Field(title="Needs approval", description="By somebody other than who asked")
+    requested_by: str = Field(title="Requested by", description="User or key who asked for it")
 
 
 def refundable(payment: Payment) -> int:
@@ -100,13 +96,13 @@ def check(tx: Tx, merchant_id: str, refund_id: str) -> RefundCheck:
 
 
 def approve(tx: Tx, merchant_id: str, refund_id: str, by: str) -> Refund:
-    """Let the refund go out; SamePerson when `by` asked for it. Approving twice is approving once."""
+    """Let the refund go out; FourEyes when `by` asked for it. Approving twice is approving once."""
     _, refund = lock_refund(tx, merchant_id, refund_id)
     if refund.approved_by == by:
         return refund
     GRAPH.check(refund.status, RefundStatus.PENDING)
     if not by or by == refund.requested_by:
-        raise SamePerson("The refund must be approved by somebody other than who asked for it")
+        raise FourEyes("The refund must be approved by somebody other than who asked for it")
     refund.approved_by = by
     move(tx, refund, RefundStatus.PENDING, "", system(merchant_id))
     audit.record(tx, system(merchant_id), "refund.approved", refund.id, {"by": by, "amount": refund.amount})

@@ -6,7 +6,7 @@ What was committed survives the killing of the process. Records are kept as JSON
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import RLock
@@ -86,11 +86,11 @@ class Books:
     # Records
 
     def add(self, record: Charge | Movement | Dispute | Line) -> None:
-        row = (type(record).__name__, record.id, record.charge, orjson.dumps(asdict(record)))
+        row = (type(record).__name__, record.id, record.charge, orjson.dumps(record))
         self._rows("INSERT INTO record (kind, id, charge, body) VALUES (?, ?, ?, ?)", *row)
 
     def put(self, record: Charge | Movement | Dispute) -> None:
-        self._rows("UPDATE record SET body = ? WHERE id = ?", orjson.dumps(asdict(record)), record.id)
+        self._rows("UPDATE record SET body = ? WHERE id = ?", orjson.dumps(record), record.id)
 
     def find(self, kind: type[Record], record_id: str) -> Record | None:
         statement = "SELECT body FROM record WHERE id = ? AND kind = ?"
@@ -112,7 +112,7 @@ class Books:
         return StoredAnswer(**orjson.loads(rows[0][0])) if rows else None
 
     def keep_answer(self, answer: StoredAnswer) -> None:
-        self._rows("INSERT INTO stored_answer (key, body) VALUES (?, ?)", answer.key, orjson.dumps(asdict(answer)))
+        self._rows("INSERT INTO stored_answer (key, body) VALUES (?, ?)", answer.key, orjson.dumps(answer))
 
     # Errands
 

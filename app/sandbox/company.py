@@ -13,11 +13,10 @@ from app.sandbox.agenda import do_next
 from app.sandbox.books import Books
 from app.sandbox.config import SandboxConfig
 from app.sandbox.courier import Courier
-from app.sandbox.desk import Desk
+from app.sandbox.desk import IDLE_SECONDS, Desk
 from app.sandbox.faults import FaultPlans
 from app.sandbox.loop import Loop
 
-_IDLE_SECONDS = 30.0
 _REMEMBERED_REQUESTS = 200
 
 
@@ -65,26 +64,29 @@ class Company:
         self.clock.advance(timedelta(seconds=float(self.books.fact("clock_shift_seconds") or 0)))
         self._machine_clock = SystemClock()
         self._courier = Courier(self.books, config, self._machine_clock)
-        self._agenda_loop = Loop(f"{config.name} agenda", self._do_errands)
-        self._courier_loop = Loop(f"{config.name} courier", self._deliver)
+        self._loops = {
+            "agenda": Loop(f"{config.name} agenda", self._do_errands),
+            "courier": Loop(f"{config.name} courier", self._deliver),
+        }
 
     def start(self) -> None:
-        self._agenda_loop.start()
-        self._courier_loop.start()
+        for loop in self._loops.values():
+            loop.start()
 
     def close(self) -> None:
         self.closing.set()
-        self._agenda_loop.close()
-        self._courier_loop.close()
+        for loop in self._loops.values():
+            loop.close()
         self._courier.close()
         self.books.close()
 
     @contextmanager
     def transaction(self) -> Iterator[Desk]:
         with self.books.transaction():
-            yield Desk(self.books, self.config, self.clock.now(), self._machine_clock.now())
-        self._agenda_loop.wake()
-        self._courier_loop.wake()
+            desk = Desk(self.books, self.config, self.clock.now(), self._machine_clock.now())
+            yield desk
+        for loop in desk.wakes:
+            self._loops[loop].wake()
 
     def advance(self, seconds: float) -> None:
         """Move the clock and let everything happen that falls into the skipped time."""
@@ -95,13 +97,11 @@ class Company:
 
     def _do_errands(self) -> float:
         while not self.closing.is_set():
-            with self.books.transaction():
-                did_one = do_next(Desk(self.books, self.config, self.clock.now(), self._machine_clock.now()))
-            if not did_one:
-                break
-            self._courier_loop.wake()
+            with self.transaction() as desk:
+                if not do_next(desk):
+                    break
         due = self.books.next_errand()
-        return _IDLE_SECONDS if due is None else min(max((due - self.clock.now()).total_seconds(), 0), _IDLE_SECONDS)
+        return IDLE_SECONDS if due is None else min(max((due - self.clock.now()).total_seconds(), 0), IDLE_SECONDS)
 
     def _deliver(self) -> float:
         return self._courier.deliver_due(lambda: not self.closing.is_set())

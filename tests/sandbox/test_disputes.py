@@ -116,6 +116,17 @@ def test_a_deadline_that_was_answered_in_time_does_not_expire(server: SandboxSer
     assert server.charge("k1")["disputes"][0]["status"] == "under_review"
 
 
+def test_the_deadline_of_an_earlier_stage_ends_no_later_one(server: SandboxServer, charge: str) -> None:
+    dispute = server.dispute(charge)["id"]
+    server.decide(dispute, "won")
+    server.advance(days=10)
+    server.pre_arbitration(dispute)
+    server.advance(days=10)
+    assert server.charge("k1")["disputes"][0]["status"] == "needs_response"
+    server.advance(days=8)
+    assert server.charge("k1")["disputes"][0]["status"] == "expired"
+
+
 def test_what_is_disputed_cannot_be_refunded_as_well(server: SandboxServer, charge: str) -> None:
     dispute = server.dispute(charge, amount=700)["id"]
     path = f"/v1/charges/{charge}/refunds"

@@ -13,7 +13,7 @@ export default defineConfig({
     modulePreload: { polyfill: false },
     assetsInlineLimit: 0,
     rolldownOptions: {
-      input: { viewer: 'src/viewer.js' },
+      input: { viewer: 'src/viewer.js', live: 'src/live.js' },
     },
   },
 });

@@ -1,11 +1,13 @@
 // One diagram on the page: loading, fitting, moving about, and pointing at an element.
 
 import NavigatedViewer from 'bpmn-js/lib/NavigatedViewer';
+import { getBBox } from 'diagram-js/lib/util/Elements';
 
 const STEP_PIXELS = 60;
 const ZOOM_STEP = 1.2;
 const ZOOM_MIN = 0.2;
 const ZOOM_MAX = 4;
+const MARGIN = 20;
 
 export class Diagram {
   #viewer;
@@ -44,10 +46,15 @@ export class Diagram {
     this.fit();
   }
 
-  /** Shows the whole diagram, never larger than drawn. */
+  /** Shows the whole diagram in the middle, never larger than drawn. */
   fit() {
-    this.canvas.zoom('fit-viewport', 'auto');
-    if (this.canvas.zoom() > 1) this.canvas.zoom(1, 'auto');
+    const { outer } = this.canvas.viewbox();
+    // From the model and not from the drawing, whose letters measure a little differently at each zoom.
+    const inner = getBBox(this.canvas.getRootElement().children);
+    const scale = Math.min(1, outer.width / (inner.width + 2 * MARGIN), outer.height / (inner.height + 2 * MARGIN));
+    const [width, height] = [outer.width / scale, outer.height / scale];
+    const [x, y] = [inner.x + (inner.width - width) / 2, inner.y + (inner.height - height) / 2];
+    this.canvas.viewbox({ x, y, width, height });
   }
 
   zoomBy(factor) {

@@ -1,0 +1,38 @@
+"""What the diagram viewer asks for: the drawing of a definition, and where an instance stands in it."""
+
+import orjson
+from flask import Blueprint, make_response, request
+from werkzeug.wrappers import Response
+
+from app.console import identity
+from app.console.context import transaction
+from app.console.read.flow import drawing_state, find_definition
+
+pages = Blueprint("drawings", __name__)
+
+_ENDINGS = {"form": "form.json"}
+
+
+@pages.get("/definitions/<definition_id>/source")
+def source(definition_id: str) -> Response:
+    """The definition exactly as it was deployed; with `?download` as a file."""
+    with transaction() as tx:
+        definition = find_definition(tx, identity.actor(), definition_id)
+    response = make_response(definition.content)
+    response.mimetype = "application/json" if definition.kind == "form" else "application/xml"
+    response.headers["Cache-Control"] = "private, max-age=31536000, immutable"  # a definition never changes
+    if "download" in request.args:
+        name = f"{definition.key}-{definition.version}.{_ENDINGS.get(definition.kind, definition.kind)}"
+        response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    return response
+
+
+@pages.get("/instances/<instance_id>/state")
+def state(instance_id: str) -> Response:
+    with transaction() as tx:
+        body = drawing_state(tx, identity.actor(), instance_id, request.args.get("process", ""))
+    response = make_response(orjson.dumps(body))
+    response.mimetype = "application/json"
+    response.headers["Cache-Control"] = "private, no-cache"
+    response.add_etag()
+    return response.make_conditional(request)

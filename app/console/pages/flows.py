@@ -1,0 +1,97 @@
+"""Flows: what runs, what waits to be published, and uploading diagrams past the gate.
+
+An upload that is refused loses nothing: its diagrams come back drawn, each finding at the element it is about.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from flask import Blueprint, request
+from werkzeug.wrappers import Response
+
+from app.console import identity
+from app.console.context import transaction
+from app.console.read import flows as read
+from app.console.security import draws_diagram
+from app.console.web import back_to, page, refused
+from app.engine import definitions
+from app.engine.lint import Upload
+from app.errors import AppError
+
+pages = Blueprint("flows", __name__)
+
+MAX_FILES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """An uploaded diagram as text for the page to draw, with its own findings."""
+
+    name: str
+    content: str
+    findings: Sequence[dict[str, str]]
+
+
+@pages.get("/flows")
+def index() -> Response:
+    draws_diagram()
+    with transaction() as tx:
+        view = read.flows(tx, identity.actor())
+    return page("flows/index.html", area="flows", view=view)
+
+
+@pages.get("/flows/new")
+def new() -> Response:
+    return page("flows/new.html", area="flows", findings=[], drawn=[], refusal=None)
+
+
+@pages.post("/flows/new")
+def upload() -> Response:
+    draws_diagram()
+    uploads = [
+        Upload(file.filename or "unnamed", file.read()) for file in request.files.getlist("files")[:MAX_FILES] if file
+    ]
+    try:
+        with transaction() as tx:
+            made = definitions.deploy(tx, identity.actor(), uploads)
+            warnings = sum(len(one.warnings["findings"]) for one in made)
+    except AppError as refusal:
+        findings = refusal.extra.get("findings", [])
+        return page(
+            "flows/new.html",
+            http_status=refusal.status,
+            area="flows",
+            findings=findings,
+            drawn=[_drawn(one, findings) for one in uploads if one.name.endswith((".bpmn", ".xml"))],
+            refusal=refusal,
+        )
+    first = next((one for one in made if one.kind == "bpmn"), made[0])
+    return back_to(f"/flows/{first.key}?kind={first.kind}", "flows.stored", count=len(made), warnings=warnings)
+
+
+def _drawn(one: Upload, findings: Sequence[dict[str, str]]) -> Drawn:
+    own = [finding for finding in findings if finding.get("file") in ("", None, one.name)]
+    return Drawn(one.name, one.content.decode("utf-8", "replace"), own)
+
+
+@pages.get("/flows/<key>")
+def show(key: str) -> Response:
+    draws_diagram()
+    kind = request.args.get("kind", "bpmn")
+    with transaction() as tx:
+        flow, names = read.flow(tx, identity.actor(), key, kind)
+    wanted = request.args.get("version", "")
+    chosen = next((each for each in flow.versions if str(each.definition.version) == wanted), flow.shown)
+    return page("flows/show.html", area="flows", flow=flow, names=names, chosen=chosen)
+
+
+@pages.post("/flows/<key>/publish")
+def publish(key: str) -> Response:
+    """Publish one version; the engine refuses whoever deployed it, in words."""
+    target = f"/flows/{key}?kind={request.form.get('kind', 'bpmn')}"
+    try:
+        with transaction() as tx:
+            done = definitions.publish(tx, identity.actor(), request.form.get("definition", ""))
+    except AppError as refusal:
+        return refused(target, refusal)
+    return back_to(target, "flows.published", name=done.key, n=done.version)

@@ -1,0 +1,77 @@
+"""Payments: the list, one payment with its flow, and the list as a file."""
+
+from collections.abc import Iterator
+from urllib.parse import urlencode
+
+from flask import Blueprint, request, stream_with_context
+from werkzeug.wrappers import Response
+
+from app.console import identity
+from app.console.context import console, transaction
+from app.console.read import payment, payment_list
+from app.console.read.flow import flow_of
+from app.console.security import draws_diagram
+from app.console.web import page, part
+
+pages = Blueprint("payments", __name__)
+
+
+def _filter() -> payment_list.Filter:
+    status = request.args.get("status", "")
+    return payment_list.Filter(
+        search=request.args.get("search", "").strip()[:200],
+        status=status if status in payment_list.STATUSES else "",
+    )
+
+
+@pages.get("/payments")
+def index() -> Response:
+    chosen, after = _filter(), request.args.get("after") or None
+    with transaction() as tx:
+        rows = payment_list.payments(tx, identity.actor(), chosen, after)
+        counts = payment_list.counts(tx, identity.actor())
+    query = {key: value for key, value in (("search", chosen.search), ("status", chosen.status)) if value}
+    return page(
+        "payments/index.html",
+        area="payments",
+        rows=rows,
+        counts=counts,
+        statuses=payment_list.STATUSES,
+        filter=chosen,
+        query=urlencode(query),
+        older=f"/payments?{urlencode({**query, 'after': rows.next})}" if rows.next else "",
+        newest=f"/payments?{urlencode(query)}" if after else "",
+    )
+
+
+@pages.get("/payments.csv")
+def export() -> Response:
+    chosen, actor, database = _filter(), identity.actor(), console().database
+
+    def lines() -> Iterator[str]:
+        with database.begin() as tx:
+            yield from payment_list.export(tx, actor, chosen)
+
+    name = f"payments-{console().clock.now():%Y%m%d-%H%M}.csv"
+    response = Response(stream_with_context(lines()), mimetype="text/csv")
+    response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    return response
+
+
+@pages.get("/payments/<payment_id>")
+def show(payment_id: str) -> Response:
+    draws_diagram()
+    return page("payments/show.html", area="payments", **_view(payment_id))
+
+
+@pages.get("/payments/<payment_id>/<any(top,rest):name>")
+def live(payment_id: str, name: str) -> Response:
+    """The parts of the page that change while the payment runs: above the diagram, and below it."""
+    return part(f"payments/{name}.html", **_view(payment_id))
+
+
+def _view(payment_id: str) -> dict[str, object]:
+    with transaction() as tx:
+        view = payment.payment_page(tx, identity.actor(), payment_id)
+        flow = flow_of(tx, view.instance, request.args.get("flow", ""))
+    return {"view": view, "payment": view.payment, "flow": flow}

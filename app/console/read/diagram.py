@@ -1,0 +1,32 @@
+"""Names of a diagram's elements, for lists that tell its path in words."""
+
+from functools import lru_cache
+from typing import cast
+
+from lxml import etree
+
+from app.engine.models import Definition
+from app.kit.database import Tx
+
+_MODEL = "{http://www.omg.org/spec/BPMN/20100524/MODEL}"
+
+
+@lru_cache(maxsize=256)
+def _names(content: bytes) -> dict[str, str]:
+    parser = etree.XMLParser(resolve_entities=False, no_network=True, huge_tree=False, load_dtd=False)
+    root = etree.fromstring(content, parser)
+    return {
+        cast(str, element.get("id")): element.get("name") or ""
+        for element in root.iter()
+        if isinstance(element.tag, str) and element.tag.startswith(_MODEL) and element.get("id")
+    }
+
+
+def element_names(tx: Tx, definition_ids: list[str]) -> dict[str, str]:
+    """Element id -> its name in the diagram, over several definitions; elements without a name are left out."""
+    names: dict[str, str] = {}
+    for definition_id in definition_ids:
+        definition = tx.session.get(Definition, definition_id)
+        if definition is not None and definition.kind == "bpmn":
+            names |= {key: name for key, name in _names(definition.content).items() if name}
+    return names

@@ -1,0 +1,114 @@
+"""Flows: every process with its versions, who uses which, and what waits to be published."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from sqlalchemy import func, select
+
+from app.access.actor import Actor
+from app.console.read.people import Names, names_of
+from app.engine.models import Definition, Instance
+from app.errors import NotFound
+from app.kit.database import Tx
+
+_LIVE = ("running", "waiting", "incident")
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """`running` instances still follow this version, `ended` have done so."""
+
+    definition: Definition
+    running: int = 0
+    ended: int = 0
+
+    @property
+    def findings(self) -> Sequence[dict[str, str]]:
+        found: Sequence[dict[str, str]] = self.definition.warnings.get("findings", [])
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """One key of one kind with its versions, the newest first."""
+
+    kind: str
+    key: str
+    versions: Sequence[Version]
+
+    @property
+    def published(self) -> Version | None:
+        return next((each for each in self.versions if each.definition.status == "published"), None)
+
+    @property
+    def shown(self) -> Version:
+        """What a list draws: the published version, the newest one when none is."""
+        return self.published or self.versions[0]
+
+    @property
+    def drafts(self) -> Sequence[Version]:
+        """Drafts newer than what is published: those somebody is waiting for."""
+        published = self.published
+        since = published.definition.version if published else 0
+        return [
+            each for each in self.versions if each.definition.status == "draft" and each.definition.version > since
+        ]
+
+    @property
+    def running(self) -> int:
+        return sum(each.running for each in self.versions)
+
+
+@dataclass(frozen=True, slots=True)
+class Flows:
+    processes: Sequence[Flow]
+    others: Sequence[Flow]
+    names: Names = field(default_factory=Names)
+
+    @property
+    def waiting(self) -> Sequence[Version]:
+        """Every draft that waits for another person to publish it, the newest first."""
+        drafts = [draft for flow in [*self.processes, *self.others] for draft in flow.drafts]
+        return sorted(drafts, key=lambda each: each.definition.created_at, reverse=True)
+
+
+def flows(tx: Tx, actor: Actor) -> Flows:
+    every = _flows(tx, actor)
+    return Flows(
+        processes=[flow for flow in every if flow.kind == "bpmn"],
+        others=[flow for flow in every if flow.kind != "bpmn"],
+        names=_names(tx, every),
+    )
+
+
+def flow(tx: Tx, actor: Actor, key: str, kind: str) -> tuple[Flow, Names]:
+    found = next(iter(_flows(tx, actor, key, kind)), None)
+    if found is None:
+        raise NotFound(f"There is no flow {key}")
+    return found, _names(tx, [found])
+
+
+def _flows(tx: Tx, actor: Actor, key: str = "", kind: str = "") -> list[Flow]:
+    query = select(Definition).where(Definition.merchant_id == actor.merchant_id)
+    if key:
+        query = query.where(Definition.key == key, Definition.kind == kind)
+    rows = tx.session.scalars(query.order_by(Definition.kind, Definition.key, Definition.version.desc())).all()
+    counts = _counts(tx, actor)
+    grouped: dict[tuple[str, str], list[Version]] = {}
+    for row in rows:
+        running, ended = counts.get(row.id, (0, 0))
+        grouped.setdefault((row.kind, row.key), []).append(Version(row, running, ended))
+    return [Flow(found_kind, found_key, versions) for (found_kind, found_key), versions in grouped.items()]
+
+
+def _counts(tx: Tx, actor: Actor) -> dict[str, tuple[int, int]]:
+    live = func.count().filter(Instance.status.in_(_LIVE))
+    query = select(Instance.definition_id, live, func.count() - live).where(
+        Instance.merchant_id == actor.merchant_id
+    )
+    return {row[0]: (row[1], row[2]) for row in tx.session.execute(query.group_by(Instance.definition_id)).all()}
+
+
+def _names(tx: Tx, found: Sequence[Flow]) -> Names:
+    rows = [version.definition for each in found for version in each.versions]
+    return names_of(tx, {row.created_by for row in rows} | {row.published_by for row in rows})

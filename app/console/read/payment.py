@@ -1,0 +1,107 @@
+"""One payment: its money, its attempts, refunds, disputes, ledger lines, and where it stands in its flow."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeVar
+
+from sqlalchemy import select
+
+from app.access.actor import Actor
+from app.console.read.people import names_of
+from app.console.read.timeline import Moment, timeline
+from app.disputes.models import Dispute
+from app.engine.models import Incident, Instance, Task
+from app.errors import NotFound
+from app.kit.database import Base, Tx
+from app.ledger.models import Account, Entry, Posting
+from app.payments.models import Attempt, Payment
+from app.refunds.models import Refund
+
+Row = TypeVar("Row", bound=Base)
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerLine:
+    at: datetime
+    kind: str
+    account: str
+    amount: int
+    currency: str
+    layer: str
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentPage:
+    payment: Payment
+    instance: Instance | None
+    attempts: Sequence[Attempt]
+    refunds: Sequence[Refund]
+    disputes: Sequence[Dispute]
+    ledger: Sequence[LedgerLine]
+    incidents: Sequence[Incident]
+    tasks: Sequence[Task]
+    moments: Sequence[Moment]
+    names: dict[str, str]
+
+    @property
+    def refundable(self) -> int:
+        row = self.payment
+        return row.amount_captured - row.amount_refunding - row.amount_refunded
+
+    @property
+    def cancelable(self) -> bool:
+        return self.payment.status in {
+            "requires_payment_method",
+            "requires_confirmation",
+            "requires_action",
+            "requires_review",
+            "requires_capture",
+        }
+
+
+def find_payment(tx: Tx, actor: Actor, payment_id: str) -> Payment:
+    payment = tx.session.get(Payment, payment_id)
+    if payment is None or payment.merchant_id != actor.merchant_id:
+        raise NotFound(f"There is no payment {payment_id}")
+    return payment
+
+
+def payment_page(tx: Tx, actor: Actor, payment_id: str) -> PaymentPage:
+    payment = find_payment(tx, actor, payment_id)
+    refunds = _of(tx, Refund, payment_id)
+    disputes = _of(tx, Dispute, payment_id)
+    subjects = [payment_id, *(row.id for row in refunds), *(row.id for row in disputes)]
+    tasks = tx.session.scalars(select(Task).where(Task.subject.in_(subjects)).order_by(Task.id.desc())).all()
+    incidents = tx.session.scalars(select(Incident).where(Incident.subject.in_(subjects)).order_by(Incident.id.desc()))
+    moments = timeline(tx, subjects)
+    people = {moment.actor for moment in moments} | {row.requested_by for row in refunds}
+    return PaymentPage(
+        payment=payment,
+        instance=tx.session.get(Instance, payment.instance_id) if payment.instance_id else None,
+        attempts=_of(tx, Attempt, payment_id),
+        refunds=refunds,
+        disputes=disputes,
+        ledger=_ledger(tx, payment_id),
+        incidents=incidents.all(),
+        tasks=tasks,
+        moments=moments,
+        names=names_of(tx, people | {row.assignee for row in tasks} | {row.completed_by for row in tasks}),
+    )
+
+
+def _of(tx: Tx, kind: type[Row], payment_id: str) -> Sequence[Row]:
+    columns = kind.__table__.c
+    query = select(kind).where(columns.payment_id == payment_id)
+    return tx.session.scalars(query.order_by(columns.created_at, columns.id)).all()
+
+
+def _ledger(tx: Tx, payment_id: str) -> list[LedgerLine]:
+    query = (
+        select(Posting.created_at, Posting.kind, Account.name, Entry.amount, Entry.currency, Entry.layer)
+        .join(Entry, Entry.posting_id == Posting.id)
+        .join(Account, Account.id == Entry.account_id)
+        .where(Posting.subject == payment_id)
+        .order_by(Entry.id)
+    )
+    return [LedgerLine(*row) for row in tx.session.execute(query).all()]

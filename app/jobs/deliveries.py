@@ -1,0 +1,23 @@
+"""The chore that turns events into deliveries and sends them."""
+
+from collections.abc import Sequence
+
+from app.events.webhooks import DeliveryAnswer, DeliveryJob, Webhooks
+from app.kit.database import Tx
+
+
+class Deliveries:
+    name = "deliveries"
+
+    def __init__(self, webhooks: Webhooks) -> None:
+        self._webhooks = webhooks
+
+    def take(self, tx: Tx, limit: int) -> Sequence[DeliveryJob]:
+        self._webhooks.drain(tx)
+        return self._webhooks.claim_due(tx, limit)
+
+    def do(self, job: DeliveryJob) -> DeliveryAnswer:
+        return self._webhooks.send(job)
+
+    def book(self, tx: Tx, job: DeliveryJob, answer: DeliveryAnswer) -> None:
+        self._webhooks.book(tx, job, answer)

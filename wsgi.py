@@ -1,0 +1,3 @@
+from app.bootstrap import create_web_app
+
+app = create_web_app()

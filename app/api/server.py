@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import cast
 
+import structlog
 from flask import Blueprint, Flask, Response, g, request
 from flask_limiter import Limiter, RateLimitExceeded
 from prometheus_client import CollectorRegistry
@@ -76,6 +77,8 @@ def _observe(blueprint: Blueprint, metrics: ApiMetrics) -> None:
     @blueprint.before_request
     def begin() -> None:
         g.begun = time.perf_counter()
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(trace_id=problems.trace_id())
 
     @blueprint.after_request
     def finish(response: Response) -> Response:

@@ -16,7 +16,7 @@ import app.models
 from app.access.actor import Actor, Role, system
 from app.access.merchants import create_merchant
 from app.access.models import User
-from app.bootstrap import Wired, chores
+from app.bootstrap import Wired, chores, create_loop
 from app.engine import shipped
 from app.engine.models import Instance, Task
 from app.gateways.registry import Registry as Gateways
@@ -50,7 +50,7 @@ class House:
         gateways = Gateways([sandbox.gateway(total_seconds=0.7) for sandbox in sandboxes])
         settings = Settings(database_url=database.url)
         self.wired = Wired(settings, database, registry, gateways, Pulse(), Sealer({"test": b"t" * 32}, "test"))
-        self.caller = Caller(8, lambda: None)
+        self.callers: list[Caller] = []
         self.loop = self.another_loop("worker-1")
         self.chores = Chores(database, chores(self.wired))
         self.system = system(MERCHANT)
@@ -61,7 +61,9 @@ class House:
         self.shop = Actor("key_shop", "Shop", MERCHANT, frozenset({Role.INTEGRATOR}))
 
     def another_loop(self, owner: str) -> Loop:
-        return Loop(self.database, registry, self.wired.resources, self.caller, owner, 32)
+        """A worker of its own, as another process would have it."""
+        self.callers.append(Caller(8, lambda: None))
+        return create_loop(self.wired, self.callers[-1], owner)
 
     def person(self, name: str, *roles: Role) -> Actor:
         """A user of the merchant, made when first asked for."""
@@ -147,7 +149,8 @@ class House:
                 assert verify_books(tx, sandbox.config.name, sandbox.charges()) == []
 
     def close(self) -> None:
-        self.caller.close()
+        for caller in self.callers:
+            caller.close()
         self.chores.close()
 
 

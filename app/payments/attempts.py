@@ -27,7 +27,6 @@ from app.payments.verbs import ANSWER, UNRESOLVED, Case, Verb, verb_of
 #: A prepared call is not sent later than this unless the process is known to have been awake: shorter than a lease,
 #: so a worker that slept cannot send what somebody else has already found to be absent.
 SEND_WITHIN_SECONDS: Final = 8.0
-AWAKE_WITHIN_SECONDS: Final = 6.0
 #: Gateways forget idempotency keys, the quickest after a day; an older attempt is never sent again.
 RESEND_WITHIN: Final = timedelta(hours=12)
 
@@ -76,7 +75,7 @@ class Calling:
         return tell(context, case)
 
     def _send(self) -> GatewayResult:
-        awake = self.pulse is not None and self.pulse.within(AWAKE_WITHIN_SECONDS)
+        awake = self.pulse is not None and self.pulse.unbroken_since(self.prepared_at)
         if not awake and monotonic() - self.prepared_at > SEND_WITHIN_SECONDS:
             return GatewayResult(Outcome.NOT_SENT, message="The call waited too long to be sent safely")
         return self.verb.send(self.gateway, self.request)

@@ -22,6 +22,7 @@ from app.payments.voiding import release
 
 #: How long a request waits for the flow to come to where it is heard.
 REQUEST_LASTS = timedelta(days=7)
+RELEASE_PROCESS = "release-authorization"
 
 
 class CaptureExceedsAuthorized(Conflict):
@@ -149,10 +150,23 @@ def request_cancel(tx: Tx, actor: Actor, payment_id: str, reason: str) -> Paymen
         raise IllegalTransition(f"The payment is {payment.status}; that is final", extra={"status": payment.status})
     if payment.instance_id is None:
         move(tx, payment, PaymentStatus.CANCELED, reason, actor)
+    elif inbox.has_ended(tx, payment.instance_id):
+        _cancel_without_flow(tx, actor, payment, reason)
     else:
         _message(tx, payment, "cancel.requested", {"reason": reason}, new_id("msg"), actor)
     audit.record(tx, actor, "payment.cancel_requested", payment.id, {"reason": reason})
     return payment
+
+
+def _cancel_without_flow(tx: Tx, actor: Actor, payment: Payment, reason: str) -> None:
+    """The flow left the payment half-way: what is held is given back by another flow, and nothing held is the end."""
+    if payment.amount_capturable or payment.amount_capturing:
+        variables: Json = {"payment": payment.id}
+        payment.instance_id = inbox.start_instance(tx, actor, RELEASE_PROCESS, payment.id, variables).id
+        tx.session.flush()
+        return
+    end = PaymentStatus.SUCCEEDED if payment.amount_captured else PaymentStatus.CANCELED
+    transition(tx, payment, end, reason, actor)
 
 
 def transition(tx: Tx, payment: Payment, to: str, reason: str, actor: Actor) -> None:

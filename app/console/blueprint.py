@@ -1,5 +1,7 @@
 """The console as one blueprint: who is there, the forgery check, the pages, and what is shown when something fails."""
 
+from typing import cast
+
 from flask import Blueprint, Flask, current_app, request
 from flask.blueprints import BlueprintSetupState
 from flask_wtf.csrf import CSRFError
@@ -42,11 +44,13 @@ STATIC = "console.static"
 
 def create_console(context: ConsoleContext) -> Blueprint:
     """The blueprint to register on the app at its root. The app needs a SECRET_KEY of its own."""
-    console = Blueprint("console", __name__, template_folder="templates", static_folder="static", static_url_path="/static")
+    console = Blueprint(
+        "console", __name__, template_folder="templates", static_folder="static", static_url_path="/static"
+    )
 
     def configure(state: BlueprintSetupState) -> None:
         state.app.extensions[EXTENSION] = context
-        _strict(state.app)
+        _strict(cast(Flask, state.app))
 
     console.record_once(configure)
     console.before_request(_arrive)

@@ -68,7 +68,9 @@ class Language:
         return _PLACE.sub(lambda place: str(values.get(place[1], place[0])), text)
 
     def problem_title(self, status: int) -> str:
-        return self.t(f"problem.title_{status}") if f"problem.title_{status}" in catalogue() else self.t("problem.title")
+        return (
+            self.t(f"problem.title_{status}") if f"problem.title_{status}" in catalogue() else self.t("problem.title")
+        )
 
     def number(self, value: float) -> str:
         return format_decimal(value, locale=_LOCALES[self.code])
@@ -87,7 +89,7 @@ class Language:
     def value(self, value: object) -> str:
         """A fact of a diagram or a rule as a person reads it."""
         if value is None or value == "":
-            return "–"
+            return "-"
         if isinstance(value, bool):
             return self.t("value.yes" if value else "value.no")
         if isinstance(value, int):
@@ -130,7 +132,7 @@ class Language:
     def span(self, length: timedelta) -> str:
         """A length of time in its one or two largest units, e.g. `3 h 20 min`."""
         seconds = max(int(abs(length).total_seconds()), 0)
-        parts = []
+        parts: list[tuple[int, str]] = []
         for size, key in _UNITS:
             count, seconds = divmod(seconds, size)
             if count or parts:

@@ -15,6 +15,7 @@ from app.api.server import create_api
 from app.console.blueprint import create_console
 from app.console.context import ConsoleContext, ConsoleSettings
 from app.disputes import webhooks as dispute_webhooks
+from app.disputes.service import flow_ended as dispute_flow_ended
 from app.engine import rest
 from app.errors import AppError
 from app.events.endpoints import Endpoints
@@ -28,13 +29,15 @@ from app.jobs.loop import Loop
 from app.jobs.worker import Worker
 from app.kit import log
 from app.kit.clock import SystemClock
-from app.kit.database import Database
+from app.kit.database import Database, Tx
 from app.kit.http import HttpClient
 from app.kit.pulse import Pulse
 from app.kit.sealing import Sealer
 from app.operations import Registry, registry
 from app.payments import webhooks as payment_webhooks
+from app.payments.lost import LostAnswers, flow_ended
 from app.payments.webhooks import InboundWebhooks
+from app.refunds.service import flow_ended as refund_flow_ended
 from app.settings import Settings
 
 # Importing them declares every operation and every table.
@@ -92,7 +95,11 @@ def web_app(wired: Wired) -> Flask:
         database=wired.database,
         sealer=wired.sealer,
         wait_until_rest=lambda instance_id, seconds: rest.wait(wired.database, instance_id, seconds),
-        resources=wired.resources,
+        receive_webhook=lambda tx, gateway, headers, body: payment_webhooks.receive(
+            tx, wired.gateways, gateway, headers, body
+        ),
+        endpoints=endpoints(wired),
+        webhooks=webhooks(wired),
         base_url=settings.public_url,
         limits_storage=settings.redis_url or "memory://",
     )
@@ -108,20 +115,28 @@ def create_worker(wired: Wired) -> Worker:
     settings = wired.settings
     caller = Caller(settings.calls_per_gateway, wake.set)
     owner = f"{socket.gethostname()}:{os.getpid()}"
-    loop = Loop(wired.database, wired.operations, wired.resources, caller, owner, settings.batch)
+    loop = create_loop(wired, caller, owner)
     return Worker(wired.database.url, loop, Chores(wired.database, chores(wired)), wake, wired.pulse)
 
 
+def create_loop(wired: Wired, caller: Caller, owner: str) -> Loop:
+    def on_end(tx: Tx, instance_id: str, subject: str) -> None:
+        flow_ended(tx, wired.gateways, instance_id, subject)
+        refund_flow_ended(tx, subject)
+        dispute_flow_ended(tx, instance_id, subject)
+
+    return Loop(wired.database, wired.operations, wired.resources, caller, owner, wired.settings.batch, on_end)
+
+
 def chores(wired: Wired) -> list[Chore]:
-    """Due work beside instances: webhooks that came in, and those that go out."""
+    """Due work beside instances: webhooks that came in, those that go out, and answers that were lost."""
     appliers = {**payment_webhooks.APPLIERS, **dispute_webhooks.APPLIERS}
-    return [InboundWebhooks(wired.gateways, appliers), Deliveries(webhooks(wired))]
+    return [InboundWebhooks(wired.gateways, appliers), LostAnswers(wired.gateways), Deliveries(webhooks(wired))]
 
 
 def webhooks(wired: Wired) -> Webhooks:
-    allow_private = wired.settings.webhook_allow_private
     client = HttpClient(connect_seconds=5, total_seconds=20, max_bytes=64 * 1024)
-    return Webhooks(endpoints(wired), client, allow_private=allow_private)
+    return Webhooks(endpoints(wired), client, allow_private=wired.settings.webhook_allow_private)
 
 
 def endpoints(wired: Wired) -> Endpoints:

@@ -5,6 +5,6 @@ To add one, write a function here: its parameters and its result are models with
 It calls the room that knows the work, and returns its result or an Effect.
 """
 
-from handlers import payments, refunds, review, risk
+from handlers import disputes, payments, refunds, review, risk
 
-__all__ = ["payments", "refunds", "review", "risk"]
+__all__ = ["disputes", "payments", "refunds", "review", "risk"]

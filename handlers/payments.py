@@ -155,7 +155,7 @@ def transition(context: OperationContext, params: TransitionParams) -> Transitio
 
 class FactsResult(Result):
     status: str = Field(title="Status")
-    amount_capturable: int = Field(title="Capturable", description="Minor units that can still be captured")
+    amount_capturable: int = Field(title="Capturable", description="Minor units held, those asked for included")
     amount_captured: int = Field(title="Captured", description="Minor units")
     amount_refunded: int = Field(title="Refunded", description="Minor units")
 
@@ -166,7 +166,7 @@ def facts(context: OperationContext, params: Params) -> FactsResult:
     payment = find_payment(context.tx, context.merchant_id, context.subject)
     return FactsResult(
         status=payment.status,
-        amount_capturable=payment.amount_capturable,
+        amount_capturable=payment.amount_capturable + payment.amount_capturing,
         amount_captured=payment.amount_captured,
         amount_refunded=payment.amount_refunded,
     )

@@ -5,6 +5,8 @@ turns are taken by hand. Time moves by `house.later(...)`, for us and for the sa
 import time
 from collections.abc import Iterator
 from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -14,7 +16,7 @@ import app.models
 from app.access.actor import Actor, Role, system
 from app.access.merchants import create_merchant
 from app.access.models import User
-from app.bootstrap import Wired, chores
+from app.bootstrap import Wired, chores, create_loop
 from app.engine import shipped
 from app.engine.models import Instance, Task
 from app.gateways.registry import Registry as Gateways
@@ -22,14 +24,16 @@ from app.jobs.calls import Caller
 from app.jobs.chores import Chores
 from app.jobs.loop import Loop
 from app.kit.clock import ShiftedClock
+from app.kit.crypto import new_signing_secret
 from app.kit.database import Database
 from app.kit.ids import new_id
 from app.kit.pulse import Pulse
 from app.kit.sealing import Sealer
 from app.operations import registry
-from app.payments import service
+from app.payments import service, webhooks
 from app.payments.commands import CreatePayment
 from app.payments.models import Attempt, Payment
+from app.payments.reconcile import verify_books, verify_ledger
 from app.settings import ROOT, Settings
 from tests.fixtures_sandbox import SandboxFactory, SandboxServer
 
@@ -43,10 +47,10 @@ class House:
         self.clock = clock
         self.sandboxes = sandboxes
         self.a, self.b = sandboxes
-        gateways = Gateways([sandbox.gateway() for sandbox in sandboxes])
+        gateways = Gateways([sandbox.gateway(total_seconds=0.7) for sandbox in sandboxes])
         settings = Settings(database_url=database.url)
         self.wired = Wired(settings, database, registry, gateways, Pulse(), Sealer({"test": b"t" * 32}, "test"))
-        self.caller = Caller(8, lambda: None)
+        self.callers: list[Caller] = []
         self.loop = self.another_loop("worker-1")
         self.chores = Chores(database, chores(self.wired))
         self.system = system(MERCHANT)
@@ -57,7 +61,9 @@ class House:
         self.shop = Actor("key_shop", "Shop", MERCHANT, frozenset({Role.INTEGRATOR}))
 
     def another_loop(self, owner: str) -> Loop:
-        return Loop(self.database, registry, self.wired.resources, self.caller, owner, 32)
+        """A worker of its own, as another process would have it."""
+        self.callers.append(Caller(8, lambda: None))
+        return create_loop(self.wired, self.callers[-1], owner)
 
     def person(self, name: str, *roles: Role) -> Actor:
         """A user of the merchant, made when first asked for."""
@@ -135,15 +141,62 @@ class House:
     def charges(self) -> list[dict[str, Any]]:
         return [charge for sandbox in self.sandboxes for charge in sandbox.charges()]
 
+    def check_books(self) -> None:
+        """Our amounts, the ledger and the gateways' books agree to the minor unit."""
+        with self.database.begin() as tx:
+            assert verify_ledger(tx) == []
+            for sandbox in self.sandboxes:
+                assert verify_books(tx, sandbox.config.name, sandbox.charges()) == []
+
     def close(self) -> None:
-        self.caller.close()
+        for caller in self.callers:
+            caller.close()
         self.chores.close()
+
+
+class Inbound:
+    """Where the sandboxes send their webhooks: a real HTTP server that hands them to the house."""
+
+    def __init__(self) -> None:
+        self.house: House | None = None
+        inbound = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["content-length"]))
+                headers = {name.lower(): value for name, value in self.headers.items()}
+                self.send_response(inbound.take(self.path.rpartition("/")[2], headers, body))
+                self.send_header("content-length", "0")
+                self.end_headers()
+
+            def log_message(self, *args: object) -> None:
+                """Stay quiet: the test asks what became of it."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}/webhooks"
+        Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+
+    def take(self, gateway: str, headers: dict[str, str], body: bytes) -> int:
+        if self.house is None:
+            return 503
+        with self.house.database.begin() as tx:
+            webhooks.receive(tx, self.house.wired.gateways, gateway, headers, body)
+        return 204
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
 
 
 @pytest.fixture
 def house(database: Database, clock: ShiftedClock, sandbox: SandboxFactory) -> Iterator[House]:
-    a = sandbox("sandbox_a", settle_seconds=0.2, dispute_seconds=0.2, hold_seconds=6)
-    b = sandbox("sandbox_b", settle_seconds=0.2, dispute_seconds=0.2, healthy_for=frozenset({"pm_card_unavailable"}))
+    inbound = Inbound()
+    quick = {"settle_seconds": 2, "dispute_seconds": 2, "hold_seconds": 2, "webhook_secret": new_signing_secret()}
+    a = sandbox("sandbox_a", webhook_url=f"{inbound.url}/sandbox_a", **quick)
+    healthy = frozenset({"pm_card_unavailable"})
+    b = sandbox("sandbox_b", webhook_url=f"{inbound.url}/sandbox_b", healthy_for=healthy, **quick)
     built = House(database, clock, [a, b])
+    inbound.house = built
     yield built
+    inbound.close()
     built.close()

@@ -5,6 +5,7 @@ import importlib
 import pkgutil
 import re
 import subprocess
+import tomllib
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -131,6 +132,14 @@ def test_lock_files_pin_every_package_by_its_hash() -> None:
             assert '"resolved"' not in lock.read_text(), (
                 f"{lock}: npm's omit-lockfile-registry-resolved was not in force"
             )
+
+
+def test_every_dependency_is_in_the_lock() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
+    names = {re.split(r"[<>=!;\[ ]", line)[0].lower().replace("_", "-") for line in wanted}
+    locked = set(re.findall(r"^([a-z0-9.-]+)==", (ROOT / "requirements.lock").read_text().lower(), re.MULTILINE))
+    assert names - locked == set(), "run `make lock`"
 
 
 def test_there_is_one_newest_migration() -> None:

@@ -1,14 +1,15 @@
 """One declared route as a Flask view: read, admit, work, answer.
 
-A request is one transaction. Under an Idempotency-Key there is a short one before it, which admits the caller and
-claims the key; the work's transaction stores the answer. Nothing is open while the body is read or an instance is
-waited for.
+A request is one transaction, repeated when PostgreSQL undid it for the sake of another. Under an Idempotency-Key there
+is a short one before it, which admits the caller and claims the key; the work's transaction stores the answer. Nothing
+is open while the body is read or an instance is waited for.
 """
 
 import hashlib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import orjson
@@ -17,11 +18,14 @@ from flask import Request, Response, request
 from app.access.actor import Actor
 from app.api import auth, validation
 from app.api.context import ApiContext
-from app.api.idempotency import Claim, Idempotency, KeyRequired, Scope, Stored, fingerprint, key_of
+from app.api.idempotency import Busy, Claim, Idempotency, KeyRequired, Scope, Stored, fingerprint, key_of
 from app.api.route import Answer, Body, Call, Rest, Route, Upload
+from app.kit.crashpoint import Point, crashpoint
 from app.kit.database import Tx
 
 LONGEST_WAIT_SECONDS = 30
+#: The query parameter that every route with files knows.
+FILE_NAME = frozenset({"name"})
 
 
 class NoBody(Body):
@@ -57,12 +61,15 @@ class Endpoint:
         key = key_of(request) if self.route.method == "POST" else None
         if key is not None:
             return self._once(key, raw, parts)
-        with self._context.database.begin() as tx:
-            admitted = self._admit(tx, raw, parts)
-            if self.route.needs_key:
-                raise KeyRequired
-            stored, rest = self._work(tx, admitted)
+        stored, rest = self._context.database.run(lambda tx: self._at_once(tx, raw, parts))
+        crashpoint(Point.REQUEST_COMMITTED)
         return self._respond(self._rested(stored, rest, None))
+
+    def _at_once(self, tx: Tx, raw: bytes, parts: dict[str, str]) -> tuple[Stored, Rest | None]:
+        admitted = self._admit(tx, raw, parts)
+        if self.route.needs_key:
+            raise KeyRequired
+        return self._work(tx, admitted)
 
     def _once(self, key: str, raw: bytes, parts: dict[str, str]) -> Response:
         with self._context.database.begin() as tx:
@@ -70,17 +77,23 @@ class Endpoint:
             mark = fingerprint(request.path, admitted.parsed)
             scope = Scope(admitted.actor.merchant_id, self.route.signature, key, mark)
             found = self._idempotency.claim(tx, scope)
-        claim = found if found is not None else self._idempotency.wait(scope)
+        patience = wait_seconds(request.headers.get("Prefer", ""))
+        claim = self._idempotency.wait(scope, patience) if isinstance(found, Busy) else found
         if isinstance(claim, Stored):
             return self._respond(claim, replayed=True)
         try:
-            with self._context.database.begin() as tx:
-                stored, rest = self._work(tx, admitted)
-                self._idempotency.complete(tx, claim, stored)
+            stored, rest = self._context.database.run(lambda tx: self._for(claim, tx, admitted, patience))
         except Exception:
             self._idempotency.release(claim)
             raise
+        crashpoint(Point.REQUEST_COMMITTED)
         return self._respond(self._rested(stored, rest, claim))
+
+    def _for(self, claim: Claim, tx: Tx, admitted: Admitted, patience: float) -> tuple[Stored, Rest | None]:
+        stored, rest = self._work(tx, admitted)
+        resting = timedelta(seconds=patience) if rest is not None and patience else None
+        self._idempotency.complete(tx, claim, stored, resting)
+        return stored, rest
 
     def _read(self, incoming: Request) -> bytes:
         body = self.route.body
@@ -94,7 +107,9 @@ class Endpoint:
         actor.require(*self.route.roles)
         arguments: dict[str, Any] = dict(validation.path_parts(parts))
         if self.route.query is not None:
-            arguments["query"] = validation.query(self.route.query, request)
+            upload = isinstance(self.route.body, Upload)
+            ignored = FILE_NAME if upload else frozenset[str]()
+            arguments["query"] = validation.query(self.route.query, request, ignored=ignored)
         if self.route.method == "GET":
             return Admitted(actor, arguments, None)
         if isinstance(self.route.body, Upload):

@@ -9,12 +9,14 @@ from pydantic.json_schema import models_json_schema
 
 from app.api.idempotency import InProgress, KeyInvalid, KeyRequired, KeyReused
 from app.api.problems import BodyTooLarge, RateLimited, UnsupportedMediaType
-from app.api.route import Body, Resource, Route, Upload
+from app.api.route import Resource, Route, Upload
 from app.api.shapes import EventView, Problem
 from app.errors import AppError, Forbidden, InvalidInput, NotFound, Unauthenticated
 from app.events.catalog import EVENT_TYPES, EventType
 
 Schema = dict[str, Any]
+
+_REF = "#/components/schemas/{model}"
 
 DESCRIPTION = """Payments, refunds and disputes whose flows are BPMN diagrams.
 
@@ -76,7 +78,7 @@ def _operation(route: Route) -> Schema:
         "responses": {str(route.status): _success(route), **_failures(errors_of(route))},
     }
     if route.body is not None:
-        operation["requestBody"] = _request_body(route.body)
+        operation["requestBody"] = _request_body(route.body, route.example)
     return operation
 
 
@@ -90,12 +92,15 @@ def _parameters(route: Route) -> list[Schema]:
         {"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in route.parts
     ]
     if route.query is not None:
-        schema = route.query.model_json_schema()
+        schema = route.query.model_json_schema(ref_template=_REF)
         required = schema.get("required", [])
         for name, field in schema.get("properties", {}).items():
             described = {"description": field["description"]} if "description" in field else {}
             content = {key: value for key, value in field.items() if key not in ("title", "description")}
             found.append({"name": name, "in": "query", "required": name in required, **described, "schema": content})
+    if isinstance(route.body, Upload):
+        text = "The file's name, when the body is the file"
+        found.append({"name": "name", "in": "query", "description": text, "schema": {"type": "string"}})
     if route.method == "POST":
         found.append(
             _header(
@@ -115,20 +120,15 @@ def _header(name: str, description: str, schema: Schema, *, required: bool = Fal
     return {"name": name, "in": "header", "required": required, "description": description, "schema": schema}
 
 
-def _request_body(body: type[Body] | Upload) -> Schema:
+def _request_body(body: type[BaseModel] | Upload, example: Schema | None) -> Schema:
     if isinstance(body, Upload):
         binary = {"schema": {"type": "string", "contentMediaType": "application/octet-stream"}}
         form = {"schema": {"type": "object", "additionalProperties": {"type": "string", "format": "binary"}}}
         content = {**dict.fromkeys(body.media_types, binary), "multipart/form-data": form}
         return {"required": True, "description": body.description, "content": content}
     required = any(field.is_required() for field in body.model_fields.values())
-    return {"required": required, "content": {"application/json": {"schema": _ref(body), **_examples(body)}}}
-
-
-def _examples(model: type[BaseModel]) -> Schema:
-    extra = model.model_config.get("json_schema_extra")
-    examples = extra.get("examples") if isinstance(extra, dict) else None
-    return {"example": examples[0]} if isinstance(examples, list) and examples else {}
+    shown = {"example": example} if example is not None else {}
+    return {"required": required, "content": {"application/json": {"schema": _ref(body), **shown}}}
 
 
 def _success(route: Route) -> Schema:
@@ -156,7 +156,7 @@ def _failures(errors: Iterable[type[AppError]]) -> Schema:
 
 def _webhook(event: EventType, routes: Sequence[Route]) -> Schema:
     known = {route.response.__name__ for route in routes if route.response is not None}
-    data = {"$ref": f"#/components/schemas/{event.schema}"} if event.schema in known else {"type": "object"}
+    data = {"$ref": _REF.format(model=event.schema)} if event.schema in known else {"type": "object"}
     schema = {"allOf": [_ref(EventView), {"properties": {"type": {"const": event.name}, "data": data}}]}
     return {
         "post": {
@@ -180,17 +180,17 @@ def _webhook(event: EventType, routes: Sequence[Route]) -> Schema:
 def _schemas(routes: Sequence[Route]) -> Schema:
     models: dict[str, type[BaseModel]] = {Problem.__name__: Problem, EventView.__name__: EventView}
     for route in routes:
-        for model in (route.body, route.response):
+        for model in (route.body, route.query, route.response):
             if isinstance(model, type):
                 assert models.setdefault(model.__name__, model) is model, f"two schemas are named {model.__name__}"
-    _, definitions = models_json_schema(
-        [(model, "validation") for model in models.values()], ref_template="#/components/schemas/{model}"
-    )
-    return dict(sorted(definitions["$defs"].items()))
+    queries = {route.query.__name__ for route in routes if route.query is not None}
+    _, definitions = models_json_schema([(model, "validation") for model in models.values()], ref_template=_REF)
+    # Queries are shown as parameters; what they refer to is needed here all the same.
+    return {name: schema for name, schema in sorted(definitions["$defs"].items()) if name not in queries}
 
 
 def _ref(model: type[BaseModel]) -> Schema:
-    return {"$ref": f"#/components/schemas/{model.__name__}"}
+    return {"$ref": _REF.format(model=model.__name__)}
 
 
 def _list_of(model: type[BaseModel]) -> Schema:

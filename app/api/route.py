@@ -19,7 +19,7 @@ from app.kit.paging import MAX_LIMIT
 
 
 class Body(BaseModel):
-    """Base of request bodies: unknown names and wrong types are refused, nothing is converted."""
+    """Base of the bodies that have no command of a room: unknown names and wrong types are refused."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
@@ -97,7 +97,8 @@ class Route:
     summary: str
     tag: str
     description: str = ""
-    body: type[Body] | Upload | None = None
+    body: type[BaseModel] | Upload | None = None
+    example: Json | None = None
     query: type[Query] | None = None
     response: type[View] | None = None
     listed: bool = False
@@ -133,7 +134,8 @@ H = TypeVar("H", bound=Handler)
 class Declared(TypedDict, total=False):
     """The fields of Route that a declaration may give by name."""
 
-    body: type[Body] | Upload | None
+    body: type[BaseModel] | Upload | None
+    example: Json
     query: type[Query] | None
     response: type[View] | None
     listed: bool

@@ -5,11 +5,12 @@ import time
 from collections.abc import Callable, Sequence
 from typing import cast
 
+import structlog
 from flask import Blueprint, Flask, Response, g, request
 from flask_limiter import Limiter, RateLimitExceeded
 from prometheus_client import CollectorRegistry
 
-from app.api import auth, health, problems, reference
+from app.api import auth, health, inbound, problems, reference
 from app.api.context import ApiContext
 from app.api.endpoint import Endpoint
 from app.api.idempotency import Idempotency
@@ -42,6 +43,7 @@ def create_api(context: ApiContext, resources: Sequence[Resource] = RESOURCES) -
         blueprint.add_url_rule(route.rule, route.name, view, methods=[route.method])
     blueprint.add_url_rule("/v1/<path:rest>", "elsewhere", _elsewhere(routes), methods=_METHODS)
     health.add(blueprint, context, metrics)
+    inbound.add(blueprint, context)
     reference.add(blueprint, context, resources)
     _observe(blueprint, metrics)
     blueprint.register_error_handler(Exception, problems.render)
@@ -75,6 +77,8 @@ def _observe(blueprint: Blueprint, metrics: ApiMetrics) -> None:
     @blueprint.before_request
     def begin() -> None:
         g.begun = time.perf_counter()
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(trace_id=problems.trace_id())
 
     @blueprint.after_request
     def finish(response: Response) -> Response:

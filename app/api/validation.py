@@ -1,16 +1,14 @@
 """From bytes and text to the declared schemas; what is wrong is told by field, and never repeated."""
 
-from typing import Any, TypeVar
+from typing import Any
 
 from flask import Request
 from pydantic import BaseModel, ValidationError
 
 from app.api import strict_json
 from app.api.problems import UnsupportedMediaType
-from app.api.route import Body, File, Query, Upload
+from app.api.route import File, Query, Upload
 from app.errors import AppError, FieldError, InvalidInput, NotFound
-
-T = TypeVar("T", bound=BaseModel)
 
 _LONGEST_PART = 200
 
@@ -34,7 +32,7 @@ def read_json(request: Request, raw: bytes) -> Any:
     return strict_json.parse(raw)
 
 
-def body(schema: type[Body], raw: bytes) -> Body:
+def body(schema: type[BaseModel], raw: bytes) -> BaseModel:
     """`raw` was read by `read_json` before, so this sees only unambiguous JSON."""
     try:
         return schema.model_validate_json(raw if raw.strip() else b"{}")
@@ -42,9 +40,11 @@ def body(schema: type[Body], raw: bytes) -> Body:
         raise _refused("The body is not valid", error) from None
 
 
-def query(schema: type[Query], request: Request) -> Query:
+def query(schema: type[Query], request: Request, *, ignored: frozenset[str] = frozenset()) -> Query:
     values: dict[str, str] = {}
     for name, given in request.args.lists():
+        if name in ignored:
+            continue
         if len(given) > 1 or "\x00" in given[0]:
             message = "is given more than once" if len(given) > 1 else "must not contain the character NUL"
             raise InvalidInput(f"{name[:60]!r} {message}", errors=[FieldError(name[:60], message)])

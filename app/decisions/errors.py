@@ -42,5 +42,6 @@ class DecisionFailed(AppError):
 
     def __init__(self, decision: str, sentence: str, rules: Sequence[str] = ()) -> None:
         self.decision = decision
+        self.sentence = sentence
         self.rules = tuple(rules)
         super().__init__(f'Decision "{decision}": {sentence}', extra={"decision": decision, "rules": list(rules)})

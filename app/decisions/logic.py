@@ -1,9 +1,11 @@
 """DMN elements to compiled logic. Everything that is wrong is gathered as findings, so one look shows all of it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from app.decisions import boxed
+from app.decisions.allowed import Checks, checked
 from app.decisions.errors import Finding
 from app.decisions.model import Coercion, Logic, Outcome
 from app.decisions.tables import AGGREGATIONS, POLICIES, Input, Output, Rule, Table
@@ -11,6 +13,7 @@ from app.decisions.types import Types, coercion, same
 from app.decisions.xml import Element, child, children, tag, text_of
 from app.feel import Expression, FeelError, UnaryTests, compile_expression, compile_unary_tests
 from app.feel.parser import split_tests
+from app.feel.scope import Run
 
 _NOTHING = compile_expression("null")
 _ANYTHING = compile_unary_tests("-")
@@ -27,6 +30,7 @@ class Compiler:
         self.types = types
         self.names = names
         self.findings: list[Finding] = []
+        self._checks = Checks(types, self.tests)
         self._boxed: dict[str, Callable[[Element, str], Logic]] = {
             "decisionTable": self._table,
             "literalExpression": lambda element, owner: boxed.literal(self._literal(element, owner)),
@@ -56,7 +60,17 @@ class Compiler:
         return self.logic(found[0], owner)
 
     def logic(self, element: Element, owner: str) -> Logic:
-        return self._boxed[tag(element)](element, str(element.get("id") or owner))
+        owner = str(element.get("id") or owner)
+        logic, reference = self._boxed[tag(element)](element, owner), str(element.get("typeRef", ""))
+        if not reference or tag(element) == "functionDefinition":
+            return logic
+        coerce = self.coerce(reference, owner)
+
+        def typed(run: Run, variables: Mapping[str, Any]) -> Outcome:
+            outcome = logic(run, variables)
+            return replace(outcome, value=coerce(outcome.value))
+
+        return typed
 
     def coerce(self, reference: str, owner: str) -> Coercion:
         wanted = self.types.find(reference)
@@ -65,7 +79,7 @@ class Compiler:
                 "unknown_type", owner, f'The type "{reference}" is not known.', "Define it, or use a FEEL type."
             )
             return same
-        return coercion(wanted)
+        return checked(coercion(wanted), self._checks.find(reference), owner)
 
     def expression(self, text: str, owner: str) -> Expression:
         try:

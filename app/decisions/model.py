@@ -111,16 +111,28 @@ class DecisionModel:
             return made[decision_id]
         decision = self.decisions[decision_id]
         required = tuple(self._make(one, variables, run, functions, made) for one in decision.required)
+        try:
+            made[decision_id] = self._decide(decision, required, variables, run, functions)
+        except DecisionFailed as failed:
+            # What failed is a table or a type somewhere inside; what its reader knows is the decision.
+            raise DecisionFailed(decision_id, failed.sentence, failed.rules) from None
+        return made[decision_id]
+
+    def _decide(
+        self,
+        decision: Decision,
+        required: tuple[Evaluation, ...],
+        variables: Mapping[str, Any],
+        run: Run,
+        functions: dict[str, Any],
+    ) -> Evaluation:
         seen = dict(variables)
         for name, coerce in decision.inputs.items():
             seen[name] = coerce(variables.get(name))
         seen.update((self.decisions[one.decision].variable, one.output) for one in required)
         seen.update((self.knowledge[one].name, self._function(one, functions)) for one in decision.knowledge)
         outcome = decision.logic(run, seen)
-        made[decision_id] = Evaluation(
-            decision_id, outcome.inputs, outcome.matched, decision.result(outcome.value), required
-        )
-        return made[decision_id]
+        return Evaluation(decision.id, outcome.inputs, outcome.matched, decision.result(outcome.value), required)
 
     def _function(self, knowledge_id: str, functions: dict[str, Any]) -> Any:
         if knowledge_id not in functions:

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from functools import cmp_to_key
 from typing import Any
 
+from app.decisions.allowed import show
 from app.decisions.errors import DecisionFailed
 from app.decisions.model import Coercion, MatchedRule, Outcome
-from app.feel import Expression, UnaryTests, to_json
+from app.feel import Expression, UnaryTests
 from app.feel.arithmetic import add
+from app.feel.expression import input_scope
 from app.feel.scope import Run
 from app.feel.values import equal, order
 
@@ -79,7 +81,7 @@ class Table:
 
     def _input(self, column: Input, run: Run, variables: Mapping[str, Any]) -> Any:
         value = column.coerce(column.expression.value(run, variables))
-        if value is not None and column.allowed and column.allowed.verdict(run, value, variables) is not True:
+        if value is not None and column.allowed and not _allows(column.allowed, run, value, variables):
             raise DecisionFailed(
                 self.decision,
                 f'The input "{column.label}" is {show(value)}; allowed is {column.allowed.text}.',
@@ -87,10 +89,11 @@ class Table:
         return value
 
     def _matching(self, run: Run, variables: Mapping[str, Any], values: tuple[Any, ...]) -> list[Rule]:
+        tested = [(value, input_scope(run, value, variables)) for value in values]
         found = []
         for rule in self.rules:
             run.charge(1)
-            if all(test.verdict(run, value, variables) is True for test, value in zip(rule.tests, values, strict=True)):
+            if all(test.verdict(scope, value) is True for test, (value, scope) in zip(rule.tests, tested, strict=True)):
                 found.append(rule)
                 if self.policy == "FIRST":
                     break
@@ -176,9 +179,8 @@ class Table:
         return _AGGREGATIONS[self.aggregation](values) if self.aggregation else values
 
 
-def show(value: Any) -> str:
-    """A value as it is shown in an error: as JSON has it, cut when long."""
-    return repr(to_json(value))[:80]
+def _allows(allowed: UnaryTests, run: Run, value: Any, variables: Mapping[str, Any]) -> bool:
+    return allowed.verdict(input_scope(run, value, variables), value) is True
 
 
 def _sum(values: list[Any]) -> Any:

@@ -9,6 +9,7 @@ from app.feel import temporal
 from app.feel.syntax import Type
 from app.feel.types import ANY, NAMES, conform
 
+_MAX_DEPTH = 40
 _NUMBERS = ("integer", "long", "double", "decimal")
 _READERS: dict[str, Callable[[str], Any]] = {
     "date": temporal.read_date,
@@ -30,20 +31,35 @@ class Types:
             str(one.get("name", "")): one for one in children(root, "itemDefinition")
         }
         self._resolved: dict[str, Type | None] = {}
+        self._depth = 0
 
     def find(self, reference: str) -> Type | None:
-        """The type of a reference; None when there is no such type or it contains itself."""
-        name = reference.removeprefix("feel:").strip()
+        """The type of a reference; None when there is no such type, or it contains itself or too many others."""
+        name = self._name(reference)
         if not name or name == "Any":
             return ANY
         if name in self._definitions:
-            if name not in self._resolved:
-                self._resolved[name] = None
-                self._resolved[name] = self._item(self._definitions[name])
-            return self._resolved[name]
+            return self._defined(name)
         if name in _NUMBERS:
             return Type("number")
         return Type(name) if name in NAMES else None
+
+    def _defined(self, name: str) -> Type | None:
+        if name not in self._resolved:
+            self._resolved[name] = None
+            self._depth += 1
+            self._resolved[name] = self._item(self._definitions[name]) if self._depth <= _MAX_DEPTH else None
+            self._depth -= 1
+        return self._resolved[name]
+
+    def definition(self, reference: str) -> Element | None:
+        """The item definition a reference names, when it names one."""
+        return self._definitions.get(self._name(reference))
+
+    def _name(self, reference: str) -> str:
+        name = reference.strip()
+        # A prefix says in which vocabulary the type is defined: FEEL's own or this model.
+        return name if name in self._definitions else name.rpartition(":")[2]
 
     def _item(self, element: Element) -> Type | None:
         parts = children(element, "itemComponent")

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
+from pydantic import Field
+
 from app.disputes.funds import book_funds
 from app.disputes.models import Dispute
 from app.disputes.queries import lock_dispute
@@ -20,16 +22,16 @@ from app.payments.verbs import Case, Verb, register
 class AnswerResult(Result):
     """The gateway has the answer."""
 
-    attempt: str
-    status: str
+    attempt: str = Field(title="Attempt", description="Id of the attempt")
+    status: str = Field(title="Status", description="The dispute's status now")
 
 
 class RefreshResult(Result):
     """The dispute as the gateway tells it now."""
 
-    stage: str
-    status: str
-    due_by: str | None
+    stage: str = Field(title="Stage", description="The dispute's stage now")
+    status: str = Field(title="Status", description="The dispute's status now")
+    due_by: str | None = Field(title="Due by", description="The gateway's deadline")
 
 
 def answer(context: OperationContext, operation: str) -> AnswerResult | Effect:

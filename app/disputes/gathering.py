@@ -5,6 +5,7 @@ People add to it; what they wrote is never overwritten.
 
 from datetime import datetime, timedelta
 
+from pydantic import Field
 from sqlalchemy import select
 
 from app.access.actor import system
@@ -26,14 +27,15 @@ BUFFER = timedelta(days=2)
 class Gathered(Result):
     """The dispute and the evidence so far. People answer until `respond_by`, the gateway listens until `due_by`."""
 
-    facts: dict[str, str]
-    stage: str
-    status: str
-    amount: int
-    currency: str
-    reason: str
-    due_by: datetime | None
-    respond_by: datetime | None
+    facts: dict[str, str] = Field(title="Facts", description="The evidence so far, texts by name")
+    stage: str = Field(title="Stage", description="The dispute's stage")
+    status: str = Field(title="Status", description="The dispute's status")
+    amount: int = Field(title="Amount", description="Minor units")
+    currency: str = Field(title="Currency", description="ISO 4217 code")
+    reason: str = Field(title="Reason", description="Why the customer disputes")
+    due_by: datetime | None = Field(title="Due by", description="The gateway's deadline")
+    respond_by: datetime | None = Field(title="Respond by", description="When people must have answered")
+    escalate_at: datetime | None = Field(title="Escalate at", description="When more people must see it")
 
 
 def gather(tx: Tx, merchant_id: str, dispute_id: str) -> Gathered:
@@ -59,7 +61,14 @@ def gather(tx: Tx, merchant_id: str, dispute_id: str) -> Gathered:
         reason=dispute.reason,
         due_by=dispute.due_by,
         respond_by=respond_by(dispute, tx.now()),
+        escalate_at=escalate_at(dispute, tx.now()),
     )
+
+
+def escalate_at(dispute: Dispute, now: datetime) -> datetime | None:
+    """When more people must see it: with half of people's time gone."""
+    last = respond_by(dispute, now)
+    return None if last is None else now + max(timedelta(), last - now) / 2
 
 
 def respond_by(dispute: Dispute, now: datetime) -> datetime | None:

@@ -4,13 +4,16 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from app.decisions import Evaluation
+from app.engine import many
 from app.engine.driver import Halt, Scope, SubScope, Token
 from app.engine.events import BoundaryEvent, Catching, ThrowingEvent
-from app.engine.expressions import EvaluationFailed
+from app.engine.expressions import EvaluationFailed, copied
 from app.engine.specs import Node
 from app.engine.step import Call, JournalKind, TaskRequest
 from app.engine.timing import parse_due
 from app.errors import AppError
+from app.feel import to_json
 
 if TYPE_CHECKING:
     from app.engine.dialect import Diagram
@@ -19,14 +22,15 @@ if TYPE_CHECKING:
 class Activity(Node):
     """Arms its boundary events when it starts and disarms them when it ends, however it ends."""
 
-    def _run_hook(self, token: Token) -> bool | None:
-        if "body" not in token.internal_data:
-            self._arm(token)
-        return super()._run_hook(token)
+    def _on_ready_hook(self, token: Token) -> None:
+        body = token.internal_data.get("body")
+        if body is not None:
+            token.note(JournalKind.ENTERED, body=body, item=token.internal_data["index"] + 1)
+            return
+        super()._on_ready_hook(token)
+        self._arm(token)
 
     def _arm(self, host: Token) -> None:
-        if any(token.internal_data.get("host") == host.node for token in host.scope.live()):
-            return
         for identity in self.element.boundaries:
             spec: BoundaryEvent = host.scope.spec.task_specs[identity]
             if spec.element.event is not None and spec.element.event.kind in ("timer", "message"):
@@ -37,23 +41,45 @@ class Activity(Node):
             if token.internal_data.get("host") == host.node:
                 token.task_spec.disarm(token)
 
+    def begin(self, token: Token) -> bool | None:
+        return many.open_body(self, token) if many.is_body(token) else self.enter(token)
+
+    def absorb(self, token: Token, result: Mapping[str, Any]) -> None:
+        if self.element.loop is None:
+            super().absorb(token, result)
+            return
+        if not many.collect(self, token, result):
+            super().absorb(token, result)
+        many.check_completion(token)
+
     def _on_complete_hook(self, token: Token) -> None:
+        if "body" in token.internal_data:
+            many.instance_done(self, token)
+            return
         self._disarm(token)
         super()._on_complete_hook(token)
 
     def _on_cancel(self, token: Token) -> None:
+        if many.is_body(token):
+            many.cancel_instances(token)
         self._disarm(token)
         super()._on_cancel(token)
 
     def read_inputs(self, token: Token) -> dict[str, Any]:
         return token.instance.evaluate_all(self.element.inputs, token.context())
 
+    def localize(self, token: Token) -> None:
+        """Make the inputs local variables; entered again, those of the first time must not hide what was corrected."""
+        names = {mapping.target[0] for mapping in self.element.inputs}
+        token.data = {name: value for name, value in token.data.items() if name not in names}
+        token.data = {**token.data, **self.read_inputs(token)}
+
 
 class ServiceTask(Activity):
     """Rests STARTED and asks for its operation to be called."""
 
     def enter(self, token: Token) -> None:
-        token.data = {**token.data, **self.read_inputs(token)}
+        self.localize(token)
         drawn = self.element.retries
         retries = drawn.evaluate(token.context(), token.instance.now) if drawn is not None else 3
         if isinstance(retries, str) and retries.isdecimal():
@@ -64,7 +90,7 @@ class ServiceTask(Activity):
 
     def call(self, token: Token) -> Call:
         names = {mapping.target[0] for mapping in self.element.inputs}
-        params = {name: value for name, value in token.data.items() if name in names}
+        params = {name: copied(value) for name, value in token.data.items() if name in names}
         return Call(token.node, self.element.id, self.element.operation, params, token.internal_data["call"])
 
 
@@ -72,7 +98,7 @@ class UserTask(Activity):
     """Rests STARTED and asks for a person. Who may act is decided once, when it starts."""
 
     def enter(self, token: Token) -> None:
-        token.data = {**token.data, **self.read_inputs(token)}
+        self.localize(token)
         people, context, now = self.element.people, token.context(), token.instance.now
         ask: dict[str, Any] = {}
         if people.candidate_groups is not None:
@@ -99,7 +125,7 @@ class UserTask(Activity):
             excluded=tuple(ask.get("excluded", ())),
             due_at=datetime.fromisoformat(ask["due"]) if "due" in ask else None,
             priority=ask.get("priority", 50),
-            facts=token.data,
+            facts=copied(token.data),
         )
 
 
@@ -115,7 +141,7 @@ class ScriptTask(Activity):
 
     def enter(self, token: Token) -> bool:
         assert self.element.script is not None
-        token.data = {**token.data, **self.read_inputs(token)}
+        self.localize(token)
         value = self.element.script.evaluate(token.context(), token.instance.now)
         self.absorb(token, _named(self.element.result, value))
         return True
@@ -125,21 +151,26 @@ class BusinessRuleTask(Activity):
     """A DMN decision of the bundle."""
 
     def enter(self, token: Token) -> bool:
-        token.data = {**token.data, **self.read_inputs(token)}
+        self.localize(token)
         name, instance = self.element.decision, token.instance
         try:
             evaluation = instance.bundle.decisions[name].evaluate(name, token.context(), now=instance.now)
         except AppError as error:
-            raise Halt("decision", f"Decision {name}: {error.detail}") from None
-        token.note(
-            JournalKind.DECISION,
-            decision=name,
-            inputs=evaluation.inputs,
-            matched=evaluation.matched,
-            output=evaluation.output,
-        )
-        self.absorb(token, _named(self.element.result, evaluation.output))
+            raise Halt("decision", f"Decision {name}: {error.detail}", error.extra) from None
+        output = to_json(evaluation.output)
+        token.note(JournalKind.DECISION, **_explained(evaluation))
+        self.absorb(token, _named(self.element.result, output))
         return True
+
+
+def _explained(made: Evaluation) -> dict[str, Any]:
+    """A decision for the journal: what it read, which rules held, what came out, and the decisions it asked."""
+    rules = [{"index": r.index, "rule": r.rule, "annotation": r.annotation} for r in made.matched]
+    found = {"decision": made.decision, "inputs": to_json(dict(made.inputs)), "matched": rules}
+    found["output"] = to_json(made.output)
+    if made.required:
+        found["required"] = [_explained(required) for required in made.required]
+    return found
 
 
 def _named(name: str, value: Any) -> Mapping[str, Any]:
@@ -178,7 +209,7 @@ class SubProcess(Container):
     """What is written inside reaches the parent when the sub-process completes, not before."""
 
     def enter(self, token: Token) -> None:
-        token.data = {**token.data, **self.read_inputs(token)}
+        self.localize(token)
         token.instance.enter_scope(token, *self.inside(token)).open()
 
 

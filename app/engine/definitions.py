@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from sqlalchemy import func, select, text
+from sqlalchemy.orm import defer
 
 from app.access.actor import Actor, Role
 from app.engine.lint import Examined, Finding, Known, ProcessFacts, Severity, Upload, examine
@@ -124,7 +125,9 @@ def definition(tx: Tx, merchant_id: str, definition_id: str) -> Definition:
 
 
 def published(tx: Tx, merchant_id: str, kind: Kind | None = None) -> list[Definition]:
-    query = select(Definition).where(Definition.merchant_id == merchant_id, Definition.status == PUBLISHED)
+    """What new instances take. The content of each is read only when it is asked for."""
+    mine = (Definition.merchant_id == merchant_id, Definition.status == PUBLISHED)
+    query = select(Definition).options(defer(Definition.content)).where(*mine)
     if kind is not None:
         query = query.where(Definition.kind == kind)
     return list(tx.session.scalars(query.order_by(Definition.kind, Definition.key)))

@@ -7,13 +7,15 @@ from hashlib import sha256
 from types import MappingProxyType
 from typing import Any, ClassVar
 
-from SpiffWorkflow.bpmn.parser import BpmnParser, ValidationException
+from SpiffWorkflow.bpmn.parser import BpmnParser
 from SpiffWorkflow.bpmn.parser.ProcessParser import ProcessParser
 from SpiffWorkflow.bpmn.parser.TaskParser import TaskParser
+from SpiffWorkflow.bpmn.parser.ValidationException import ValidationException
 
 from app.engine import activities, events, specs
-from app.engine.elements import Element, Flow
-from app.engine.reading import BPMN, ZEEBE, DiagramError, parse_xml, read_process, the_process
+from app.engine.elements import DiagramError, Element, Flow
+from app.engine.reading import BPMN, ZEEBE, parse_xml, read_process, the_process
+from app.engine.soundness import NODES
 
 __all__ = ["Diagram", "DiagramError", "Element", "Flow", "parse_diagram"]
 
@@ -141,44 +143,41 @@ _SPECS: dict[str, type[specs.Node]] = {
 
 
 class ScopeParser(ProcessParser):
-    """One process or sub-process."""
+    """One process or sub-process. Elements are made first and connected then; the library recurses along the flows."""
 
     def create_spec(self) -> specs.ProcessSpec:
         return specs.ProcessSpec(self.bpmn_id)
 
+    def add_tasks(self) -> None:
+        inside = "" if self.node.tag == f"{BPMN}process" else self.bpmn_id
+        here = [element for element in self.parser.elements.values() if element.parent == inside]
+        for element in here:
+            self.parse_node(self.get_node_by_id(element.id))
+        tasks = self.spec.task_specs
+        for element in here:
+            if element.kind == "startEvent":
+                self.spec.start.connect(tasks[element.id])
+            for flow in element.outgoing:
+                tasks[element.id].connect(tasks[self.parser.flows[flow].target])
+            for boundary in element.boundaries:
+                tasks[element.id].connect(tasks[boundary])
+
 
 class NodeParser(TaskParser):
-    """One element: its spec, and the library's recursion along its flows."""
+    """One element."""
 
-    def create_task(self) -> specs.Node:
+    def parse_node(self) -> specs.Node:
         parser = self.process_parser.parser
         element = parser.elements[self.bpmn_id]
         if element.kind == "subProcess":
             parser.create_parser(self.node, filename=self.filename, lane=self.lane)
-        spec = spec_class(element)(self.spec, element.id, element=element, flows=parser.flows, upstream=parser.upstream)
-        if element.kind == "startEvent":
-            self.spec.start.connect(spec)
-        return spec
-
-    def handles_multiple_outgoing(self) -> bool:
-        return bool(self.node.tag.endswith("Gateway"))
-
-    def _add_boundary_event(self, children: list[Any]) -> specs.Node:
-        for node in children:
-            self.task.connect(self.process_parser.parse_node(node))
-        task: specs.Node = self.task
-        return task
-
-    def _add_multiinstance_task(self, loop_characteristics: Any) -> None:
-        """The spec reads its own loop from the element."""
+        return spec_class(element)(self.spec, element.id, element=element, flows=parser.flows, upstream=parser.upstream)
 
 
 class DialectParser(BpmnParser):
     """SpiffWorkflow's parser with every element in our hands; the library's class maps stay as they are."""
 
-    PARSER_CLASSES: ClassVar[dict[str, Any]] = {
-        f"{BPMN}{kind}": (NodeParser, specs.Node) for kind in _SPECS.keys() | {"serviceTask"}
-    }
+    PARSER_CLASSES: ClassVar[dict[str, Any]] = {f"{BPMN}{kind}": (NodeParser, specs.Node) for kind in NODES}
     PROCESS_PARSER_CLASS = ScopeParser
 
     def __init__(self, elements: Mapping[str, Element], flows: Mapping[str, Flow]) -> None:
@@ -186,3 +185,6 @@ class DialectParser(BpmnParser):
         self.elements = elements
         self.flows = flows
         self.upstream = upstream(elements, flows)
+
+    def _add_diagram_indexes(self, bpmn: Any) -> None:
+        """Shapes mean nothing to a run, and `reading.py` reads the lanes."""

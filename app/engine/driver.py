@@ -7,18 +7,18 @@ ready tokens are found by a flat scan, ids are `element#n`, and no Python expres
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from SpiffWorkflow.bpmn import BpmnWorkflow
-from SpiffWorkflow.bpmn.script_engine import PythonScriptEngine
-from SpiffWorkflow.bpmn.script_engine.python_environment import BasePythonScriptEngineEnvironment
 from SpiffWorkflow.bpmn.util.subworkflow import BpmnSubWorkflow
 from SpiffWorkflow.task import Task
 from SpiffWorkflow.util.task import TaskState
 
+from app.engine.closed import ClosedScriptEngine
 from app.engine.elements import Assignment, Element
 from app.engine.step import Item, JournalEntry, JournalKind, Thrown
 from app.engine.timing import ANY_TIME
+from app.feel import to_feel, to_json
 
 if TYPE_CHECKING:
     from app.engine.bundle import Bundle
@@ -29,6 +29,7 @@ STEP_LIMIT = 2000
 #: How deep processes may call and sub-processes may nest.
 DEPTH_LIMIT = 20
 _LIVE = TaskState.DEFINITE_MASK
+_NO_END = f"{STEP_LIMIT} elements ran in one step; check the loop this one is part of"
 _DEAD_END = "No branch that is still alive can reach this gateway; a retry goes on with those that arrived"
 
 
@@ -39,43 +40,7 @@ class Halt(Exception):
         super().__init__(message)
         self.kind = kind
         self.message = message
-        self.details = dict(details or {})
-
-
-class PythonRefused(RuntimeError):
-    """SpiffWorkflow tried to evaluate something by itself; only FEEL is ever run."""
-
-
-class ClosedEnvironment(BasePythonScriptEngineEnvironment):
-    """Every way to run Python raises."""
-
-    def evaluate(self, expression: str, *_: Any, **__: Any) -> NoReturn:
-        raise PythonRefused(expression)
-
-    def execute(self, script: str, *_: Any, **__: Any) -> NoReturn:
-        raise PythonRefused(script)
-
-    def call_service(self, *_: Any, **named: Any) -> NoReturn:
-        raise PythonRefused(str(named.get("operation_name")))
-
-
-class ClosedScriptEngine(PythonScriptEngine):
-    """What the library evaluates with; it has nothing to evaluate."""
-
-    def __init__(self) -> None:
-        super().__init__(ClosedEnvironment())
-
-    def validate(self, expression: str) -> NoReturn:
-        raise PythonRefused(expression)
-
-    def evaluate(self, task: Any, expression: str, *_: Any, **__: Any) -> NoReturn:  # noqa: ARG002 - the library's shape
-        raise PythonRefused(expression)
-
-    def execute(self, task: Any, script: str, *_: Any, **__: Any) -> NoReturn:  # noqa: ARG002 - the library's shape
-        raise PythonRefused(script)
-
-    def call_service(self, task: Any, **named: Any) -> NoReturn:  # noqa: ARG002 - the library's shape
-        raise PythonRefused(str(named.get("operation_name")))
+        self.details: dict[str, Any] = to_json(to_feel(dict(details or {})))
 
 
 class Token(Task):
@@ -145,6 +110,8 @@ class Scope:
     host: Token | None
     prefix: str
     counts: dict[str, int]
+    depth: int
+    completed: bool
 
     def open(self) -> None:
         """Place the first token, at the root."""
@@ -215,33 +182,26 @@ class Scope:
         """The library walks the whole tree here; we drop what is done."""
         if task is not self.task_tree:
             self.remove(task)
-        else:
-            task._set_state(TaskState.COMPLETED)  # noqa: SLF001
 
     def cancel_live(self, *, but: Token | None = None) -> None:
         for token in self.live():
             if token is not but and not token.gone:
                 token.cancel()
 
-    def get_task_from_id(self, task_id: str) -> Token | None:
-        return self.tasks.get(task_id)
-
     def is_completed(self) -> bool:
+        """The library counts what its iterator finds, which stops at depth 1000."""
         return self.completed
-
-    completed: bool
 
 
 def assign(data: dict[str, Any], target: tuple[str, ...], value: Any, seen: Mapping[str, Any]) -> None:
     """Set `target` in `data`; a context on the way is copied from what is seen, and made where there is none."""
-    name, *path = target
-    data[name] = _placed(seen.get(name), path, value) if path else value
+    data[target[0]] = _placed(seen.get(target[0]), target[1:], value)
 
 
-def _placed(context: Any, path: list[str], value: Any) -> Any:
+def _placed(old: Any, path: tuple[str, ...], value: Any) -> Any:
     if not path:
         return value
-    inside = context if isinstance(context, dict) else {}
+    inside = old if isinstance(old, dict) else {}
     return {**inside, path[0]: _placed(inside.get(path[0]), path[1:], value)}
 
 
@@ -252,14 +212,13 @@ class SubScope(Scope, BpmnSubWorkflow):
         self.instance = instance
         self.diagram = diagram
         self.host = host
-        inside = host.element.kind == "callActivity"
-        self.prefix = f"{host.node}/" if inside else host.scope.prefix
-        self.counts = {} if inside else host.scope.counts
+        self.prefix = f"{host.node}/" if self.called else host.scope.prefix
+        self.counts = {} if self.called else host.scope.counts
         super().__init__(spec, parent_task_id=host.id, top_workflow=instance, deserializing=True)
 
     def _calculate_depth(self) -> int:
         assert self.host is not None
-        return int(getattr(self.host.scope, "depth", 0)) + 1
+        return self.host.scope.depth + 1
 
 
 class Instance(Scope, BpmnWorkflow):
@@ -326,7 +285,7 @@ class Instance(Scope, BpmnWorkflow):
                 self._find_dead_ends()
                 return
             if self.steps >= STEP_LIMIT and token is not token.scope.task_tree:
-                token.hold(Halt("step_limit", f"{STEP_LIMIT} elements ran in one step; check the loop it is part of"))
+                token.hold(Halt("step_limit", _NO_END))
                 return
             self.steps += 1
             token.run()
@@ -361,10 +320,13 @@ class Instance(Scope, BpmnWorkflow):
     def _fire_next(self) -> bool:
         due = [token for token in self.tokens() if token.incident is None and "due" in token.internal_data]
         due = [token for token in due if datetime.fromisoformat(token.internal_data["due"]) <= self.now]
-        if not due or self.steps >= STEP_LIMIT:
+        if not due:
+            return False
+        first = min(due, key=lambda token: datetime.fromisoformat(token.internal_data["due"]))
+        if self.steps >= STEP_LIMIT:
+            first.hold(Halt("step_limit", _NO_END))
             return False
         self.steps += 1
-        first = min(due, key=lambda token: datetime.fromisoformat(token.internal_data["due"]))
         first.task_spec.fire(first)
         return True
 

@@ -8,6 +8,15 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from app.engine.expressions import Formula
+from app.errors import AppError
+
+
+class DiagramError(AppError):
+    """The diagram cannot be run; the sentence names the element and what to change."""
+
+    code = "invalid_diagram"
+    title = "The diagram cannot be run"
+    status = 422
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from typing import Any
 from SpiffWorkflow.util.task import TaskState
 
 from app.engine.driver import Halt, Token
-from app.engine.elements import Event, Message, Timer, TimerKind
+from app.engine.elements import Message, Timer, TimerKind
 from app.engine.specs import Node
 from app.engine.step import JournalKind, Thrown
 from app.engine.timing import parse_cycle, parse_date, parse_duration
@@ -50,22 +50,13 @@ def send_message(token: Token, message: Message) -> None:
 class Catching(Node):
     """Rests until its timer is due or its message comes; behind an event-based gateway it races with others."""
 
-    @property
-    def event(self) -> Event:
-        if self.element.message is not None:
-            return Event("message", message=self.element.message)
-        assert self.element.event is not None
-        return self.element.event
-
-    def enter(self, token: Token) -> bool | None:
-        event = self.event
-        if event.timer is not None:
+    def enter(self, token: Token) -> None:
+        event = self.element.event
+        message = event.message if event is not None else self.element.message
+        if event is not None and event.timer is not None:
             open_timer(token, event.timer)
-        elif event.message is not None:
-            open_message(token, event.message)
-        else:
-            return True
-        return None
+        elif message is not None:
+            open_message(token, message)
 
     def fire(self, token: Token) -> None:
         """Its timer is due."""
@@ -152,6 +143,12 @@ class BoundaryEvent(Catching):
         token.note(kind, **facts)
         self.finish(token, result)
 
+    def _on_cancel(self, token: Token) -> None:
+        if "host" in token.internal_data:
+            self.disarm(token)
+        else:
+            super()._on_cancel(token)
+
     def _on_ready_hook(self, token: Token) -> None:
         """Waiting at a border is not being there: the journal speaks when it fires."""
 
@@ -160,20 +157,19 @@ class ThrowingEvent(Node):
     """Intermediate throw and end events, and the send task without an operation."""
 
     def enter(self, token: Token) -> bool | None:
-        event = self.element.event or Event("message", message=self.element.message)
-        if event.kind == "message" and event.message is not None:
-            send_message(token, event.message)
-        elif event.kind == "terminate":
+        event = self.element.event
+        message = event.message if event is not None else self.element.message
+        if message is not None:
+            send_message(token, message)
+        if event is None or event.kind not in ("terminate", "error", "escalation"):
+            return True
+        if event.kind == "terminate":
             token.scope.cancel_live(but=token)
-        elif event.kind in ("error", "escalation"):
-            facts = token.instance.evaluate_all(self.element.inputs, token.context())
-            inside = token.scope.host
-            if event.kind == "error":
-                raise_error(token, inside, event.code, event.name, facts)
-                return None
-            escalate(token, inside, event.code, event.name, facts)
-            return None if token.gone else True
-        return True
+            return True
+        facts = token.instance.evaluate_all(self.element.inputs, token.context())
+        throw = raise_error if event.kind == "error" else escalate
+        throw(token, token.scope.host, event.code, event.name, facts)
+        return None if token.gone or token.incident is not None else True
 
 
 def raise_error(origin: Token, at: Token | None, code: str, message: str, facts: Mapping[str, Any]) -> None:

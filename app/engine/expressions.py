@@ -1,7 +1,7 @@
 """A value in a diagram: FEEL when it starts with `=`, else the text itself.
 
 This is the only way an expression of a diagram is ever evaluated: SpiffWorkflow's own evaluators, which run Python, are
-closed in `driver.py`.
+closed in `closed.py`.
 """
 
 from collections.abc import Mapping
@@ -9,7 +9,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import orjson
+
 from app.feel import Expression, FeelError, compile_expression, to_json
+
+
+def copied(value: Any) -> Any:
+    """A JSON value that shares nothing with the instance: what leaves it may be changed by whoever gets it."""
+    return orjson.loads(orjson.dumps(value)) if isinstance(value, dict | list) else value
 
 
 class EvaluationFailed(Exception):

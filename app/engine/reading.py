@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from lxml import etree
-
 from app.engine.elements import (
     Assignment,
+    DiagramError,
     Element,
     Event,
     Flow,
@@ -22,40 +21,16 @@ from app.engine.elements import (
     TimerKind,
 )
 from app.engine.expressions import EvaluationFailed, Formula, formula
+from app.engine.soundness import EVENTS, NODES, check
 from app.engine.timing import ANY_TIME, parse_cycle, parse_date, parse_due, parse_duration
-from app.errors import AppError
+from app.engine.xml import UnreadableXml, read
 from app.feel import FeelError
 
 BPMN = "{http://www.omg.org/spec/BPMN/20100524/MODEL}"
 ZEEBE = "{http://camunda.org/schema/zeebe/1.0}"
 
-ACTIVITIES = frozenset(
-    {
-        "serviceTask",
-        "sendTask",
-        "receiveTask",
-        "userTask",
-        "scriptTask",
-        "businessRuleTask",
-        "callActivity",
-        "subProcess",
-        "task",
-        "manualTask",
-    }
-)
-EVENTS = frozenset({"startEvent", "endEvent", "intermediateCatchEvent", "intermediateThrowEvent", "boundaryEvent"})
-GATEWAYS = frozenset({"exclusiveGateway", "parallelGateway", "inclusiveGateway", "eventBasedGateway"})
-NODES = ACTIVITIES | EVENTS | GATEWAYS
 _HEADERS = f"{BPMN}extensionElements/{ZEEBE}taskHeaders/{ZEEBE}header"
 _EVENT_KINDS = ("error", "timer", "message", "escalation", "terminate")
-
-
-class DiagramError(AppError):
-    """The diagram cannot be run; the sentence names the element and what to change."""
-
-    code = "invalid_diagram"
-    title = "The diagram cannot be run"
-    status = 422
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,15 +44,11 @@ class Definitions:
 
 
 def parse_xml(xml: bytes) -> Any:
-    """The root element, read without entities, network or DOCTYPE. Raises DiagramError."""
-    parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False)
+    """The root element, through the same door as at the gate, so that both see the same file. Raises DiagramError."""
     try:
-        root = etree.fromstring(xml, parser)
-    except etree.XMLSyntaxError as error:
-        raise DiagramError(f"The file is not well-formed XML: {error.msg}") from None
-    if root.getroottree().docinfo.doctype:
-        raise DiagramError("The file has a DOCTYPE; remove it")
-    return root
+        return read(xml)
+    except UnreadableXml as unreadable:
+        raise DiagramError(f"{unreadable.detail}. {unreadable.remedy}") from None
 
 
 def the_process(root: Any) -> Any:
@@ -103,21 +74,12 @@ def read_process(root: Any, process: Any) -> tuple[dict[str, Element], dict[str,
         if not identity or identity in elements:
             raise DiagramError(f"Two elements have the id {identity!r}, or one has none; give each its own")
         elements[identity] = _guarded(node, partial(_element, node, process, declared, flows, boundaries))
-    _check_ends(elements, flows)
+    check(elements, flows)
     return elements, flows
 
 
 def _nodes(process: Any) -> Iterator[Any]:
     return (node for node in process.iter() if isinstance(node.tag, str) and node.tag.removeprefix(BPMN) in NODES)
-
-
-def _check_ends(elements: dict[str, Element], flows: dict[str, Flow]) -> None:
-    for flow in flows.values():
-        if flow.source not in elements or flow.target not in elements:
-            raise DiagramError(f"Sequence flow {flow.id} leads from or to an element that is not there; connect it")
-    for element in elements.values():
-        if element.kind == "boundaryEvent" and element.attached_to not in elements:
-            raise DiagramError(f"Boundary event {element.id} is on an element that is not there; attach it")
 
 
 def _guarded(node: Any, read: Callable[[], Any]) -> Any:
@@ -173,6 +135,8 @@ def _element(
     identity = node.get("id")
     kind = node.tag.removeprefix(BPMN)
     parent = node.getparent()
+    if node.get("triggeredByEvent") == "true":
+        raise DiagramError(f"{identity} is an event sub-process; draw boundary events on a sub-process instead")
     mapping = _extension(node, "ioMapping")
     return Element(
         id=identity,
@@ -205,10 +169,14 @@ def _assignments(mapping: Any, name: str) -> tuple[Assignment, ...]:
 
 
 def _event(node: Any, declared: Definitions) -> Event | None:
-    for kind in _EVENT_KINDS:
-        found = node.find(f"{BPMN}{kind}EventDefinition")
-        if found is not None:
-            return _event_of(kind, found, node, declared)
+    drawn = [child for child in node if isinstance(child.tag, str) and child.tag.endswith("EventDefinition")]
+    if len(drawn) > 1:
+        raise DiagramError(f"Event {node.get('id')} has several triggers; draw one event for each")
+    for found in drawn:
+        kind = found.tag.removeprefix(BPMN).removesuffix("EventDefinition")
+        if kind not in _EVENT_KINDS:
+            raise DiagramError(f"Event {node.get('id')} is a {kind} event, which is not supported")
+        return _event_of(kind, found, node, declared)
     return None
 
 
@@ -248,6 +216,8 @@ def _timer(found: Any, node: Any) -> Timer:
             drawn = formula(value.text or "")
             if drawn.expression is None:
                 _LITERALS[kind](drawn.text)
+            if kind is TimerKind.CYCLE and node.tag != BPMN + "startEvent" and node.get("cancelActivity") != "false":
+                raise DiagramError(f"Timer {node.get('id')} repeats; only a non-interrupting boundary event can")
             return Timer(kind, drawn)
     raise DiagramError(f"Timer {node.get('id')} has no time; give a date, a duration or a cycle")
 

@@ -2,9 +2,9 @@
 
 import time
 
-from sqlalchemy import select
+from sqlalchemy import exists, or_, select
 
-from app.engine.models import Instance
+from app.engine.models import InboxItem, Instance
 from app.engine.step import InstanceStatus
 from app.kit.database import Database
 
@@ -14,12 +14,15 @@ LONGEST_PAUSE_SECONDS = 0.1
 
 def wait(database: Database, instance_id: str, seconds: float) -> None:
     """Return when the instance rests (waits, has ended, needs repair), at the latest after `seconds`."""
+    arrived = exists().where(InboxItem.instance_id == Instance.id)
+    busy = select(Instance.id).where(
+        Instance.id == instance_id, or_(Instance.status == InstanceStatus.RUNNING, arrived)
+    )
     deadline = time.monotonic() + seconds
     pause = FIRST_LOOK_SECONDS
     while time.monotonic() < deadline:
         time.sleep(min(pause, max(0.0, deadline - time.monotonic())))
         pause = min(pause * 1.5, LONGEST_PAUSE_SECONDS)
         with database.begin() as tx:
-            status = tx.session.scalar(select(Instance.status).where(Instance.id == instance_id))
-        if status != InstanceStatus.RUNNING:
-            return
+            if tx.session.scalar(busy) is None:
+                return

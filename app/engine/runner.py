@@ -14,6 +14,7 @@ from app.engine import codec
 from app.engine.bundle import Bundle
 from app.engine.driver import Halt, Instance, Token
 from app.engine.events import raise_error
+from app.engine.expressions import copied
 from app.engine.step import (
     Call,
     IncidentReport,
@@ -184,7 +185,7 @@ def _step(instance: Instance) -> Step:
         journal=tuple(instance.journal),
         thrown=tuple(instance.thrown),
         stale=tuple(instance.stale),
-        variables=to_json(instance.data),
+        variables=copied(instance.data),
     )
 
 
@@ -209,7 +210,7 @@ def _copied_task(token: Token) -> TaskRequest:
 def _incident(token: Token) -> IncidentReport:
     assert token.incident is not None
     kind, message, details = token.incident
-    return IncidentReport(token.node, token.element.id, kind, message, details)
+    return IncidentReport(token.node, token.element.id, kind, message, copied(details))
 
 
 def _waits(token: Token) -> list[Wait]:

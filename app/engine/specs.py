@@ -12,7 +12,7 @@ from SpiffWorkflow.bpmn.specs.control import BpmnStartTask
 from SpiffWorkflow.bpmn.specs.mixins.bpmn_spec_mixin import BpmnSpecMixin
 from SpiffWorkflow.util.task import TaskState
 
-from app.engine.driver import Halt, Scope, Token
+from app.engine.driver import Halt, Scope, Token, assign
 from app.engine.elements import Element, Flow
 from app.engine.expressions import EvaluationFailed
 from app.engine.step import JournalKind
@@ -68,9 +68,13 @@ class Node(BpmnSpecMixin):
     def enter(self, token: Token) -> bool | None:  # noqa: ARG002 - most elements look at it
         return True
 
-    def chosen(self, token: Token) -> tuple[Flow, ...]:  # noqa: ARG002 - gateways look at it
-        """The flows a completed token takes."""
-        return self.flows
+    def begin(self, token: Token) -> bool | None:
+        return self.enter(token)
+
+    def chosen(self, token: Token) -> tuple[Flow, ...]:
+        """The flows a completed token takes: all, unless a gateway chose when the token entered."""
+        taken = token.internal_data.get("take")
+        return self.flows if taken is None else tuple(flow for flow in self.flows if flow.id in taken)
 
     def settle(self, token: Token, live: list[Token]) -> bool:  # noqa: ARG002 - joins look at both
         """Called when nothing is ready: True if this token could be moved after all."""
@@ -102,7 +106,7 @@ class Node(BpmnSpecMixin):
         for mapping in self.element.outputs:
             value = mapping.source.evaluate(context, token.instance.now)
             found.append((mapping.target, value))
-            context = with_target(context, mapping.target, value)
+            assign(context, mapping.target, value, context)
         return found
 
     def retry(self, token: Token) -> None:
@@ -122,7 +126,7 @@ class Node(BpmnSpecMixin):
 
     def _run_hook(self, token: Token) -> bool | None:
         try:
-            return self.enter(token)
+            return self.begin(token)
         except EvaluationFailed as error:
             token.hold(Halt("expression", str(error)))
         except Halt as halt:
@@ -145,15 +149,6 @@ def take(token: Token, flow: Flow) -> None:
     token.scope.spec.task_specs[flow.target].arrive(token, flow)
 
 
-def with_target(context: Mapping[str, Any], target: tuple[str, ...], value: Any) -> dict[str, Any]:
-    """The context with one path set; nothing in the old one changes."""
-    name, *path = target
-    if not path:
-        return {**context, name: value}
-    inside = context.get(name)
-    return {**context, name: with_target(inside if isinstance(inside, dict) else {}, tuple(path), value)}
-
-
 class ExclusiveGateway(Node):
     """The first flow in document order whose condition is true, else the default."""
 
@@ -172,10 +167,6 @@ class ExclusiveGateway(Node):
         if default is None:
             raise Halt("expression", f"No condition at gateway {self.element.id} is true and it has no default flow")
         return default
-
-    def chosen(self, token: Token) -> tuple[Flow, ...]:
-        taken = token.internal_data["take"]
-        return tuple(flow for flow in self.flows if flow.id in taken)
 
 
 class Join(Node):
@@ -276,10 +267,6 @@ class InclusiveGateway(Join):
             raise Halt("expression", f"No condition at gateway {self.element.id} is true and it has no default flow")
         token.internal_data["take"] = [flow.id for flow in taken]
         return True
-
-    def chosen(self, token: Token) -> tuple[Flow, ...]:
-        taken = token.internal_data["take"]
-        return tuple(flow for flow in self.flows if flow.id in taken)
 
 
 class EventBasedGateway(Node):

@@ -96,7 +96,10 @@ class TaskRequest:
 
 @dataclass(frozen=True, slots=True)
 class IncidentReport:
-    """Why an element cannot go on by itself. `kind`: uncaught_error, call_failed, expression, step_limit, decision."""
+    """Why an element cannot go on by itself.
+
+    `kind`: uncaught_error, call_failed, expression, step_limit, decision, deadlock (a join that nothing can reach).
+    """
 
     node: str
     element: str

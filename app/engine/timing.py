@@ -12,10 +12,11 @@ from app.engine.expressions import EvaluationFailed
 
 _DURATION = re.compile(
     r"(?P<sign>-?)P(?=.)(?:(?P<years>\d{1,4})Y)?(?:(?P<months>\d{1,6})M)?(?:(?P<weeks>\d{1,6})W)?(?:(?P<days>\d{1,7})D)?"
-    r"(?:T(?=.)(?:(?P<hours>\d{1,9})H)?(?:(?P<minutes>\d{1,9})M)?(?:(?P<seconds>\d{1,11})(?:\.(?P<fraction>\d{1,9}))?S)?)?"
+    r"(?:T(?=.)(?:(?P<hours>\d{1,9})H)?(?:(?P<minutes>\d{1,9})M)?(?:(?P<seconds>\d{1,11})(?:\.(?P<fraction>\d{1,9}))?S)?)?",
+    re.ASCII,
 )
 _PARTS = ("years", "months", "weeks", "days", "hours", "minutes", "seconds")
-_CYCLE = re.compile(r"R(?P<count>\d{0,6})/(?P<interval>P.+)")
+_CYCLE = re.compile(r"R(?P<count>\d{0,6})/(?P<interval>P.+)", re.ASCII)
 
 
 #: Any moment at all: literals are checked against it when a diagram is read.

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from sqlalchemy import func, or_, select
+from sqlalchemy.orm import defer
 
 from app.engine.definitions import DRAFT, USED_AS, Kind
 from app.engine.models import Definition, Instance
@@ -10,6 +11,8 @@ from app.engine.step import InstanceStatus
 from app.kit.database import Json, Tx
 from app.kit.paging import Page, fetch
 
+#: Lists leave out what may be a megabyte each.
+_LIGHT = defer(Definition.content)
 _RUNNING = [str(status) for status in InstanceStatus if not status.ended]
 
 
@@ -33,7 +36,7 @@ def definitions(
     after: str | None = None,
 ) -> Page[Definition]:
     """Versions of any key, newest first."""
-    query = select(Definition).where(Definition.merchant_id == merchant_id)
+    query = select(Definition).options(_LIGHT).where(Definition.merchant_id == merchant_id)
     if kind is not None:
         query = query.where(Definition.kind == kind)
     if key is not None:
@@ -51,7 +54,7 @@ def drafts(tx: Tx, merchant_id: str, *, limit: int = 50, after: str | None = Non
 def versions(tx: Tx, merchant_id: str, kind: Kind, key: str) -> list[Definition]:
     """Every version of one key, newest first."""
     mine = (Definition.merchant_id == merchant_id, Definition.kind == kind, Definition.key == key)
-    return list(tx.session.scalars(select(Definition).where(*mine).order_by(Definition.version.desc())))
+    return list(tx.session.scalars(select(Definition).options(_LIGHT).where(*mine).order_by(Definition.version.desc())))
 
 
 def definition_view(one: Definition, *, content: bool = False) -> Json:

@@ -21,7 +21,7 @@ _SEPARATORS = (" ", ",", ".")
 def number(_run: Run, text: Any, grouping: str | None = None, point: str | None = None) -> Number | None:
     if type(text) in NUMBERS:
         value: Number = text
-        return value
+        return value if grouping is None and point is None else None
     if type(text) is not str or (grouping not in (None, *_SEPARATORS)) or point not in (None, ".", ","):
         return None
     if grouping is not None and grouping == (point or "."):

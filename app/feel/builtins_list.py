@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable
+from datetime import date, timedelta
 from functools import cmp_to_key
 from typing import Any
 
@@ -9,8 +10,9 @@ from app.feel import arithmetic
 from app.feel.numbers import CONTEXT, Number, divide, finite, integer, subtract
 from app.feel.registry import function
 from app.feel.scope import Run
-from app.feel.values import NUMBERS, Function, equal, every, order, some
+from app.feel.values import NUMBERS, Function, Months, equal, every, kind, order, some, volume
 
+_HASHED = NUMBERS | {str, bool, date, timedelta, Months, type(None)}
 Body = Callable[[Run, list[Any]], Any]
 
 
@@ -34,7 +36,7 @@ def _place(items: list[Any], position: Any, *, slack: int = 0) -> int | None:
 
 
 def _contains(run: Run, items: list[Any], wanted: Any) -> bool:
-    run.charge(len(items) // 8)
+    run.charge(len(items) * (1 + volume(wanted)) // 8)
     return any(equal(item, wanted) is True for item in items)
 
 
@@ -192,14 +194,23 @@ def reverse(_run: Run, items: list[Any]) -> list[Any]:
 
 @function("index of", "list: list", "match: Any")
 def index_of(run: Run, items: list[Any], match: Any) -> list[int]:
-    run.charge(len(items) // 8)
+    run.charge(len(items) * (1 + volume(match)) // 8)
     return [position for position, item in enumerate(items, 1) if equal(item, match) is True]
 
 
 def _distinct(run: Run, items: Iterable[Any]) -> list[Any]:
+    """Values that are equal exactly when Python says so are looked up; the others are compared one by one."""
     kept: list[Any] = []
+    seen: set[tuple[str, Any]] = set()
+    others: list[Any] = []
     for item in items:
-        if not _contains(run, kept, item):
+        if type(item) in _HASHED:
+            known = (kind(item), item) in seen
+            seen.add((kind(item), item))
+        else:
+            known = _contains(run, others, item)
+            others.append(item)
+        if not known:
             kept.append(item)
     return kept
 

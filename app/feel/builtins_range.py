@@ -4,6 +4,7 @@ Every end becomes a position: below, at or above its value by a hair, so that on
 open and closed ends alike. A point is a range of one value.
 """
 
+from itertools import product
 from typing import Any
 
 from app.feel.registry import function
@@ -88,11 +89,8 @@ def _coincides(one: Any, other: Any) -> bool:
 
 
 def _declare(name: str, relation: Any, first: str, second: str, *, swapped: bool = False) -> None:
-    """`first` and `second` name the parameters: "range" must be a range, "point" may be a point or a range."""
-    same = first == second
-    parameters = [f"{kind}{position if same else ''}: Any" for position, kind in ((1, first), (2, second))]
+    """`first` and `second` are the kinds of the arguments: a "range", or a "point", which may as well be a range."""
 
-    @function(name, *parameters)
     def related(_run: Run, one: Any, other: Any) -> Verdict:
         pairs = ((first, one), (second, other))
         if any(kind == "range" and type(value) is not Range for kind, value in pairs) or one is None or other is None:
@@ -102,7 +100,12 @@ def _declare(name: str, relation: Any, first: str, second: str, *, swapped: bool
         except _Incomparable:
             return None
 
+    for left, right in product(_KINDS[first], _KINDS[second]):
+        names = (f"{left}1: Any", f"{right}2: Any") if left == right else (f"{left}: Any", f"{right}: Any")
+        function(name, *names)(related)
 
+
+_KINDS = {"point": ("point", "range"), "range": ("range",)}
 _declare("before", _before, "point", "point")
 _declare("after", _before, "point", "point", swapped=True)
 _declare("meets", _meets, "range", "range")

@@ -8,7 +8,7 @@ from typing import Any
 from app.feel.environment import Environment
 from app.feel.scope import Code, Scope
 from app.feel.syntax import Between, Comparison, In, ListOf, Literal, Name, Negate, Node, RangeOf, Test, Tests, walk
-from app.feel.values import NUMBERS, Range, equal, every, kind, member, order, some
+from app.feel.values import NUMBERS, Range, equal, every, kind, member, order, some, volume
 
 Verdict = bool | None
 Relation = Callable[[Any, Any], Verdict]
@@ -58,6 +58,8 @@ def comparison(node: Comparison, env: Environment) -> Code:
 
     def compare(scope: Scope) -> Verdict:
         a, b = left(scope), right(scope)
+        if type(a) is list or type(a) is dict:
+            scope.run.charge(min(volume(a), volume(b)) // 8, node.at)
         result = relation(a, b)
         if result is None:
             explain(scope, node, a, b)
@@ -143,11 +145,12 @@ def between(node: Between, env: Environment) -> Code:
 
 
 def in_tests(node: In, env: Environment) -> Code:
-    value, match = env.compile(node.value), any_of(node.tests, env)
+    value, match = env.compile(node.value), any_of(node.tests, env.binding("?"))
+    speaks = any(_speaks_of_input(test.operand) for test in node.tests)
 
     def contained(scope: Scope) -> Verdict:
         candidate = value(scope)
-        result = match(scope, candidate)
+        result = match(scope.inner({"?": candidate}) if speaks else scope, candidate)
         if result is None:
             scope.run.null(node.at, f"A {kind(candidate)} cannot be compared with what follows in.")
         return result
@@ -201,12 +204,22 @@ def _test(test: Test, env: Environment) -> Match:
     bounds = constant_range(test.operand)
     if bounds is not None and type(bounds.start) in NUMBERS:
         return _range_test(bounds)
-    if any(isinstance(node, Name) and node.name == "?" for node, _ in walk(test.operand)):
+    if _speaks_of_input(test.operand):
         return lambda scope, value: _holds(value, operand(scope))
     if isinstance(test.operand, Literal):
         constant = test.operand.value
         return lambda _scope, value: equal(value, constant)
-    return lambda scope, value: _satisfies(value, operand(scope))
+
+    def satisfied(scope: Scope, value: Any) -> Verdict:
+        result = operand(scope)
+        scope.run.charge(volume(result) // 8, test.at)
+        return _satisfies(value, result)
+
+    return satisfied
+
+
+def _speaks_of_input(node: Node) -> bool:
+    return any(isinstance(part, Name) and part.name == "?" for part, _ in walk(node))
 
 
 def _relation_test(test: Test, operand: Code) -> Match:

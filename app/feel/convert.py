@@ -1,19 +1,19 @@
 """The border between JSON and FEEL values.
 
-A number leaves as an int, or with a fraction as the double nearest to its first 15 significant digits: orjson can write
-it, and its shortest form reads back as exactly those digits. Nothing ever computes with that double.
+A number leaves as an int, or with a fraction as the double nearest to it: orjson can write that, and its shortest form
+reads back as the same digits when there are at most 15 of them. Nothing ever computes with that double.
 """
 
 from collections.abc import Mapping
 from datetime import date, datetime, time, timedelta
-from decimal import Context, Decimal
+from decimal import Decimal
+from math import isfinite
 from typing import Any
 
 from app.feel.numbers import CONTEXT
 from app.feel.temporal import show
 from app.feel.values import Function, Months, Range
 
-_CARRIED = Context(prec=15)
 _LARGEST = 2**63
 _PLAIN = frozenset({bool, str, type(None), date, datetime, time, timedelta, Months, Range, Function})
 
@@ -54,7 +54,10 @@ def _foreign(value: Any) -> Any:
 
 
 def to_json(value: Any) -> Any:
-    """A FEEL value as fresh JSON-like Python that orjson can write; temporal values and ranges as their FEEL text."""
+    """A FEEL value as fresh JSON-like Python that orjson can write; temporal values and ranges as their FEEL text.
+
+    A number beyond the doubles (1e308) and a function have no JSON and become null.
+    """
     kind = type(value)
     if value is None or kind is bool or kind is str:
         return value
@@ -67,7 +70,8 @@ def to_json(value: Any) -> Any:
     return None if kind is Function else show(value)
 
 
-def _number(value: int | Decimal) -> int | float:
+def _number(value: int | Decimal) -> int | float | None:
     if -_LARGEST <= value < _LARGEST and value == int(value):
         return int(value)
-    return float(_CARRIED.create_decimal(value))
+    carried = float(value)
+    return carried if isfinite(carried) else None

@@ -69,11 +69,17 @@ class Expression:
         return value
 
     def unknown(self, known: frozenset[str]) -> list[FeelError]:
-        return [
-            FeelError(_unknown(name, known), self.text, at)
-            for name, at in sorted(self._reads.names.items(), key=lambda read: read[1])
+        found = {
+            at: _unknown(name, known)
+            for name, at in self._reads.names.items()
             if name not in known and name not in BUILTINS
-        ]
+        }
+        found.update(
+            (at, f"{name}() does not take these arguments; check their number and names.")
+            for name, at in self._reads.misfits.items()
+            if name not in known
+        )
+        return [FeelError(sentence, self.text, at) for at, sentence in sorted(found.items())]
 
 
 class UnaryTests:
@@ -95,16 +101,23 @@ class UnaryTests:
     ) -> bool | None:
         """Whether the value passes; None when it cannot be compared with the tests."""
         try:
-            return self.verdict(Run(self.text, now, limits), to_feel(value), variables)
+            value = to_feel(value)
+            return self.verdict(input_scope(Run(self.text, now, limits), value, variables), value)
         except RecursionError:
             raise FeelError(_TOO_DEEP, self.text) from None
 
-    def verdict(self, run: Run, value: Any, variables: Mapping[str, Any]) -> bool | None:
-        """The same as a part of a larger evaluation; `value` is a FEEL value."""
+    def verdict(self, scope: Scope, value: Any) -> bool | None:
+        """The same as a part of a larger evaluation, for a FEEL value and its `input_scope`."""
+        run = scope.run
         outer, run.text = run.text, self.text
-        result = self._match(Scope(variables, run, {"?": value}, Scope(variables, run)), value)
+        result = self._match(scope, value)
         run.text = outer
         return result
+
+
+def input_scope(run: Run, value: Any, variables: Mapping[str, Any]) -> Scope:
+    """What tests of one value see: the value as `?`, and the variables. Made once per value, not per test."""
+    return Scope(variables, run, {"?": value}, Scope(variables, run))
 
 
 def compile_expression(text: str, names: frozenset[str] | None = None) -> Expression:
@@ -121,7 +134,9 @@ def compile_unary_tests(text: str, names: frozenset[str] | None = None) -> Unary
 
 
 def unknown_names(expression: Expression, known: frozenset[str]) -> list[FeelError]:
-    """An error with a suggestion for every name the expression reads that is neither known nor a standard function."""
+    """What is surely wrong before it runs: names that are neither known nor standard functions (with a suggestion),
+    and standard functions called with arguments they cannot take.
+    """
     return expression.unknown(known)
 
 

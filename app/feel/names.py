@@ -1,13 +1,16 @@
 """Which variables an expression reads, found in its tree."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from app.feel.registry import BUILTINS, fitting
 from app.feel.syntax import (
+    Call,
     ContextOf,
-    Domain,
     Filter,
     For,
     FunctionOf,
+    In,
     Name,
     Node,
     Path,
@@ -15,14 +18,20 @@ from app.feel.syntax import (
     children,
 )
 
+_NONE: frozenset[str] = frozenset()
+
 
 @dataclass(slots=True)
 class Reads:
-    """Names with the offset of their first use, dotted paths, and names that may be entries of a filtered item."""
+    """Names with the offset of their first use, dotted paths, and names that may be entries of a filtered item.
+
+    `misfits` are standard functions called with arguments they cannot take.
+    """
 
     names: dict[str, int] = field(default_factory=dict)
     paths: set[str] = field(default_factory=set)
     possible: set[str] = field(default_factory=set)
+    misfits: dict[str, int] = field(default_factory=dict)
 
 
 def reads(node: Node) -> Reads:
@@ -34,23 +43,48 @@ def reads(node: Node) -> Reads:
 def _visit(node: Node, bound: frozenset[str], found: Reads, *, filtered: bool) -> None:
     if isinstance(node, Name):
         _read(node, bound, found, filtered=filtered)
-    elif isinstance(node, Path):
+        return
+    if isinstance(node, Path):
         _path(node, bound, found, filtered=filtered)
-    elif isinstance(node, Filter):
-        _visit(node.base, bound, found, filtered=filtered)
-        _visit(node.test, bound | {"item"}, found, filtered=True)
+        return
+    standard = _standard_name(node, bound)
+    if standard and isinstance(node, Call) and fitting(standard, len(node.arguments), node.names) is None:
+        found.misfits.setdefault(standard, node.at)
+    for part, names in _parts(node):
+        if not (standard and isinstance(node, Call) and part is node.function):
+            inside_filter = filtered or (isinstance(node, Filter) and part is node.test)
+            _visit(part, bound | names, found, filtered=inside_filter)
+
+
+def _standard_name(node: Node, bound: frozenset[str]) -> str | None:
+    """The standard function a node calls by its name; None for anything else."""
+    if not isinstance(node, Call) or not isinstance(node.function, Name):
+        return None
+    name = node.function.name
+    return name if name in BUILTINS and name not in bound else None
+
+
+def _parts(node: Node) -> Iterator[tuple[Node, frozenset[str]]]:
+    """The parts of a node, each with the names the node binds in it."""
+    if isinstance(node, Filter):
+        yield node.base, _NONE
+        yield node.test, frozenset({"item"})
     elif isinstance(node, For | Quantified):
-        inner = _domains(node.domains, bound, found, filtered=filtered)
-        _visit(node.body, inner | {"partial"} if isinstance(node, For) else inner, found, filtered=filtered)
+        bound = _NONE
+        for domain in node.domains:
+            yield from ((part, bound) for part in (domain.domain, domain.end) if part is not None)
+            bound |= {domain.name}
+        yield node.body, bound | {"partial"} if isinstance(node, For) else bound
+    elif isinstance(node, In):
+        yield node.value, _NONE
+        yield from ((test, frozenset("?")) for test in node.tests)
     elif isinstance(node, ContextOf):
-        for key, entry in node.entries:
-            _visit(entry, bound, found, filtered=filtered)
-            bound |= {key}
+        for index, (_, entry) in enumerate(node.entries):
+            yield entry, frozenset(key for key, _ in node.entries[:index])
     elif isinstance(node, FunctionOf):
-        _visit(node.body, bound.union(name for name, _ in node.parameters), found, filtered=filtered)
+        yield node.body, frozenset(name for name, _ in node.parameters)
     else:
-        for child in children(node):
-            _visit(child, bound, found, filtered=filtered)
+        yield from ((child, _NONE) for child in children(node))
 
 
 def _read(node: Name, bound: frozenset[str], found: Reads, *, filtered: bool) -> None:
@@ -70,12 +104,3 @@ def _path(node: Path, bound: frozenset[str], found: Reads, *, filtered: bool) ->
     if isinstance(base, Name) and base.name not in bound and not filtered:
         found.paths.add(".".join([base.name, *reversed(names)]))
     _visit(base, bound, found, filtered=filtered)
-
-
-def _domains(domains: tuple[Domain, ...], bound: frozenset[str], found: Reads, *, filtered: bool) -> frozenset[str]:
-    for domain in domains:
-        _visit(domain.domain, bound, found, filtered=filtered)
-        if domain.end is not None:
-            _visit(domain.end, bound, found, filtered=filtered)
-        bound |= {domain.name}
-    return bound

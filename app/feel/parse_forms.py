@@ -19,7 +19,12 @@ from app.feel.types import NAMES as TYPE_NAMES
 COMPARISONS = ("=", "!=", "<", "<=", ">", ">=")
 COMPARED = 31
 """Operands of a comparison: everything that binds tighter than one."""
-_ENDS_EXPRESSION = (")", "]", "}", ",", "and", "or", "then", "else", "return", "satisfies", "")
+_AFTER_RANGE = frozenset(
+    {
+        ")", "]", "}", ",", ".", "=", "!=", "<", "<=", ">", ">=", "*", "/", "+",
+        "and", "or", "then", "else", "return", "satisfies", "instance", "in",
+    }
+)  # fmt: skip
 _TYPE_WORDS = {name: tuple(name.split()) for name in TYPE_NAMES}
 
 
@@ -165,7 +170,7 @@ def _range_end(reader: Reader, at: int, start: Node, *, start_included: bool) ->
 def closes_range(reader: Reader) -> bool:
     """Whether the `[` at the cursor can only be the end of a range, since no filter follows it."""
     following = reader.tokens[reader.index + 1]
-    return following.kind == "end" or (following.kind != "string" and following.text in _ENDS_EXPRESSION)
+    return following.kind == "end" or (following.kind != "string" and following.text in _AFTER_RANGE)
 
 
 def type_form(reader: Reader) -> Type:

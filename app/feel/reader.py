@@ -17,7 +17,7 @@ KEYWORDS = frozenset(
 
 
 class Reader(ABC):
-    """`scopes` hold the names with spaces visible here, `seen` what may follow a dot: these and all keys read so far."""
+    """`scopes` hold the names with spaces visible here, `seen` what may follow a dot: these and the keys read."""
 
     def __init__(self, text: str, names: frozenset[str], functions: frozenset[str]) -> None:
         self.text = text

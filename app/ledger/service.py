@@ -62,7 +62,7 @@ def post(tx: Tx, fact: Fact, lines: Sequence[Line]) -> bool:
     lines = [line for line in lines if line.amount.minor]
     _must_balance(fact, lines)
     posting_id = new_id("pst")
-    claimed = tx.changed(
+    claimed = tx.session.scalar(
         upsert(Posting)
         .values(
             id=posting_id,
@@ -75,23 +75,22 @@ def post(tx: Tx, fact: Fact, lines: Sequence[Line]) -> bool:
             created_at=tx.now(),
         )
         .on_conflict_do_nothing(index_elements=["source_type", "source_id", "kind"])
+        .returning(Posting.id)
     )
-    if not claimed:
+    if claimed is None:
         return False
     _open_accounts(tx, fact.merchant_id, lines)
-    tx.execute(
-        insert(Entry),
-        [
-            {
-                "posting_id": posting_id,
-                "account_id": _account_id(fact.merchant_id, line),
-                "amount": line.amount.minor,
-                "currency": line.amount.currency,
-                "layer": str(line.layer),
-            }
-            for line in lines
-        ],
-    )
+    entries = [
+        {
+            "posting_id": posting_id,
+            "account_id": _account_id(fact.merchant_id, line),
+            "amount": line.amount.minor,
+            "currency": line.amount.currency,
+            "layer": str(line.layer),
+        }
+        for line in lines
+    ]
+    tx.execute(insert(Entry).values(entries))
     return True
 
 

@@ -1,5 +1,6 @@
 """Capture: the amount is reserved before anybody hears of it, so captures asked for at the same time cannot exceed."""
 
+from pydantic import Field
 from sqlalchemy import or_, select
 
 from app.gateways.port import Capability, Capture, DeclineCode, Gateway, GatewayResult, Outcome
@@ -18,10 +19,10 @@ from app.payments.verbs import ANSWER, WITHOUT_EFFECT, Case, Verb, register
 class CaptureResult(Result):
     """A capture of `amount` minor units, and where the payment stands after it."""
 
-    attempt: str
-    amount: int
-    amount_captured: int
-    amount_capturable: int
+    attempt: str = Field(title="Attempt", description="Id of the attempt")
+    amount: int = Field(title="Amount", description="Minor units captured by this attempt")
+    amount_captured: int = Field(title="Captured", description="Minor units captured in all")
+    amount_capturable: int = Field(title="Capturable", description="Minor units still held")
 
 
 def capture(
@@ -32,6 +33,7 @@ def capture(
     attempt = own_attempt(context) or _requested(context, payment, requested)
     if attempt is not None and attempt.state == "created":
         _check_nothing_open(context, payment)
+        context.use(Gateways).get(attempt.gateway)
         attempt.state, attempt.begun_at = "begun", context.tx.now()
         attempt.instance_id, attempt.activation = context.instance_id, context.activation
         context.tx.session.flush()

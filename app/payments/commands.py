@@ -94,10 +94,10 @@ class ConfirmPayment(Command):
 
 
 class CapturePayment(Command):
-    """`amount` is by default all that is capturable; a `final` capture releases the rest."""
+    """`amount` is by default all that is capturable. A `final` capture releases what it leaves; a part is not final."""
 
     amount: Amount | None = None
-    final: bool = True
+    final: bool | None = None
 
 
 class CancelPayment(Command):

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from pydantic import Field
 from sqlalchemy import select
 
 from app.access.models import User
 from app.errors import AppError, FourEyes, InvalidInput, NotFound
-from app.events import audit
 from app.gateways.port import Gateway, GatewayResult, Lookup, LookupResult, Outcome
 from app.gateways.registry import Registry as Gateways
 from app.kit.database import Tx, in_transaction
@@ -39,12 +39,15 @@ class NotUnknown(AppError):
 
 
 class LookupResolution(Result):
-    """`resolution`: approved, declined, pending, needs_action, absent (surely no effect) or unclear."""
+    """`resolution`: approved, declined, pending, needs_action, absent (surely no effect) or unclear.
 
-    resolution: str
-    decline_code: str
-    retry: str
-    expires_at: datetime | None
+    `expires_at` is when the hold ends that an approved authorization made.
+    """
+
+    resolution: str = Field(title="Resolution", description="See the operation")
+    decline_code: str = Field(title="Decline code", description="Why it was declined")
+    retry: str = Field(title="Retry", description="What the decline allows: never, later, authenticate")
+    expires_at: datetime | None = Field(title="Expires", description="When the payment's authorization ends")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,14 +114,20 @@ def lookup(context: OperationContext, attempt_id: str) -> LookupResolution | Eff
 def resolution(tx: Tx, attempt: Attempt) -> LookupResolution:
     """How the attempt stands, in the words of a lookup; `expires_at` is when the payment's authorization ends."""
     payment = tx.session.get_one(Payment, attempt.payment_id)
-    words = {"not_sent": "absent", "unknown": "unclear", None: "unclear"}
     declined = attempt.outcome == "declined"
+    holds = attempt.operation == "authorize" and attempt.outcome == "approved"
     return LookupResolution(
-        resolution=words.get(attempt.outcome) or str(attempt.outcome),
+        resolution=in_words(attempt),
         decline_code=attempt.decline_code if declined else "",
         retry=str(retry_of(attempt.decline_code)) if declined else "",
-        expires_at=payment.authorization_expires_at,
+        expires_at=payment.authorization_expires_at if holds else None,
     )
+
+
+def in_words(attempt: Attempt) -> str:
+    """The attempt's outcome as a resolution."""
+    words = {"not_sent": "absent", "unknown": "unclear", None: "unclear"}
+    return words.get(attempt.outcome) or str(attempt.outcome)
 
 
 def find_attempt(tx: Tx, merchant_id: str, attempt_id: str) -> Attempt:
@@ -155,8 +164,6 @@ def resolve(tx: Tx, merchant_id: str, finding: Finding) -> LookupResolution:
     case = Case(tx, payment, attempt)
     result = GatewayResult(found, gateway_reference=finding.gateway_reference, message="Resolved by people")
     settle(case, result, Source("people", people, finding.note))
-    facts = {"by": list(people), "charged": finding.charged, "note": finding.note, "payment": payment.id}
-    audit.record(tx, case.actor, "attempt.resolved", attempt.id, facts)
     return resolution(tx, attempt)
 
 

@@ -3,6 +3,7 @@
 from datetime import timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
 
+from pydantic import Field
 from sqlalchemy import Select, func, select
 
 from app.kit.database import Tx
@@ -19,17 +20,21 @@ _NIGHT_UNTIL = 6
 class RiskFacts(Result):
     """What rules are written on. Counts leave out the payment itself; amounts are minor units unless said otherwise."""
 
-    amount: int
-    currency: str
-    amount_reference: int
-    payment_method: str
-    card_payments_1h: int
-    card_declines_24h: int
-    customer_payments_24h: int
-    customer_amount_24h: int
-    customer_is_new: bool
-    customer_country: str
-    night: bool
+    amount: int = Field(title="Amount", description="Minor units")
+    currency: str = Field(title="Currency", description="ISO 4217 code")
+    amount_reference: int = Field(
+        title="Amount in hundredths", description="The amount as if its currency had two decimals"
+    )
+    payment_method: str = Field(title="Payment method", description="The gateway's token")
+    card_payments_1h: int = Field(title="Payments of this card, 1 hour", description="Without this one")
+    card_declines_24h: int = Field(title="Declines of this card, 24 hours", description="Declined authorizations")
+    customer_payments_24h: int = Field(title="Payments of this customer, 24 hours", description="Without this one")
+    customer_amount_24h: int = Field(
+        title="Amount of this customer, 24 hours", description="Minor units of the same currency"
+    )
+    customer_is_new: bool = Field(title="New customer", description="Never paid before, or not named")
+    customer_country: str = Field(title="Country", description="Two letters; empty when not told")
+    night: bool = Field(title="Night", description="Between 0 and 6 o'clock UTC")
 
 
 def risk_facts(tx: Tx, payment: Payment) -> RiskFacts:

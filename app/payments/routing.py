@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from pydantic import Field
+
 from app.access.models import Merchant
 from app.gateways.registry import Registry as Gateways
 from app.operations import OperationContext, OperationError, Result
@@ -10,7 +12,7 @@ from app.operations import OperationContext, OperationError, Result
 class Ranking(Result):
     """Names of gateways in the order to try them; never empty."""
 
-    gateways: list[str]
+    gateways: list[str] = Field(title="Gateways", description="Names, best first")
 
 
 def rank(context: OperationContext, preferred: Sequence[str]) -> Ranking:

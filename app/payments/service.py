@@ -22,6 +22,7 @@ from app.payments.voiding import release
 
 #: How long a request waits for the flow to come to where it is heard.
 REQUEST_LASTS = timedelta(days=7)
+RELEASE_PROCESS = "release-authorization"
 
 
 class CaptureExceedsAuthorized(Conflict):
@@ -65,7 +66,9 @@ def create_payment(tx: Tx, actor: Actor, command: CreatePayment) -> Payment:
     tx.session.flush()
     if command.confirm:
         _start(tx, actor, payment)
-    audit.record(tx, actor, "payment.created", payment.id, {"amount": payment.amount, "currency": payment.currency})
+    if actor.is_person:
+        # A system's payments are told by their events; the audit chain would make them wait for each other.
+        audit.record(tx, actor, "payment.created", payment.id, {"amount": payment.amount, "currency": payment.currency})
     _tell(tx, payment, "payment.created", actor)
     return payment
 
@@ -99,11 +102,14 @@ def confirm(tx: Tx, actor: Actor, payment_id: str, payment_method: str = "") -> 
     return payment
 
 
-def request_capture(tx: Tx, actor: Actor, payment_id: str, amount: int | None = None, *, final: bool = True) -> Attempt:
+def request_capture(
+    tx: Tx, actor: Actor, payment_id: str, amount: int | None = None, *, final: bool | None = None
+) -> Attempt:
     """Reserve the amount and tell the flow, which captures when it comes to it; the attempt to watch."""
     actor.require(Role.INTEGRATOR, Role.OPERATOR)
     payment = lock_payment(tx, actor.merchant_id, payment_id)
     wanted = payment.amount_capturable if amount is None else amount
+    final = wanted == payment.amount_capturable if final is None else final
     if final_capture_under_way(tx, payment.id):
         raise CaptureExceedsAuthorized("A final capture is already under way; it releases whatever it leaves")
     if not 0 < wanted <= payment.amount_capturable or payment.instance_id is None:
@@ -144,10 +150,23 @@ def request_cancel(tx: Tx, actor: Actor, payment_id: str, reason: str) -> Paymen
         raise IllegalTransition(f"The payment is {payment.status}; that is final", extra={"status": payment.status})
     if payment.instance_id is None:
         move(tx, payment, PaymentStatus.CANCELED, reason, actor)
+    elif inbox.has_ended(tx, payment.instance_id):
+        _cancel_without_flow(tx, actor, payment, reason)
     else:
         _message(tx, payment, "cancel.requested", {"reason": reason}, new_id("msg"), actor)
     audit.record(tx, actor, "payment.cancel_requested", payment.id, {"reason": reason})
     return payment
+
+
+def _cancel_without_flow(tx: Tx, actor: Actor, payment: Payment, reason: str) -> None:
+    """The flow left the payment half-way: what is held is given back by another flow, and nothing held is the end."""
+    if payment.amount_capturable or payment.amount_capturing:
+        variables: Json = {"payment": payment.id}
+        payment.instance_id = inbox.start_instance(tx, actor, RELEASE_PROCESS, payment.id, variables).id
+        tx.session.flush()
+        return
+    end = PaymentStatus.SUCCEEDED if payment.amount_captured else PaymentStatus.CANCELED
+    transition(tx, payment, end, reason, actor)
 
 
 def transition(tx: Tx, payment: Payment, to: str, reason: str, actor: Actor) -> None:

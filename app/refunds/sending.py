@@ -1,5 +1,7 @@
 """Sending a refund to the gateway that holds the charge, and booking what became of it, also much later."""
 
+from pydantic import Field
+
 from app.access.actor import system
 from app.gateways.port import Gateway, GatewayResult, Outcome
 from app.gateways.port import Refund as Order
@@ -19,7 +21,7 @@ from app.refunds.states import LATE_FAILURE, RefundStatus, move
 class SentResult(Result):
     """The refund arrived at the gateway by this attempt."""
 
-    attempt: str
+    attempt: str = Field(title="Attempt", description="Id of the attempt")
 
 
 def send(context: OperationContext) -> SentResult | Effect:

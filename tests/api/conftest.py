@@ -1,7 +1,7 @@
 """A small API of its own, to see what the framework does for any route, and two merchants with keys."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 
 import pytest
 from flask import Flask
@@ -16,7 +16,10 @@ from app.api.context import ApiContext
 from app.api.route import Answer, Body, Call, File, Listing, Resource, Rest, Upload, View
 from app.api.server import create_api
 from app.errors import Conflict, NotFound
+from app.events.endpoints import Endpoints
+from app.events.webhooks import Webhooks
 from app.kit.database import Database, Json
+from app.kit.http import HttpClient
 from app.kit.sealing import Sealer
 
 ROLES = (Role.INTEGRATOR, Role.OPERATOR)
@@ -117,8 +120,17 @@ def sealer() -> Sealer:
 
 
 @pytest.fixture
-def build(database: Database) -> Callable[..., Api]:
+def client() -> Iterator[HttpClient]:
+    made = HttpClient(connect_seconds=1, total_seconds=2)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def build(database: Database, client: HttpClient) -> Callable[..., Api]:
     """Build an API over the given resources, with fields of the context replaced."""
+
+    endpoints = Endpoints(sealer())
 
     def make(*resources: Resource, **changes: object) -> Api:
         waited: list[tuple[str, float]] = []
@@ -126,8 +138,11 @@ def build(database: Database) -> Callable[..., Api]:
             database=database,
             sealer=sealer(),
             wait_until_rest=lambda instance_id, seconds: waited.append((instance_id, seconds)),
-            **changes,  # type: ignore[arg-type]
+            receive_webhook=lambda *_: None,
+            endpoints=endpoints,
+            webhooks=Webhooks(endpoints, client),
         )
+        context = replace(context, **changes)  # type: ignore[arg-type]
         app = Flask("api-under-test")
         app.register_blueprint(create_api(context, resources))
         with database.begin() as tx:

@@ -24,8 +24,9 @@ VARIABLES: dict[str, Any] = {
     "b": 3,
     "first and last": "both",
     "customer's age": 44,
+    "in a list": [1],
 }
-NAMES = frozenset({"full name", "a-b", "first and last", "customer's age"})
+NAMES = frozenset({"full name", "a-b", "first and last", "customer's age", "in a list"})
 
 CASES = [
     # literals
@@ -114,10 +115,16 @@ CASES = [
     ('currency in ("EUR", "USD")', "true"),
     ('currency in ["CHF"]', "false"),
     ("1 in []", "false"),
+    ("5 in (? > 4)", "true"),
+    ("5 in (1, ? > 7)", "false"),
     ("[1..5].start", "1"),
     ("(1..5].start included", "false"),
     ("(1..5].end included", "true"),
     ("(< 5).end", "5"),
+    ("[1..10[.end included", "false"),
+    ("]1..10[ = (1..10)", "true"),
+    ("5 in [1..b + 3[ or false", "true"),
+    ("[1..payments[1].amount].end", "10"),
     # for, some, every
     ("for x in [1, 2, 3] return x * 2", "[2, 4, 6]"),
     ("for x in 1..3 return x", "[1, 2, 3]"),
@@ -179,6 +186,7 @@ CASES = [
     # names
     ("full name", '"Ada"'),
     ("full   name", '"Ada"'),
+    ("for i in in a list return i", "[1]"),
     ("a-b", "7"),
     ("a - b", "7"),
     ("(a)-b", "2"),

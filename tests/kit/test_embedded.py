@@ -162,7 +162,7 @@ def test_redis_refuses_writes_rather_than_forgetting_keys(redis_url: str) -> Non
 def test_root_serves_from_elsewhere_and_leaves_a_private_home_private(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.kit.embedded.SHARED", folder.parent / "shared")
+    monkeypatch.setattr("app.kit.wheels.SHARED", folder.parent / "shared")
     home = folder.parent / "home"
     home.mkdir(mode=0o700)
     for _ in range(2):
@@ -171,3 +171,25 @@ def test_root_serves_from_elsewhere_and_leaves_a_private_home_private(
             assert set(kept(url)) == {1}
     assert home.stat().st_mode & 0o777 == 0o700
     assert (home / "var" / "postgres").is_symlink() == (os.geteuid() == 0)
+
+
+def test_root_serves_the_data_of_an_ordinary_user(folder: Path) -> None:
+    with EmbeddedPostgres(folder) as url:
+        put(url, 1)
+    if os.geteuid() == 0:
+        for path in (folder / "cluster", *(folder / "cluster").rglob("*")):
+            shutil.chown(path, "daemon", "daemon")
+    with EmbeddedPostgres(folder) as url:
+        assert kept(url) == [1]
+
+
+def test_a_folder_of_another_user_is_refused_with_a_sentence(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder.mkdir()
+    (folder / "lock").touch()
+
+    def denied(*_: object) -> None:
+        raise PermissionError(13, "Permission denied", str(folder / "lock"))
+
+    monkeypatch.setattr("app.kit.embedded.FileIO", denied)
+    with pytest.raises(EmbeddedServerFailed, match="belongs to another user"):
+        EmbeddedPostgres(folder).start()

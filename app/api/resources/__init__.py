@@ -1,5 +1,26 @@
 """One file per kind of thing the API offers; each declares its routes and calls one function per route."""
 
+from app.api.resources import (
+    definitions,
+    disputes,
+    events,
+    instances,
+    ledger,
+    payments,
+    refunds,
+    tasks,
+    webhook_endpoints,
+)
 from app.api.route import Resource
 
-RESOURCES: tuple[Resource, ...] = ()
+RESOURCES: tuple[Resource, ...] = (
+    payments.resource,
+    refunds.resource,
+    disputes.resource,
+    tasks.resource,
+    instances.resource,
+    definitions.resource,
+    events.resource,
+    webhook_endpoints.resource,
+    ledger.resource,
+)

@@ -87,7 +87,7 @@ def _attributes(element: Element, tag: str, allowed: Allowed) -> Iterator[Findin
     for name, value in element.attrib.items():
         space, local = split_name(name)
         if space:
-            known = local in FOREIGN_ATTRIBUTES
+            known = local in FOREIGN_ATTRIBUTES.get(space, ())
         elif local in identity:
             known = True
         else:

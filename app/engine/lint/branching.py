@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from app.engine.lint.finding import Finding, error, warning
-from app.engine.lint.graph import followers, spread
+from app.engine.lint.graph import spread
 from app.engine.lint.model import GATEWAYS, Flow, Model, Node, Scope
 
 _CONDITIONAL = frozenset({"exclusiveGateway", "inclusiveGateway"})
@@ -48,7 +48,7 @@ def merges(model: Model) -> Iterator[Finding]:
             arriving = _arrivals(scope, [flow.target for flow in scope.out_of(split.id)], split.id)
             for name, flows in arriving.items():
                 node = scope.nodes[name]
-                if name in told or node.tag in _JOINING or not _from_two(list(flows.values())):
+                if name in told or node.tag in (*_JOINING, "endEvent") or not _from_two(list(flows.values())):
                     continue
                 told.add(name)
                 message = f"Parallel branches of {split.label} meet at {node.label}, which then runs once for each"
@@ -101,7 +101,9 @@ def _arrivals(scope: Scope, branches: Sequence[str], split: str) -> dict[str, di
     """For every node with several incoming flows: which branches can come along each of them, unjoined."""
     arriving: dict[str, dict[str, set[int]]] = defaultdict(lambda: defaultdict(set))
     for number, first in enumerate(branches):
-        reached = spread([first], lambda name: () if name == split or _waits(scope, name) else followers(scope, name))
+        reached = spread(
+            [first], lambda name: () if name == split or _waits(scope, name) else scope.following.get(name, ())
+        )
         for name in reached & set(scope.nodes):
             if name == split or _waits(scope, name):
                 continue

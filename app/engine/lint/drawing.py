@@ -19,6 +19,17 @@ def names(model: Model) -> Iterator[Finding]:
                 yield warning("missing_name", node.id, message, remedy, node.line)
 
 
+def pools(model: Model) -> Iterator[Finding]:
+    """`dangling_reference` of a pool; one without a process stands for somebody outside."""
+    processes = {process.id for process in model.processes}
+    for pool in model.root.iter(f"{{{BPMN}}}participant"):
+        process = pool.get("processRef", "").rpartition(":")[2]
+        if process and process not in processes:
+            message = f"The pool shows the process {process!r}, which is not in the file"
+            remedy = "Remove the pool, or leave it without a process for somebody outside."
+            yield dangling(pool.get("id", ""), message, remedy, line_of(pool))
+
+
 def lanes(model: Model) -> Iterator[Finding]:
     """`lane_without_name`, `node_in_two_lanes`, and `dangling_reference` of a lane."""
     for process in model.processes:

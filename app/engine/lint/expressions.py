@@ -66,6 +66,8 @@ def places(model: Model) -> Iterator[Place]:
         for node in scope.nodes.values():
             yield from _node_places(node)
     for declared in model.declarations.values():
+        if declared.kind == "message":
+            yield Place(declared.id, "the message's name", declared.name, False, declared.line)
         if declared.correlation:
             yield Place(declared.id, "the correlation key", declared.correlation, True, declared.line)
 

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
+from app.engine.dialect import DiagramError, parse_diagram
 from app.engine.lint.finding import Finding, Severity, error
 from app.engine.lint.known import Known, ProcessFacts, Upload
 from app.engine.lint.model import Model
@@ -130,7 +131,11 @@ def _judge(item: Examined, world: Known, clashes: Sequence[Finding]) -> Examined
     findings = [*item.findings, *clashes]
     if item.model is not None:
         findings += _distinct(_rules(item.model, world))
-    return replace(item, findings=tuple(replace(finding, file=item.upload.name) for finding in findings))
+        if all(finding.severity is Severity.WARNING for finding in findings):
+            findings += _engine(item)
+    name = item.upload.name
+    placed = (replace(one, file=name, element=one.element or item.key or name) for one in findings)
+    return replace(item, findings=tuple(placed))
 
 
 def _rules(model: Model, world: Known) -> Iterator[Finding]:
@@ -144,8 +149,19 @@ def _rules(model: Model, world: Known) -> Iterator[Finding]:
         yield from rule_of_world(model, world)
 
 
+def _engine(item: Examined) -> list[Finding]:
+    """`engine_refused`: what every rule let pass must also be read by the engine itself."""
+    try:
+        parse_diagram(item.upload.content)
+    except DiagramError as refused:
+        remedy = "Draw the named place with the elements of the palette."
+        return [error("engine_refused", item.key, refused.detail, remedy)]
+    return []
+
+
 def _distinct(findings: Iterator[Finding]) -> list[Finding]:
     """Without repetitions, and without what the schema says of an element that a rule explains better."""
     unique = list(dict.fromkeys(findings))
-    explained = {finding.element for finding in unique if finding.code != "invalid_schema"}
+    refused = [finding for finding in unique if finding.severity is Severity.ERROR]
+    explained = {finding.element for finding in refused if finding.code != "invalid_schema"}
     return [finding for finding in unique if finding.code != "invalid_schema" or finding.element not in explained]

@@ -20,12 +20,6 @@ def spread(begin: Iterable[str], follow: Callable[[str], Iterable[str]]) -> set[
     return reached
 
 
-def followers(scope: Scope, name: str) -> list[str]:
-    """The nodes after `name` in its scope: along its flows, and the boundary events attached to it."""
-    after = [flow.target for flow in scope.out_of(name)] + [node.id for node in scope.on(name)]
-    return [item for item in after if item in scope.nodes]
-
-
 def forerunners(scope: Scope, name: str) -> list[str]:
     """The nodes before `name` in its scope; before a boundary event comes its host."""
     before = [flow.source for flow in scope.into(name)]
@@ -60,7 +54,7 @@ def on_cycles(edges: Edges) -> list[AbstractSet[str]]:
 
 
 def _after(process: Process, scope: Scope, node: Node) -> set[str]:
-    after = set(followers(scope, node.id))
+    after = set(scope.following.get(node.id, ()))
     inner = process.scopes.get(node.id)
     if node.tag == "subProcess" and inner is not None and inner.starts():
         after = {item.id for item in scope.on(node.id)} | {start.id for start in inner.starts()}

@@ -5,7 +5,7 @@ way of the choice can reach. It is a warning: which ways a condition leaves open
 from collections.abc import Iterator, Sequence
 
 from app.engine.lint.finding import Finding, warning
-from app.engine.lint.graph import followers, spread
+from app.engine.lint.graph import spread
 from app.engine.lint.model import GATEWAYS, Model, Node, Scope
 
 #: One way out of a node: the flow (or boundary event) it begins with, and every node it can reach.
@@ -51,7 +51,7 @@ def _flows(scope: Scope, node: Node) -> list[Way]:
 
 
 def _reach(scope: Scope, first: str, stop: str) -> frozenset[str]:
-    return frozenset(spread([first], lambda name: () if name == stop else followers(scope, name)))
+    return frozenset(spread([first], lambda name: () if name == stop else scope.following[name]))
 
 
 def _starves(scope: Scope, join: Node, choice: Node, ways: Sequence[Way], splits: Sequence[Sequence[Way]]) -> bool:

@@ -87,7 +87,10 @@ class Flow:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """A process or an embedded sub-process: its own nodes and flows, in document order."""
+    """A process or an embedded sub-process: its own nodes and flows, in document order.
+
+    `following` are the nodes after each node: along its flows, and the boundary events attached to it.
+    """
 
     id: str
     parent: str | None
@@ -97,6 +100,7 @@ class Scope:
     incoming: Mapping[str, tuple[Flow, ...]] = field(default_factory=dict)
     outgoing: Mapping[str, tuple[Flow, ...]] = field(default_factory=dict)
     boundaries: Mapping[str, tuple[Node, ...]] = field(default_factory=dict)
+    following: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def into(self, node: str) -> tuple[Flow, ...]:
         return self.incoming.get(node, ())
@@ -154,9 +158,6 @@ class Process:
     def nodes(self) -> Iterator[Node]:
         for scope in self.scopes.values():
             yield from scope.nodes.values()
-
-    def node(self, node_id: str) -> Node | None:
-        return next((scope.nodes[node_id] for scope in self.scopes.values() if node_id in scope.nodes), None)
 
     def enclosing(self, scope_id: str) -> Iterator[tuple[Scope, Node]]:
         """The sub-process nodes around a scope, inside out, each with the scope it is drawn in."""
@@ -216,4 +217,4 @@ class Model:
 
 
 def _named(process: Process, extension: str, attribute: str) -> set[str]:
-    return {name for node in process.nodes() if (name := node.extension(extension).get(attribute, "").strip())}
+    return {name for node in process.nodes() if (name := node.extension(extension).get(attribute, ""))}

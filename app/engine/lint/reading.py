@@ -84,6 +84,8 @@ def _scope(container: Element, parent: str | None) -> Scope:
             node = _node(element, scope_id)
             nodes.setdefault(node.id, node)
     flows = tuple(_flow(element) for element in children(container, "sequenceFlow"))
+    steps = [(flow.source, flow.target) for flow in flows if {flow.source, flow.target} <= nodes.keys()]
+    steps += [(node.host, node.id) for node in nodes.values() if node.tag == "boundaryEvent" and node.host in nodes]
     return Scope(
         id=scope_id,
         parent=parent,
@@ -93,6 +95,7 @@ def _scope(container: Element, parent: str | None) -> Scope:
         incoming=_grouped((flow.target, flow) for flow in flows),
         outgoing=_grouped((flow.source, flow) for flow in flows),
         boundaries=_grouped((node.host, node) for node in nodes.values() if node.tag == "boundaryEvent"),
+        following=dict.fromkeys(nodes, ()) | _grouped(steps),
     )
 
 
@@ -152,7 +155,7 @@ def _declaration(kind: str, element: Element) -> Declaration:
         id=element.get("id", ""),
         kind=kind,
         name=element.get("name", "").strip(),
-        code=element.get(f"{kind}Code", "").strip(),
+        code=element.get(f"{kind}Code", ""),
         correlation=subscription.get("correlationKey", "").strip(),
         line=line_of(element),
     )

@@ -51,6 +51,7 @@ OF_THE_DIAGRAM: tuple[Rule, ...] = (
     activities.complete,
     activities.assigned,
     drawing.names,
+    drawing.pools,
     drawing.lanes,
     drawing.drawn,
 )
@@ -60,6 +61,7 @@ OF_THE_WORLD: tuple[RuleOfWorld, ...] = (
     operations.called,
     operations.boundaries,
     money.unknown_outcomes,
+    money.unknown_paths,
     money.loops,
     money.authorizations,
     calls.processes,

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from app.engine.lint.finding import Finding, dangling, error, warning
-from app.engine.lint.graph import followers, forerunners, spread
+from app.engine.lint.graph import forerunners, spread
 from app.engine.lint.model import ACTIVITIES, Flow, Model, Node, Scope
 
 MAX_NODES = 300
@@ -83,7 +83,7 @@ def reachability(model: Model) -> Iterator[Finding]:
     """`unreachable` from the start, `no_path_to_end`."""
     for scope in model.scopes():
         starting = scope.starts()[:1]
-        reached = spread((node.id for node in starting), partial(followers, scope))
+        reached = spread((node.id for node in starting), scope.following.__getitem__)
         ends = [node.id for node in scope.nodes.values() if node.tag == "endEvent"]
         ending = spread(ends, partial(forerunners, scope))
         for node in scope.nodes.values():

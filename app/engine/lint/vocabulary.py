@@ -6,6 +6,8 @@ those that mean what the engine does anyway.
 
 from collections.abc import Mapping
 
+from app.engine.xml import XSI, ZEEBE
+
 Values = frozenset[str] | None
 Allowed = Mapping[str, Values]
 
@@ -144,15 +146,9 @@ EXTENSIONS: Mapping[str, Mapping[str, Allowed]] = {
     },
 }
 
-#: Attributes of foreign namespaces that the modeler writes and that carry no behaviour.
-FOREIGN_ATTRIBUTES = frozenset(
-    {
-        "modelerTemplate",
-        "modelerTemplateVersion",
-        "modelerTemplateIcon",
-        "executionPlatform",
-        "executionPlatformVersion",
-        "schemaLocation",
-        "type",
-    }
-)
+#: Attributes of other namespaces, by namespace: the modeler writes them, and they carry no behaviour.
+FOREIGN_ATTRIBUTES: Mapping[str, frozenset[str]] = {
+    XSI: frozenset({"type", "schemaLocation"}),
+    ZEEBE: frozenset({"modelerTemplate", "modelerTemplateVersion", "modelerTemplateIcon"}),
+    "http://camunda.org/schema/modeler/1.0": frozenset({"executionPlatform", "executionPlatformVersion"}),
+}

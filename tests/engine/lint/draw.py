@@ -1,6 +1,7 @@
 """Diagrams for the gate in a few words: parts of a process, put into a whole file with a shape for everything."""
 
 import re
+from itertools import pairwise
 
 from app.engine.lint import Finding, Known, ProcessFacts, Upload, lint
 from app.operations import OperationContext, Params, Registry, Result
@@ -62,7 +63,7 @@ def flow(identity: str, source: str, target: str, condition: str | None = None) 
 
 def path(*names: str) -> str:
     """Flows that lead from name to name, called `a-b`."""
-    return "".join(flow(f"{one}-{other}", one, other) for one, other in zip(names, names[1:], strict=False))
+    return "".join(flow(f"{one}-{other}", one, other) for one, other in pairwise(names))
 
 
 def mapped(*inputs: tuple[str, str], outputs: tuple[tuple[str, str], ...] = ()) -> str:
@@ -129,8 +130,10 @@ TABLE = b"""<?xml version="1.0" encoding="UTF-8"?>
 <decision id="risk-score" name="Risk score"><decisionTable id="table" hitPolicy="FIRST">
 <input id="amount"><inputExpression id="read" typeRef="number"><text>amount</text></inputExpression></input>
 <output id="score" name="score" typeRef="number"/>
-<rule id="large"><inputEntry id="i1"><text>&gt; 1000</text></inputEntry><outputEntry id="o1"><text>90</text></outputEntry></rule>
-<rule id="small"><inputEntry id="i2"><text>-</text></inputEntry><outputEntry id="o2"><text>10</text></outputEntry></rule>
+<rule id="large"><inputEntry id="i1"><text>&gt; 1000</text></inputEntry>
+<outputEntry id="o1"><text>90</text></outputEntry></rule>
+<rule id="small"><inputEntry id="i2"><text>-</text></inputEntry>
+<outputEntry id="o2"><text>10</text></outputEntry></rule>
 </decisionTable></decision></definitions>"""
 
 

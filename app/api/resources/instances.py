@@ -1,0 +1,214 @@
+"""Instances: start any flow, watch it, send it messages, and repair it."""
+
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from pydantic import Field
+
+from app.access.actor import Role
+from app.api.route import Answer, Body, Call, Listing, Resource, Rest, View
+from app.engine import inbox, queries
+from app.engine.inbox import InstanceEnded, find_instance
+from app.engine.step import InstanceStatus
+from app.errors import Conflict
+from app.events import audit
+from app.kit.database import Json
+from app.kit.ids import new_id
+
+READERS = tuple(Role)
+STARTERS = (Role.INTEGRATOR, Role.OPERATOR)
+KEEP_MESSAGES_SECONDS = 86_400
+
+resource = Resource("Instances", "Running flows: where each one is, what it waits for, and which way it came.")
+
+
+class WaitView(View):
+    """Why a flow rests at an element."""
+
+    element: str
+    kind: Literal["timer", "message", "task", "call"]
+    due_at: datetime | None
+    task: str | None
+    message: str | None
+
+
+class PathEntry(View):
+    """An element or a sequence flow the instance came through."""
+
+    element: str
+    kind: str
+    entered_at: datetime
+    left_at: datetime | None
+
+
+class IncidentView(View):
+    """Why an element cannot go on by itself."""
+
+    id: str
+    element: str
+    kind: str
+    message: str
+    status: Literal["open", "resolved"]
+    created_at: datetime
+
+
+class InstanceView(View):
+    id: str
+    object: Literal["instance"]
+    status: InstanceStatus
+    process: str
+    version: int
+    waits: list[WaitView]
+    path: list[PathEntry]
+    incidents: list[IncidentView]
+
+
+class MessageView(View):
+    object: Literal["message"]
+    name: str
+    correlation: str
+    accepted: bool = Field(description="False when a message with the same `dedupe` came before")
+
+
+class ListInstances(Listing):
+    status: InstanceStatus | None = None
+    process: str | None = Field(None, max_length=100)
+    subject: str | None = Field(None, max_length=100, description="What the flow is about: a payment's id, for example")
+
+
+class StartInstance(Body):
+    """`variables` are what the flow starts with."""
+
+    process: str = Field(min_length=1, max_length=100)
+    variables: dict[str, Any] = Field(default_factory=dict)
+
+
+class SendMessage(Body):
+    """`correlation` is by default what the flow is about. The same `dedupe` is taken once."""
+
+    name: str = Field(min_length=1, max_length=200)
+    correlation: str = Field("", max_length=200)
+    variables: dict[str, Any] = Field(default_factory=dict)
+    dedupe: str = Field("", max_length=200)
+    keep_seconds: int = Field(KEEP_MESSAGES_SECONDS, ge=1, le=7 * KEEP_MESSAGES_SECONDS)
+
+
+class CancelInstance(Body):
+    reason: str = Field(min_length=1, max_length=500)
+
+
+class RetryIncident(Body):
+    """`variables` are corrected before the element is tried again."""
+
+    variables: dict[str, Any] = Field(default_factory=dict)
+    note: str = Field("", max_length=500)
+
+
+@resource.route(
+    "POST",
+    "/v1/instances",
+    summary="Start an instance",
+    body=StartInstance,
+    example={"process": "greeting", "variables": {"name": "Ada"}},
+    response=InstanceView,
+    status=201,
+    roles=STARTERS,
+    waits=True,
+)
+def start_instance(call: Call, body: StartInstance) -> Answer:
+    """Starts the published version of any process."""
+    instance = inbox.start_instance(call.tx, call.actor, body.process, None, body.variables)
+    audit.record(call.tx, call.actor, "instance.started", instance.id, {"process": body.process})
+    instance_id, merchant_id = instance.id, instance.merchant_id
+    rest = Rest(instance_id, lambda tx: queries.instance_view(tx, find_instance(tx, merchant_id, instance_id)))
+    return Answer(queries.instance_view(call.tx, instance), rest=rest)
+
+
+@resource.route(
+    "GET",
+    "/v1/instances",
+    summary="List instances",
+    query=ListInstances,
+    response=InstanceView,
+    listed=True,
+    roles=READERS,
+)
+def list_instances(call: Call, query: ListInstances) -> Json:
+    """The newest first."""
+    page = queries.instances(
+        call.tx,
+        call.actor,
+        status=query.status,
+        process=query.process,
+        subject=query.subject,
+        limit=query.limit,
+        after=query.after,
+    )
+    return page.view(lambda instance: queries.instance_view(call.tx, instance))
+
+
+@resource.route("GET", "/v1/instances/{instance}", summary="Get an instance", response=InstanceView, roles=READERS)
+def get_instance(call: Call, instance: str) -> Json:
+    """Its state, what it waits for, and the path it took."""
+    return queries.instance_view(call.tx, find_instance(call.tx, call.actor.merchant_id, instance))
+
+
+@resource.route(
+    "POST",
+    "/v1/instances/{instance}/messages",
+    summary="Send a message",
+    body=SendMessage,
+    example={"name": "parcel.delivered", "variables": {"signed": True}},
+    response=MessageView,
+    status=202,
+    roles=STARTERS,
+    errors=(InstanceEnded,),
+)
+def send_message(call: Call, instance: str, body: SendMessage) -> Json:
+    """Goes to whoever waits for this name and correlation, or is kept until somebody does."""
+    found = find_instance(call.tx, call.actor.merchant_id, instance)
+    if InstanceStatus(found.status).ended:
+        raise InstanceEnded(f"The instance is {found.status}")
+    correlation = body.correlation or found.subject
+    accepted = inbox.publish_message(
+        call.tx,
+        call.actor.merchant_id,
+        body.name,
+        correlation,
+        body.variables,
+        body.dedupe or new_id("msg"),
+        call.actor.id,
+        timedelta(seconds=body.keep_seconds),
+    )
+    audit.record(call.tx, call.actor, "message.sent", instance, {"name": body.name, "correlation": correlation})
+    return {"object": "message", "name": body.name, "correlation": correlation, "accepted": accepted}
+
+
+@resource.route(
+    "POST",
+    "/v1/instances/{instance}/cancel",
+    summary="Cancel an instance",
+    body=CancelInstance,
+    example={"reason": "Started by mistake"},
+    response=InstanceView,
+    roles=(Role.OPERATOR,),
+    errors=(InstanceEnded,),
+)
+def cancel_instance(call: Call, instance: str, body: CancelInstance) -> Json:
+    """Ends the flow where it is. What it has done at gateways stays done."""
+    return queries.instance_view(call.tx, inbox.cancel_instance(call.tx, call.actor, instance, body.reason))
+
+
+@resource.route(
+    "POST",
+    "/v1/incidents/{incident}/retry",
+    summary="Retry an incident",
+    body=RetryIncident,
+    example={"variables": {"gateway": "sandbox_b"}, "note": "The first gateway is down"},
+    response=IncidentView,
+    roles=(Role.OPERATOR,),
+    errors=(Conflict,),
+)
+def retry_incident(call: Call, incident: str, body: RetryIncident) -> Json:
+    """Lets the element go on, with corrected variables where they were the cause."""
+    return queries.incident_view(inbox.retry_incident(call.tx, call.actor, incident, body.variables, body.note))

@@ -1,0 +1,205 @@
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from app.disputes import service
+from app.disputes.models import Dispute
+from app.disputes.service import NotAnswerable
+from app.payments.states import IllegalTransition
+from app.refunds.service import RefundExceedsCaptured
+from tests.fixtures_sandbox import until
+from tests.till import Till, pass_time
+
+
+def disputed(till: Till, stage: str = "chargeback", **more: Any) -> tuple[str, Dispute]:
+    """A captured payment that is charged back, as far as our side has heard."""
+    payment = till.captured()
+    till.sandbox.dispute(till.payment(payment).gateway_reference, stage, **more)
+    until(till.webhooks)
+    (dispute,) = till.disputes()
+    return payment, dispute
+
+
+def now(till: Till) -> Dispute:
+    (dispute,) = till.disputes()
+    return dispute
+
+
+def put(till: Till, dispute: str, **facts: str) -> None:
+    with till.database.begin() as tx:
+        service.put_evidence(tx, till.actor, dispute, facts)
+
+
+def test_a_chargeback_opens_a_dispute_takes_the_money_and_starts_its_flow(till: Till) -> None:
+    payment, dispute = disputed(till)
+    assert (dispute.stage, dispute.status, dispute.amount, dispute.withdrawn) == (
+        "chargeback",
+        "needs_response",
+        1000,
+        1000,
+    )
+    assert dispute.instance_id is not None
+    assert dispute.fee == 1500
+    assert till.payment(payment).amount_disputed == 1000
+    assert till.events(dispute.id) == ["dispute.created"]
+    assert till.differences() == []
+    with pytest.raises(RefundExceedsCaptured):
+        till.refund(payment, 1)
+
+
+def test_an_inquiry_takes_no_money(till: Till) -> None:
+    payment, dispute = disputed(till, "inquiry")
+    assert (dispute.withdrawn, till.payment(payment).amount_disputed) == (0, 0)
+    till.refund(payment, 100)
+
+
+def test_the_same_webhook_again_changes_nothing(till: Till) -> None:
+    payment, dispute = disputed(till)
+    till.sandbox.replay(till.sandbox.events("dispute.created")[0]["id"])
+    until(lambda: len(till.receiver.received) >= 2)
+    till.webhooks()
+    assert len(till.inbound()) == 1
+    assert till.events(dispute.id) == ["dispute.created"]
+    assert till.payment(payment).amount_disputed == 1000
+
+
+def test_a_payload_is_never_booked_the_gateway_is_asked(till: Till) -> None:
+    payment = till.captured()
+    opened = till.sandbox.dispute(till.payment(payment).gateway_reference)
+    till.sandbox.decide(opened["id"], "won")
+    until(lambda: len(till.receiver.received) == 2)
+    till.receiver.received.pop()
+    till.webhooks()
+    assert now(till).status == "won"
+    assert till.payment(payment).amount_disputed == 0
+    assert till.differences() == []
+
+
+def test_what_is_known_is_gathered_and_what_people_wrote_stays(till: Till) -> None:
+    payment, dispute = disputed(till)
+    put(till, dispute.id, **{"payment.reference": "Order 7, see attached", "shipping": "DHL 42"})
+    gathered = till.run("dispute.gather", dispute.id)
+    assert gathered.facts["payment.id"] == payment
+    assert gathered.facts["payment.reference"] == "Order 7, see attached"
+    assert gathered.facts["shipping"] == "DHL 42"
+    assert gathered.facts["authorization.gateway"] == "sandbox_a"
+    assert dispute.due_by is not None
+    assert dispute.due_by - timedelta(days=2, minutes=1) < gathered.respond_by <= dispute.due_by - timedelta(days=2)
+
+
+def test_evidence_is_submitted_once(till: Till) -> None:
+    _, dispute = disputed(till)
+    till.run("dispute.gather", dispute.id)
+    result = till.run("dispute.submit", dispute.id, "submit#1")
+    assert result.status == "under_review"
+    assert now(till).submitted_at is not None
+    assert till.fails("dispute.submit", dispute.id, "submit#2").code == "DISPUTE_NOT_DEFENDABLE"
+    assert till.sandbox.times_received("evidence", result.attempt) == 1
+    with pytest.raises(NotAnswerable):
+        put(till, dispute.id, more="too late")
+
+
+def test_a_crash_after_the_evidence_was_sent_submits_once(till: Till) -> None:
+    _, dispute = disputed(till)
+    put(till, dispute.id, shipping="DHL 42")
+    effect = till.begin("dispute.submit", dispute.id, "submit#1")
+    effect.call()  # type: ignore[union-attr]
+    with pytest.raises(NotAnswerable):
+        put(till, dispute.id, shipping="changed while under way")
+    result = till.run("dispute.submit", dispute.id, "submit#1")
+    assert till.sandbox.times_received("evidence", result.attempt) == 1
+    assert now(till).status == "under_review"
+
+
+def test_without_evidence_or_after_the_deadline_there_is_nothing_to_defend(till: Till) -> None:
+    _, dispute = disputed(till)
+    assert till.fails("dispute.submit", dispute.id).code == "DISPUTE_NOT_DEFENDABLE"
+    put(till, dispute.id, shipping="DHL 42")
+    till.clock.advance(timedelta(days=19))
+    assert "deadline" in till.fails("dispute.submit", dispute.id).message
+    till.run("dispute.transition", dispute.id, to="expired")
+    assert now(till).status == "expired"
+
+
+def test_a_victory_returns_the_money_and_keeps_the_fee(till: Till) -> None:
+    payment, dispute = disputed(till)
+    put(till, dispute.id, shipping="DHL 42")
+    till.run("dispute.submit", dispute.id)
+    till.sandbox.decide(dispute.gateway_reference, "won")
+    until(lambda: till.webhooks() and now(till).status == "won")
+    assert (now(till).withdrawn, till.payment(payment).amount_disputed) == (0, 0)
+    assert till.messages("dispute.updated")[-1].correlation == dispute.id
+    assert till.differences() == []
+    till.refund(payment)
+
+
+def test_a_defeat_keeps_the_money_away_for_good(till: Till) -> None:
+    payment, dispute = disputed(till)
+    till.sandbox.decide(dispute.gateway_reference, "lost")
+    until(till.webhooks)
+    assert now(till).status == "lost"
+    assert till.payment(payment).amount_disputed == 1000
+    assert till.differences() == []
+    with pytest.raises(RefundExceedsCaptured):
+        till.refund(payment, 1)
+
+
+def test_accepting_gives_the_amount_up(till: Till) -> None:
+    payment, dispute = disputed(till)
+    assert till.run("dispute.accept", dispute.id).status == "accepted"
+    until(till.webhooks)
+    assert now(till).status == "accepted"
+    assert till.incidents() == []
+    assert till.payment(payment).amount_disputed == 1000
+    assert till.differences() == []
+
+
+def test_pre_arbitration_after_a_victory_withdraws_again_and_takes_new_evidence(till: Till) -> None:
+    payment, dispute = disputed(till)
+    put(till, dispute.id, shipping="DHL 42")
+    till.run("dispute.submit", dispute.id)
+    till.sandbox.decide(dispute.gateway_reference, "won")
+    until(lambda: till.webhooks() and now(till).status == "won")
+    till.sandbox.pre_arbitration(dispute.gateway_reference)
+    until(lambda: till.webhooks() and now(till).stage == "pre_arbitration")
+    assert (now(till).status, now(till).submitted_at) == ("needs_response", None)
+    assert till.payment(payment).amount_disputed == 1000
+    assert till.differences() == []
+    till.run("dispute.submit", dispute.id)
+    till.sandbox.decide(dispute.gateway_reference, "won")
+    until(lambda: till.webhooks() and now(till).status == "won")
+    assert till.payment(payment).amount_disputed == 0
+    assert till.differences() == []
+
+
+def test_the_gateways_deadline_wins_and_refreshing_shows_it(till: Till) -> None:
+    _, dispute = disputed(till)
+    pass_time(till, days=19)
+    refreshed = till.run("dispute.refresh", dispute.id)
+    assert (refreshed.status, now(till).status) == ("expired", "expired")
+    assert till.differences() == []
+
+
+def test_only_a_missed_deadline_can_be_stated_by_us(till: Till) -> None:
+    _, dispute = disputed(till)
+    with pytest.raises(IllegalTransition, match="deadline has not passed"):
+        till.run("dispute.transition", dispute.id, to="expired")
+
+
+def test_a_dispute_of_a_charge_that_is_not_ours_is_parked(till: Till) -> None:
+    till.sandbox.pay("someone_else", capture=True)
+    till.sandbox.dispute(till.sandbox.charge("someone_else")["id"])
+    until(till.webhooks)
+    (stored,) = [inbound for inbound in till.inbound() if inbound.kind == "dispute_updated"]
+    assert (stored.status, stored.due_at is not None) == ("unmatched", True)
+    assert till.disputes() == []
+
+
+def test_submit_and_accept_are_asked_of_the_flow(till: Till) -> None:
+    _, dispute = disputed(till)
+    with till.database.begin() as tx:
+        service.request_submit(tx, till.actor, dispute.id)
+        service.request_accept(tx, till.actor, dispute.id)
+    assert [message.correlation for message in till.messages("dispute.submit_requested")] == [dispute.id]
+    assert [message.correlation for message in till.messages("dispute.accept_requested")] == [dispute.id]

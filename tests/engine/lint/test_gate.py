@@ -1,0 +1,356 @@
+"""Every finding of the gate on a diagram that deserves it, and silence on diagrams that deserve none."""
+
+import re
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from app.engine.lint import Upload, lint
+from app.engine.lint.refused import ELEMENTS as REFUSED
+from tests.engine.lint.cases import UNKNOWN, Case, all_cases, one, retried
+from tests.engine.lint.draw import (
+    FORM,
+    KNOWN,
+    TABLE,
+    boundary,
+    bpmn,
+    call,
+    element,
+    end,
+    error,
+    error_event,
+    findings,
+    flow,
+    message,
+    message_event,
+    path,
+    rule,
+    script,
+    service,
+    start,
+    timer_event,
+    user,
+)
+
+LINT = Path(__file__).parents[3] / "app" / "engine" / "lint"
+
+
+@pytest.mark.parametrize("case", all_cases(), ids=lambda case: f"{case.code}-{case.element}")
+def test_a_wrong_diagram_is_told_its_element_and_a_way_out(case: Case) -> None:
+    found = [one for one in findings(case.content) if one.code == case.code and one.element == case.element]
+    assert found, [f"{one.code} {one.element}: {one.message}" for one in findings(case.content)]
+    assert found[0].severity == case.severity
+    assert found[0].message
+    assert found[0].remedy.endswith((".", "?"))
+    assert found[0].file == "flow.bpmn"
+
+
+def test_every_finding_has_a_diagram_that_deserves_it() -> None:
+    written = {
+        code
+        for source in LINT.glob("*.py")
+        for code in re.findall(r'\b(?:error|warning)\(\s*"([a-z_]+)"', source.read_text())
+    }
+    elsewhere = {
+        "unreadable_file",
+        "unknown_file_kind",
+        "too_many_files",
+        "duplicate_key",
+        "invalid_form",
+        "engine_refused",
+    }
+    assert written - elsewhere - {case.code for case in all_cases()} == set()
+
+
+def everything() -> bytes:
+    """Every element of the dialect in one sound diagram."""
+    names = ["start", "check", "rate", "g", "reserve", "take", "fork"]
+    gateway = '<bpmn:exclusiveGateway id="g" name="Risky?" default="g-reserve"/>'
+    look = '<bpmn:inclusiveGateway id="g2" name="More?" default="g2-all"/>'
+    parallel = '<bpmn:parallelGateway id="fork" name="Fork"/><bpmn:parallelGateway id="join" name="Join"/>'
+    met = '<bpmn:exclusiveGateway id="met"/>'
+    race = '<bpmn:eventBasedGateway id="race" name="Race"/>'
+    wait = element("intermediateCatchEvent", "wait", message_event())
+    late = element("intermediateCatchEvent", "late", timer_event("=duration(limit)"))
+    gone = element("intermediateThrowEvent", "tell", message_event())
+    loop = (
+        "<bpmn:multiInstanceLoopCharacteristics isSequential='true'><bpmn:extensionElements>"
+        "<zeebe:loopCharacteristics inputCollection='=items' inputElement='item'/></bpmn:extensionElements>"
+        "</bpmn:multiInstanceLoopCharacteristics>"
+    )
+    inside = start("in") + script("each").replace("</bpmn:scriptTask", f"{loop}</bpmn:scriptTask")
+    inside += end("out", "<bpmn:terminateEventDefinition/>") + path("in", "each", "out")
+    receive = '<bpmn:receiveTask id="hear" name="Hear" messageRef="news"/>'
+    codes = ("unknown", "hard")
+    caught = "".join(
+        boundary(f"{host}-{code}", host, error_event(code))
+        + path(f"{host}-{code}", "failed" if host == "undo" else "look")
+        for host in ("reserve", "take", "undo")
+        for code in codes
+    )
+    return bpmn(
+        start(),
+        script("check", '={"a": amount * 2}', "checked"),
+        rule("rate", "risk-score"),
+        gateway,
+        user("ask", more='<zeebe:taskSchedule dueDate="PT4H"/><zeebe:priorityDefinition priority="80"/>'),
+        service("reserve", "payment.authorize", ("=amount", "amount"), ("sandbox", "gateway")),
+        service("take", "payment.capture"),
+        service("undo", "payment.void"),
+        call("look", "child"),
+        parallel, met, race, wait, late, gone, look, receive,
+        element("subProcess", "all", inside),
+        boundary("slow", "hear", timer_event("PT1H")),
+        boundary("remind", "ask", timer_event("R/PT1H", "timeCycle"), cancelActivity="false"),
+        boundary("over", "all", timer_event("2030-01-31T09:00:00Z", "timeDate")),
+        caught,
+        end(), end("failed", error_event("hard")), end("told", message_event()),
+        path(*names), path("fork", "race", "wait", "met", "join", "g2"), path("race", "late", "undo", "met"),
+        path("fork", "hear", "join"), path("slow", "failed"), path("remind", "tell", "told"), path("over", "end"),
+        flow("g-reserve2", "g", "ask", "=outcome.score > 70").replace("> 70", "&gt; 70"),
+        path("ask", "end"), path("look", "end"),
+        flow("g2-all", "g2", "all"), flow("g2-end", "g2", "end", "=done"), path("all", "end"),
+        before=error("unknown", "OUTCOME_UNKNOWN") + error("hard", "HARD_DECLINE") + message(),
+    )  # fmt: skip
+
+
+def test_a_sound_diagram_of_every_element_passes_in_silence() -> None:
+    assert [f"{one.code} {one.element}: {one.message}" for one in findings(everything())] == []
+
+
+def codes(content: bytes, name: str = "flow.bpmn") -> list[str]:
+    return [finding.code for finding in findings(content, name=name)]
+
+
+def remedy(content: bytes, code: str) -> str:
+    return next(finding.remedy for finding in findings(content) if finding.code == code)
+
+
+@pytest.mark.parametrize(
+    ("content", "code", "suggestion"),
+    [
+        (one(service("a", "payment.authorise")), "unknown_operation", "Did you mean 'payment.authorize'?"),
+        (one(service("a", "risk.record", ("x", "gatewy"))), "unknown_parameter", "Did you mean 'gateway'?"),
+        (one(service("a", "payment.capture", ("x", "y"))), "unknown_parameter", "takes no parameters"),
+        (one(call("a", "chlid")), "unknown_process", "Did you mean 'child'?"),
+        (one(rule("a", "risk-scroe")), "unknown_decision", "Did you mean 'risk-score'?"),
+        (one(user("a", form="revew")), "unknown_form", "Did you mean 'review'?"),
+        (one(script("a", "=coutn([1])")), "unknown_function", 'Did you mean "count"?'),
+        (one(script("a", "=x == None")), "invalid_expression", "FEEL, not program code"),
+    ],
+)
+def test_a_misspelt_name_is_answered_with_the_nearest(content: bytes, code: str, suggestion: str) -> None:
+    assert suggestion in remedy(content, code)
+
+
+def test_an_error_in_an_expression_names_line_and_column() -> None:
+    finding = next(one for one in findings(one(script("a", "=1 +&#10;  * 2"))) if one.code == "invalid_expression")
+    assert "line 2, column 3" in finding.message
+
+
+def test_a_call_circle_is_told_with_its_way() -> None:
+    finding = next(one for one in findings(one(call("a", "back-far"))) if one.code == "call_cycle")
+    assert "flow → back-far → back → flow" in finding.message
+
+
+def test_a_catch_all_does_not_pass_for_handling_an_unknown_outcome() -> None:
+    explicit = one(
+        service("a", "payment.capture"),
+        boundary("b", "a", error_event("unknown")),
+        boundary("c", "a", error_event()),
+        path("b", "end"),
+        path("c", "end"),
+        before=UNKNOWN,
+    )
+    assert codes(explicit) == []
+
+
+def test_an_unknown_outcome_may_be_handled_around_the_task() -> None:
+    inner = start("in") + service("take", "payment.capture") + end("out") + path("in", "take", "out")
+    caught = boundary("b", "a", error_event("unknown"))
+    drawn = one(element("subProcess", "a", inner), caught, path("b", "end"), before=UNKNOWN)
+    assert codes(drawn) == ["error_not_caught"]
+
+
+def test_a_sub_process_can_be_left_with_the_errors_thrown_inside_it() -> None:
+    failing = start("in") + end("out", error_event("hard")) + path("in", "out")
+    caught = boundary("b", "a", error_event("hard"))
+    drawn = one(element("subProcess", "a", failing), caught, path("b", "end"), before=error("hard", "HARD_DECLINE"))
+    assert codes(drawn) == []
+    other = one(element("subProcess", "a", failing), caught, path("b", "end"), before=error("hard", "OTHER"))
+    assert codes(other) == []
+    calm = one(script("a"), caught, path("b", "end"), before=error("hard", "OTHER"))
+    assert codes(calm) == ["error_never_thrown"]
+
+
+RETRIED = {"error_not_caught", "unknown_outcome_ignored"}
+
+
+@pytest.mark.parametrize(
+    ("drawn", "expected"),
+    [
+        (retried("=tries &lt; 3"), {*RETRIED, "loop_without_counter"}),
+        (retried("=attempt = null"), RETRIED),
+        (retried("=tries &lt; 3", outcome=""), RETRIED),
+        (retried("=true"), {*RETRIED, "unbounded_money_loop"}),
+    ],
+)
+def test_a_loop_around_money_is_ended_by_what_the_loop_sets(drawn: bytes, expected: set[str]) -> None:
+    assert set(codes(drawn)) == expected
+
+
+def test_an_authorization_closed_in_a_called_process_is_closed() -> None:
+    reserve = service("a", "payment.authorize", ("=1", "amount"))
+    names = path("start", "a", "c", "end") + path("b", "end")
+    drawn = bpmn(
+        start(), reserve, call("c", "spender"), boundary("b", "a", error_event("unknown")), end(), names, before=UNKNOWN
+    )
+    assert codes(drawn) == ["error_not_caught"]
+
+
+def test_a_wait_with_a_timer_beside_it_is_no_wait_for_ever() -> None:
+    wait = element("intermediateCatchEvent", "wait", message_event())
+    race = '<bpmn:eventBasedGateway id="g" name="G"/>'
+    late = element("intermediateCatchEvent", "late", timer_event())
+    raced = bpmn(
+        start(), race, wait, late, end(), path("start", "g", "wait", "end"), path("g", "late", "end"), before=message()
+    )
+    assert codes(raced) == []
+    inner = start("in") + wait + end("out") + path("in", "wait", "out")
+    around = one(
+        element("subProcess", "a", inner), boundary("b", "a", timer_event()), path("b", "end"), before=message()
+    )
+    assert codes(around) == []
+
+
+def test_ways_of_a_choice_that_meet_before_a_parallel_join_do_not_starve_it() -> None:
+    fork = '<bpmn:parallelGateway id="p" name="P"/><bpmn:parallelGateway id="j" name="J"/>'
+    choice = '<bpmn:exclusiveGateway id="g" name="G" default="g-m"/><bpmn:exclusiveGateway id="m"/>'
+    ways = path("start", "p", "g", "m", "j", "end") + flow("g-a", "g", "a", "=n") + path("a", "m") + path("p", "b", "j")
+    assert codes(bpmn(start(), fork, choice, script("a"), script("b"), end(), ways)) == []
+    lost = ways.replace('id="a-m" sourceRef="a" targetRef="m"', 'id="a-m" sourceRef="a" targetRef="end"')
+    assert codes(bpmn(start(), fork, choice, script("a"), script("b"), end(), lost)) == ["join_deadlock"]
+
+
+FILES: Mapping[str, tuple[str, bytes, str]] = {
+    "a folder": ("flows", b"", "unknown_file_kind"),
+    "nothing": ("a.bpmn", b"", "unreadable_file"),
+    "no xml": ("a.bpmn", b"import os", "unreadable_file"),
+    "another format": ("a.bpmn", b"<html/>", "unreadable_file"),
+    "a table as a diagram": ("a.bpmn", TABLE, "unreadable_file"),
+    "a diagram as a table": ("a.dmn", one(script("a")), "decision_not_dmn"),
+    "another encoding": ("a.bpmn", "<a/>".encode("utf-16"), "unreadable_file"),
+    "a declared encoding": ("a.bpmn", b'<?xml version="1.0" encoding="utf-7"?><a/>', "unreadable_file"),
+    "a document type": ("a.bpmn", b"<!DOCTYPE bomb [<!ENTITY a 'b'>]><a>&a;</a>", "unreadable_file"),
+    "a table's document type": ("a.dmn", b"<!DOCTYPE bomb>" + TABLE[40:], "unreadable_file"),
+    "ten megabytes": ("a.bpmn", one(script("a")) + b" " * 10_000_000, "unreadable_file"),
+    "a large table": ("a.dmn", TABLE + b" " * 10_000_000, "unreadable_file"),
+    "a large form": ("a.form.json", FORM + b" " * 10_000_000, "invalid_form"),
+    "many elements": ("a.bpmn", b"<a>" + b"<b/>" * 6000 + b"</a>", "unreadable_file"),
+    "deep elements": ("a.bpmn", b"<b>" * 70 + b"</b>" * 70, "unreadable_file"),
+    "very deep elements": ("a.bpmn", b"<b>" * 100_000 + b"</b>" * 100_000, "unreadable_file"),
+    "a form without decisions": ("a.form.json", b'{"id": "a", "title": "A", "decisions": []}', "invalid_form"),
+    "a form that is no JSON": ("a.form.json", b"{", "invalid_form"),
+    "a wrong expression": ("a.dmn", TABLE.replace(b"&gt; 1000", b"&gt; &gt;"), "decision_invalid_expression"),
+}
+
+
+@pytest.mark.parametrize("what", FILES)
+def test_a_file_that_cannot_be_read_is_a_finding_at_once(what: str) -> None:
+    name, content, code = FILES[what]
+    began = time.perf_counter()
+    found = findings(content, name=name)
+    assert time.perf_counter() - began < 1
+    assert [finding.code for finding in found] == [code]
+    assert found[0].severity == "error"
+    assert found[0].message
+    assert found[0].remedy
+    assert found[0].file == name
+
+
+def test_an_entity_is_never_read_from_a_file() -> None:
+    secret = b"<!DOCTYPE a [<!ENTITY secret SYSTEM 'file:///etc/passwd'>]><a>&secret;</a>"
+    assert all("root:" not in finding.message for finding in findings(secret))
+    assert codes(secret) == ["unreadable_file"]
+
+
+def test_files_deployed_together_know_each_other_and_clash_by_key() -> None:
+    child = Upload("new.bpmn", bpmn(start(), end(), path("start", "end"), process="new"))
+    parent = Upload("flow.bpmn", one(call("a", "new")))
+    assert lint([parent, child], KNOWN) == []
+    assert [finding.code for finding in lint([parent], KNOWN)] == ["unknown_process"]
+    assert {finding.code for finding in lint([child, child], KNOWN)} == {"duplicate_key"}
+    other = Upload("other.dmn", TABLE.replace(b'id="risk"', b'id="other"'))
+    assert [finding.element for finding in lint([other], KNOWN)] == ["risk-score"]
+    assert {finding.code for finding in lint([child] * 60, KNOWN)} == {"too_many_files"}
+
+
+def test_two_files_cannot_call_each_other() -> None:
+    one_way = Upload("one.bpmn", bpmn(start(), call("a", "two"), end(), path("start", "a", "end"), process="one"))
+    back = Upload("two.bpmn", bpmn(start(), call("a", "one"), end(), path("start", "a", "end"), process="two"))
+    assert {(finding.code, finding.file) for finding in lint([one_way, back], KNOWN)} == {
+        ("call_cycle", "one.bpmn"),
+        ("call_cycle", "two.bpmn"),
+    }
+
+
+@pytest.mark.parametrize("name", sorted(REFUSED))
+def test_what_bpmn_has_and_the_engine_has_not_is_named_with_a_way_out(name: str) -> None:
+    what, instead = REFUSED[name]
+    drawn = one(script("a"), f'<bpmn:{name} id="odd"/>')
+    found = [finding for finding in findings(drawn) if finding.code in ("unsupported_element", "python_script")]
+    drawn_as = "flow" if name.endswith(("EventDefinition", "Characteristics")) else "odd"  # the parts show their event
+    assert [finding.element for finding in found] == [drawn_as]
+    assert found[0].message.startswith(what)
+    assert found[0].remedy == instead
+
+
+def test_pools_lanes_and_notes_are_drawing() -> None:
+    pool = (
+        '<bpmn:collaboration id="pools"><bpmn:participant id="us" name="Shop" processRef="flow"/>'
+        '<bpmn:participant id="them" name="Customer"/>'
+        '<bpmn:messageFlow id="says" sourceRef="them" targetRef="a"/></bpmn:collaboration>'
+    )
+    lanes = '<bpmn:laneSet id="lanes"><bpmn:lane id="lane" name="reviewer"><bpmn:flowNodeRef>a</bpmn:flowNodeRef>'
+    lanes += "</bpmn:lane></bpmn:laneSet>"
+    note = '<bpmn:textAnnotation id="note"><bpmn:text>Why</bpmn:text></bpmn:textAnnotation>'
+    note += '<bpmn:association id="points" sourceRef="a" targetRef="note"/>'
+    task = user("a").replace(' candidateGroups="reviewer"', "")
+    drawn = bpmn(lanes, start(), task, end(), path("start", "a", "end"), note, before=pool)
+    assert codes(drawn.replace(b'bpmnElement="flow"', b'bpmnElement="pools"')) == []
+
+
+def test_a_warning_never_hides_what_the_schema_refuses() -> None:
+    nameless = one(script("a").replace('name="A"', 'startQuantity="1"').replace('id="a"', 'id="a b"'), name="a b")
+    found = {finding.code: finding.severity for finding in findings(nameless)}
+    assert found["missing_name"] == "warning"
+    assert found["invalid_schema"] == "error"
+
+
+@pytest.mark.parametrize(
+    ("between", "told"),
+    [
+        (script("ask"), True),
+        (element("intermediateCatchEvent", "ask", timer_event()), True),
+        (user("ask"), False),
+        (call("ask", "child"), False),
+        (element("intermediateCatchEvent", "ask", message_event()), False),
+    ],
+)
+def test_after_an_unknown_outcome_only_evidence_leads_to_more_money(between: str, told: bool) -> None:
+    drawn = bpmn(
+        start(),
+        service("a", "payment.capture"),
+        boundary("b", "a", error_event("unknown")),
+        between,
+        service("again", "payment.capture"),
+        boundary("c", "again", error_event("unknown")),
+        end(),
+        path("start", "a", "end"),
+        path("b", "ask", "again", "end"),
+        path("c", "end"),
+        before=UNKNOWN + message(),
+    )
+    assert ("unknown_outcome_ignored" in codes(drawn)) is told

@@ -1,0 +1,57 @@
+"""Business rule tasks and script tasks: computed at once, explained in the journal."""
+
+import pytest
+
+from app.engine.bundle import IncompleteBundle
+from app.engine.step import InstanceStatus, JournalKind
+from tests.decisions.dmn import decision, document, literal, table
+from tests.engine.diagrams import chain, draw, end, mapping, node, rule, script, start
+from tests.engine.drive import Drive
+
+RISK = document(
+    decision(table("UNIQUE", ["amount"], ["level"], [["> 100", '"high"'], ["<= 100", '"low"']]), identity="risk")
+)
+ASKING = draw(start(), rule("r", "risk", "level", inputs={"amount": "=total"}), end(), chain("s", "r", "e"))
+
+
+def test_a_decision_is_made_and_the_journal_tells_why() -> None:
+    drive = Drive(ASKING, decisions=RISK, total=500)
+    assert drive.step.variables == {"total": 500, "level": "high"}
+    (facts,) = drive.facts(JournalKind.DECISION)
+    assert (facts["decision"], facts["inputs"], facts["output"]) == ("risk", {"amount": 500}, "high")
+    assert [matched["index"] for matched in facts["matched"]] == [1]
+
+
+def test_a_decision_that_fails_is_an_incident_that_corrected_variables_repair() -> None:
+    clashing = document(decision(table("UNIQUE", ["amount"], ["level"], [["> 1", "1"], ["> 2", "2"]]), identity="risk"))
+    drive = Drive(ASKING, decisions=clashing, total=500)
+    assert (drive.step.status, drive.step.incidents[0].kind) == (InstanceStatus.INCIDENT, "decision")
+    assert drive.retry("r#1", {"total": 2}).variables == {"total": 2, "level": 1}
+
+
+def test_without_a_result_variable_the_entries_of_a_context_become_variables() -> None:
+    model = document(decision(literal("{a: 1, b: 2}"), identity="risk"))
+    drawn = draw(start(), rule("r", "risk", ""), end(), chain("s", "r", "e"))
+    assert Drive(drawn, decisions=model).step.variables == {"a": 1, "b": 2}
+
+
+def test_a_bundle_without_a_decision_cannot_start() -> None:
+    with pytest.raises(IncompleteBundle, match="risk"):
+        Drive(ASKING)
+
+
+def test_a_script_sets_its_result() -> None:
+    drawn = draw(start(), script("x", "=[a, a * 1.5]", "b"), end(), chain("s", "x", "e"))
+    assert Drive(drawn, a=3).step.variables == {"a": 3, "b": [3, 4.5]}
+
+
+def test_a_script_beyond_the_limits_is_an_incident() -> None:
+    drawn = draw(start(), script("x", "=count(for i in 1..9999999 return i)", "b"), end(), chain("s", "x", "e"))
+    step = Drive(drawn).step
+    assert (step.status, step.incidents[0].kind) == (InstanceStatus.INCIDENT, "expression")
+
+
+def test_the_inputs_of_a_script_are_its_own() -> None:
+    task = '<zeebe:script expression="=x + 1" resultVariable="y"/>' + mapping(inputs={"x": "=a * 10"})
+    drawn = draw(start(), node("scriptTask", "z", "", task), end(), chain("s", "z", "e"))
+    assert Drive(drawn, a=3).step.variables == {"a": 3, "y": 31}

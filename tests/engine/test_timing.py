@@ -1,0 +1,75 @@
+"""ISO 8601 as diagrams use it."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.engine.expressions import EvaluationFailed
+from app.engine.timing import parse_cycle, parse_date, parse_due, parse_duration
+
+START = datetime(2024, 1, 31, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("PT30S", START + timedelta(seconds=30)),
+        ("PT0.5S", START + timedelta(microseconds=500_000)),
+        ("P1DT12H", START + timedelta(hours=36)),
+        ("P2W", START + timedelta(days=14)),
+        ("P1M", datetime(2024, 2, 29, 12, tzinfo=UTC)),
+        ("P1Y1M", datetime(2025, 2, 28, 12, tzinfo=UTC)),
+        ("-P2M", datetime(2023, 11, 30, 12, tzinfo=UTC)),
+        ("-PT5M", START - timedelta(minutes=5)),
+        ("PT0S", START),
+    ],
+)
+def test_a_duration_is_added_by_the_calendar(text: str, moment: datetime) -> None:
+    assert parse_duration(text).after(START) == moment
+
+
+@pytest.mark.parametrize("text", ["", "P", "PT", "30S", "PT30", "P1H", "PT1.5H", "p1d", "R3/PT1S", " PT1S", "P٣D"])
+def test_what_is_no_duration_is_refused(text: str) -> None:
+    with pytest.raises(EvaluationFailed, match="not a duration"):
+        parse_duration(text)
+
+
+def test_a_duration_past_the_end_of_time_is_refused() -> None:
+    for text in ("P9999Y", "P9999999D"):
+        with pytest.raises(EvaluationFailed, match="9999"):
+            parse_duration(text).after(START)
+
+
+@given(st.integers(0, 10**7), st.integers(0, 999_999))
+def test_seconds_are_exact(seconds: int, micros: int) -> None:
+    assert parse_duration(f"PT{seconds}.{micros:06}S").after(START) == START + timedelta(
+        seconds=seconds, microseconds=micros
+    )
+
+
+def test_a_date_needs_an_offset() -> None:
+    assert parse_date("2030-01-31T09:00:00+09:00") == datetime(2030, 1, 31, tzinfo=UTC)
+    for text in ("2030-01-31T09:00:00", "2030-01-31"):
+        with pytest.raises(EvaluationFailed, match="no offset"):
+            parse_date(text)
+    with pytest.raises(EvaluationFailed, match="not a date"):
+        parse_date("soon")
+
+
+@pytest.mark.parametrize(("text", "count"), [("R3/PT1M", 3), ("R/PT1M", None)])
+def test_a_cycle_has_a_count_and_an_interval(text: str, count: int | None) -> None:
+    cycle = parse_cycle(text)
+    assert (cycle.count, cycle.interval.rest) == (count, timedelta(minutes=1))
+
+
+@pytest.mark.parametrize("text", ["R/PT0S", "R/-PT1M", "PT1M", "R", "R3/"])
+def test_a_cycle_that_would_fire_without_end_is_refused(text: str) -> None:
+    with pytest.raises(EvaluationFailed):
+        parse_cycle(text)
+
+
+def test_a_due_time_is_a_moment_or_a_distance() -> None:
+    assert parse_due("P1D", START) == START + timedelta(days=1)
+    assert parse_due("2030-01-31T09:00:00Z", START) == datetime(2030, 1, 31, 9, tzinfo=UTC)

@@ -1,27 +1,33 @@
 """`sluice ...`: the commands."""
 
 import signal
-import sys
-from pathlib import Path
+from typing import Any
 
 import click
-from pydantic import SecretStr
-from sqlalchemy import select
 
 from app import migrate
-from app.access.actor import system
-from app.access.models import Merchant
-from app.bootstrap import Wired, create_worker, wire
-from app.engine import definitions, shipped
-from app.engine.lint import Finding, Known, Severity, Upload, lint
+from app.bootstrap import create_worker, wire
+from app.commands.checks import verify_gateway, verify_ledger
+from app.commands.demo import send_a_day
+from app.commands.flows import deploy, lint_files, scenarios, write_templates
+from app.commands.running import database
 from app.errors import AppError
-from app.kit.keys import KeyFile, new_master_key
-from app.operations import registry
 from app.settings import Settings
-from app.stack import Stack, database_process
+from app.stack import Stack
 
 
-@click.group()
+class Commands(click.Group):
+    """Expected failures end a command with their sentence, not with a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except AppError as error:
+            told = error.detail if error.detail == error.title else f"{error.title}: {error.detail}"
+            raise click.ClickException(told) from error
+
+
+@click.group(cls=Commands)
 def cli() -> None:
     """Sluice, a payment orchestrator whose flows are BPMN diagrams."""
 
@@ -41,65 +47,19 @@ def worker() -> None:
     running.run()
 
 
-@cli.command(name="migrate")
-def migrate_() -> None:
+@cli.command("migrate")
+def migrate_schema() -> None:
     """Bring the database to the newest schema."""
-    migrate.upgrade(database_process(Settings()))
+    with database(Settings()) as opened:
+        migrate.upgrade(opened.url)
 
 
-@cli.command(name="lint")
-@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
-def lint_(files: tuple[Path, ...]) -> None:
-    """Check diagrams, decision tables and forms as the deployment gate does; folders are searched."""
-    findings = lint(_uploads(files), Known(registry))
-    _print(findings)
-    sys.exit(any(finding.severity is Severity.ERROR for finding in findings))
-
-
-@cli.command()
-@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
-@click.option("--merchant", required=True, help="whose definitions they become")
-@click.option("--publish", is_flag=True, help="let new instances take them at once")
-def deploy(files: tuple[Path, ...], merchant: str, publish: bool) -> None:
-    """Deploy diagrams, decision tables and forms as one unit."""
-    with _wired().database.begin() as tx:
-        if tx.session.get(Merchant, merchant) is None:
-            known = ", ".join(tx.session.scalars(select(Merchant.id).order_by(Merchant.id)))
-            raise click.UsageError(f"There is no merchant {merchant}; known are: {known}")
-        for one in definitions.deploy(tx, system(merchant), _uploads(files), publish=publish):
-            click.echo(f"{one.kind:<5} {one.key:<30} version {one.version:<4} {one.status}")
-
-
-def _uploads(files: tuple[Path, ...]) -> list[Upload]:
-    found: list[Upload] = []
-    for path in files:
-        found += shipped.uploads(path) if path.is_dir() else [Upload(path.name, path.read_bytes())]
-    return found
-
-
-def _print(findings: list[Finding]) -> None:
-    for finding in findings:
-        click.echo(f"{finding.severity.upper():<8} {finding.code:<28} {finding.element}: {finding.message}")
-        click.echo(f"{'':<8} {finding.remedy}")
-    errors = sum(finding.severity is Severity.ERROR for finding in findings)
-    click.echo(f"{errors} errors, {len(findings) - errors} warnings")
-
-
-def _wired() -> Wired:
-    """Wired to the database of a running `sluice up`, or to DATABASE_URL."""
-    settings = Settings()
-    update: dict[str, object] = {"database_url": database_process(settings)}
-    if not settings.master_key.get_secret_value():
-        update["master_key"] = SecretStr(KeyFile(settings.var / "keys.json").get("master_key", new_master_key))
-    return wire(settings.model_copy(update=update))
+for command in (deploy, lint_files, scenarios, send_a_day, verify_gateway, verify_ledger, write_templates):
+    cli.add_command(command)
 
 
 def main() -> None:
-    try:
-        cli()
-    except AppError as error:
-        click.echo(f"{error.title}: {error.detail}" if error.detail != error.title else error.detail, err=True)
-        sys.exit(1)
+    cli()
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from app.access.actor import Role, system
 from app.access.merchants import MerchantSettings, create_merchant
 from app.access.models import ApiKey, Merchant, User
 from app.engine import shipped
+from app.errors import AppError
 from app.kit.database import Json, Tx
 from app.kit.ids import new_secret
 from app.kit.keys import write_private
@@ -24,6 +25,12 @@ PEOPLE: dict[str, tuple[str, frozenset[Role]]] = {
     "operator": ("Olga Operator", frozenset({Role.OPERATOR})),
     "admin": ("Ada Admin", frozenset({Role.ADMIN, Role.OPERATOR})),
 }
+
+
+class NothingRuns(AppError):
+    code = "nothing_runs"
+    title = "Nothing runs here"
+    status = 503
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +59,14 @@ def issue_credentials(tx: Tx) -> Json:
 
 def credentials(path: Path) -> Json | None:
     return dict(orjson.loads(path.read_bytes())) if path.exists() else None
+
+
+def running(path: Path) -> Json:
+    """What the file of a running `sluice up` tells; NothingRuns when nothing was ever started here."""
+    told = credentials(path)
+    if told is None:
+        raise NothingRuns(f"There is no {path}. Start everything with `make up`, then run this beside it")
+    return told
 
 
 def write(path: Path, base_url: str, issued: Json, sandboxes: list[SandboxAddress]) -> None:

@@ -114,8 +114,12 @@ class Operation:
     handler: Handler
 
     def parse(self, values: Mapping[str, Any]) -> Params:
+        """The parameters. For one that has a default, null says that it is not given."""
+        fields = self.params.model_fields
+        optional = {name for name, declared in fields.items() if not declared.is_required()}
+        given = {name: value for name, value in values.items() if value is not None or name not in optional}
         try:
-            return self.params.model_validate(dict(values))
+            return self.params.model_validate(given)
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"]) or "parameters"

@@ -243,8 +243,3 @@ def _tell(settings: Settings, issued: dict[str, object], sandboxes: list[demo.Sa
         f"      -H 'Idempotency-Key: first' -H 'Prefer: wait=5' -d '{body}'\n\n"
         f"  The same is in {path}. Ctrl-C stops everything.\n"
     )
-
-
-def database_process(settings: Settings) -> str:
-    """The URL of the embedded database that a running `sluice up` keeps, for the other commands."""
-    return settings.database_url or EmbeddedPostgres(settings.var / "postgres").url()

@@ -263,7 +263,7 @@ def patience() -> float:
 @pytest.fixture
 def house(database: Database, clock: ShiftedClock, sandbox: SandboxFactory, patience: float) -> Iterator[House]:
     inbound = Inbound()
-    quick = {"settle_seconds": 0.2, "dispute_seconds": 0.2, "hold_seconds": 2, "webhook_secret": new_signing_secret()}
+    quick = {"settle_seconds": 2, "dispute_seconds": 2, "hold_seconds": 2, "webhook_secret": new_signing_secret()}
     a = sandbox("sandbox_a", webhook_url=f"{inbound.url}/sandbox_a", **quick)
     healthy = frozenset({"pm_card_unavailable"})
     b = sandbox("sandbox_b", webhook_url=f"{inbound.url}/sandbox_b", healthy_for=healthy, **quick)

@@ -28,9 +28,10 @@ from app.payments.commands import CreatePayment
 from app.payments.models import Attempt, InboundWebhook, Payment
 from app.payments.queries import attempts_of, find_payment
 from app.payments.reconcile import verify_books, verify_ledger
+from app.refunds.commands import CreateRefund
 from app.refunds.models import Refund
 from app.refunds.queries import find_refund
-from app.refunds.service import CreateRefund, create_refund
+from app.refunds.service import create_refund
 from tests.engine.lint.draw import bpmn, end, path, start
 from tests.fixtures_sandbox import SandboxFactory, SandboxServer, WebhookReceiver
 
@@ -73,7 +74,7 @@ class Till:
 
     def create(self, payment_method: str = "pm_card_visa", amount: int = 1000, **fields: Any) -> str:
         command = CreatePayment(
-            **{"amount": amount, "currency": "EUR", "payment_method": payment_method, **fields},  # type: ignore[arg-type]
+            **{"amount": amount, "currency": "EUR", "payment_method": payment_method, **fields},
         )
         with self.database.begin() as tx:
             return service.create_payment(tx, self.actor, command).id
@@ -140,8 +141,13 @@ class Till:
         return f"{element}#{self.counts[element]}"
 
     def _instance(self, tx: Tx, subject: str) -> str:
-        kind = {"pay": Payment, "ref": Refund, "dis": Dispute}[subject.partition("_")[0]]
-        found = tx.session.get_one(kind, subject).instance_id
+        match subject.partition("_")[0]:
+            case "pay":
+                found = tx.session.get_one(Payment, subject).instance_id
+            case "ref":
+                found = tx.session.get_one(Refund, subject).instance_id
+            case _:
+                found = tx.session.get_one(Dispute, subject).instance_id
         assert found is not None
         return found
 

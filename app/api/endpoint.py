@@ -9,6 +9,7 @@ import hashlib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import orjson
@@ -17,7 +18,7 @@ from flask import Request, Response, request
 from app.access.actor import Actor
 from app.api import auth, validation
 from app.api.context import ApiContext
-from app.api.idempotency import Claim, Idempotency, KeyRequired, Scope, Stored, fingerprint, key_of
+from app.api.idempotency import Busy, Claim, Idempotency, KeyRequired, Scope, Stored, fingerprint, key_of
 from app.api.route import Answer, Body, Call, Rest, Route, Upload
 from app.kit.crashpoint import Point, crashpoint
 from app.kit.database import Tx
@@ -76,20 +77,22 @@ class Endpoint:
             mark = fingerprint(request.path, admitted.parsed)
             scope = Scope(admitted.actor.merchant_id, self.route.signature, key, mark)
             found = self._idempotency.claim(tx, scope)
-        claim = found if found is not None else self._idempotency.wait(scope)
+        patience = wait_seconds(request.headers.get("Prefer", ""))
+        claim = self._idempotency.wait(scope, patience) if isinstance(found, Busy) else found
         if isinstance(claim, Stored):
             return self._respond(claim, replayed=True)
         try:
-            stored, rest = self._context.database.run(lambda tx: self._for(claim, tx, admitted))
+            stored, rest = self._context.database.run(lambda tx: self._for(claim, tx, admitted, patience))
         except Exception:
             self._idempotency.release(claim)
             raise
         crashpoint(Point.REQUEST_COMMITTED)
         return self._respond(self._rested(stored, rest, claim))
 
-    def _for(self, claim: Claim, tx: Tx, admitted: Admitted) -> tuple[Stored, Rest | None]:
+    def _for(self, claim: Claim, tx: Tx, admitted: Admitted, patience: float) -> tuple[Stored, Rest | None]:
         stored, rest = self._work(tx, admitted)
-        self._idempotency.complete(tx, claim, stored)
+        resting = timedelta(seconds=patience) if rest is not None and patience else None
+        self._idempotency.complete(tx, claim, stored, resting)
         return stored, rest
 
     def _read(self, incoming: Request) -> bytes:

@@ -83,6 +83,13 @@ class Stored:
     body: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Busy:
+    """Somebody else is at work; `early` is what is answered if that takes too long, where something is there yet."""
+
+    early: Stored | None = None
+
+
 def key_of(request: Request) -> str | None:
     """The request's key; a quoted one (as in the IETF draft) equals the same key without quotes."""
     given = request.headers.get("Idempotency-Key")
@@ -107,8 +114,8 @@ class Idempotency:
         self._database = database
         self._sealer = sealer
 
-    def claim(self, tx: Tx, scope: Scope) -> Claim | Stored | None:
-        """The right to work, or the answer given before, or None while somebody else is at work."""
+    def claim(self, tx: Tx, scope: Scope) -> Claim | Stored | Busy:
+        """The right to work, or the answer given before, or that somebody else is at work."""
         # The claim reaches the disk no later than the work that follows it, so its own commit need not wait.
         tx.execute(text("SET LOCAL synchronous_commit = off"))
         until = tx.now() + LEASE
@@ -125,42 +132,51 @@ class Idempotency:
             return Claim(scope, until)
         found = tx.session.scalar(_select(scope).with_for_update())
         if found is None:
-            return None
+            return Busy()
         if found.fingerprint != scope.fingerprint:
             raise KeyReused
+        locked = found.locked_until is not None and found.locked_until > tx.now()
         if found.status is not None:
-            return self._stored(scope, found)
-        if found.locked_until is not None and found.locked_until > tx.now():
-            return None
+            stored = self._stored(scope, found)
+            return Busy(stored) if locked else stored
+        if locked:
+            return Busy()
         found.locked_until = until
         return Claim(scope, until)
 
-    def wait(self, scope: Scope) -> Claim | Stored:
-        """Until the one at work is done, for a moment; InProgress after that."""
-        deadline = time.monotonic() + PATIENCE_SECONDS
+    def wait(self, scope: Scope, seconds: float) -> Claim | Stored:
+        """Until the one at work is done, at least PATIENCE_SECONDS; then its early answer, or InProgress without."""
+        deadline = time.monotonic() + max(seconds, PATIENCE_SECONDS)
         pause = 0.02
+        result: Claim | Stored | Busy = Busy()
         while time.monotonic() < deadline:
             time.sleep(pause)
             pause = min(pause * 1.5, 0.2)
             with self._database.begin() as tx:
                 result = self.claim(tx, scope)
-            if result is not None:
+            if not isinstance(result, Busy):
                 return result
+        if isinstance(result, Busy) and result.early is not None:
+            return result.early
         raise InProgress(extra={"retry_after": 1})
 
-    def complete(self, tx: Tx, claim: Claim, stored: Stored) -> None:
-        """Store the answer in the work's transaction; InProgress, undoing the work, if the claim was taken over."""
+    def complete(self, tx: Tx, claim: Claim, stored: Stored, better_in: timedelta | None = None) -> None:
+        """Store the answer in the work's transaction; InProgress, undoing the work, if the claim was taken over.
+
+        With `better_in` a better answer follows within that time (`amend`), and others wait for it.
+        """
+        until = tx.now() + better_in if better_in else None
         done = tx.changed(
             _mine(claim)
             .where(IdempotencyKey.status.is_(None), IdempotencyKey.locked_until == claim.locked_until)
-            .values(self._columns(claim.scope, stored))
+            .values({**self._columns(claim.scope, stored), "locked_until": until})
         )
         if done != 1:
             raise InProgress(extra={"retry_after": 1})
 
     def amend(self, tx: Tx, claim: Claim, stored: Stored) -> None:
         """Replace the answer by the one the first request really got, after it waited for the instance to rest."""
-        tx.execute(_mine(claim).values(self._columns(claim.scope, stored)))
+        tx.execute(_mine(claim).values({**self._columns(claim.scope, stored), "locked_until": None}))
 
     def release(self, claim: Claim) -> None:
         """Forget a claim whose work was rolled back, so that the same key can be tried again at once."""

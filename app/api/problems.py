@@ -80,14 +80,14 @@ def render(error: Exception) -> Response:
     """The answer for anything that was raised while a request was handled."""
     if isinstance(error, AppError):
         if error.status >= 500:
-            log.error("api.failed", code=error.code, detail=error.detail, trace_id=trace_id())
+            log.error("api.failed", code=error.code, detail=error.detail)
         return respond(error)
     if isinstance(error, HTTPException):
         return _from_http(error)
     if _will_pass(error):
-        log.warning("api.unavailable", error=type(error).__name__, trace_id=trace_id())
+        log.warning("api.unavailable", error=type(error).__name__)
         return respond(Unavailable("The database cannot answer at the moment", extra={"retry_after": 1}))
-    log.error("api.unexpected", trace_id=trace_id(), exc_info=error)
+    log.error("api.unexpected", exc_info=error)
     return respond(AppError("The failure was logged; quote the trace_id when you ask about it"))
 
 

@@ -35,6 +35,7 @@ class Gathered(Result):
     reason: str = Field(title="Reason", description="Why the customer disputes")
     due_by: datetime | None = Field(title="Due by", description="The gateway's deadline")
     respond_by: datetime | None = Field(title="Respond by", description="When people must have answered")
+    escalate_at: datetime | None = Field(title="Escalate at", description="When more people must see it")
 
 
 def gather(tx: Tx, merchant_id: str, dispute_id: str) -> Gathered:
@@ -60,7 +61,14 @@ def gather(tx: Tx, merchant_id: str, dispute_id: str) -> Gathered:
         reason=dispute.reason,
         due_by=dispute.due_by,
         respond_by=respond_by(dispute, tx.now()),
+        escalate_at=escalate_at(dispute, tx.now()),
     )
+
+
+def escalate_at(dispute: Dispute, now: datetime) -> datetime | None:
+    """When more people must see it: with half of people's time gone."""
+    last = respond_by(dispute, now)
+    return None if last is None else now + max(timedelta(), last - now) / 2
 
 
 def respond_by(dispute: Dispute, now: datetime) -> datetime | None:

@@ -23,9 +23,12 @@ class Activity(Node):
     """Arms its boundary events when it starts and disarms them when it ends, however it ends."""
 
     def _on_ready_hook(self, token: Token) -> None:
+        body = token.internal_data.get("body")
+        if body is not None:
+            token.note(JournalKind.ENTERED, body=body, item=token.internal_data["index"] + 1)
+            return
         super()._on_ready_hook(token)
-        if "body" not in token.internal_data:
-            self._arm(token)
+        self._arm(token)
 
     def _arm(self, host: Token) -> None:
         for identity in self.element.boundaries:

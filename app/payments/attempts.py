@@ -27,7 +27,6 @@ from app.payments.verbs import ANSWER, UNRESOLVED, Case, Verb, verb_of
 #: A prepared call is not sent later than this unless the process is known to have been awake: shorter than a lease,
 #: so a worker that slept cannot send what somebody else has already found to be absent.
 SEND_WITHIN_SECONDS: Final = 8.0
-AWAKE_WITHIN_SECONDS: Final = 6.0
 #: Gateways forget idempotency keys, the quickest after a day; an older attempt is never sent again.
 RESEND_WITHIN: Final = timedelta(hours=12)
 
@@ -76,7 +75,7 @@ class Calling:
         return tell(context, case)
 
     def _send(self) -> GatewayResult:
-        awake = self.pulse is not None and self.pulse.within(AWAKE_WITHIN_SECONDS)
+        awake = self.pulse is not None and self.pulse.unbroken_since(self.prepared_at)
         if not awake and monotonic() - self.prepared_at > SEND_WITHIN_SECONDS:
             return GatewayResult(Outcome.NOT_SENT, message="The call waited too long to be sent safely")
         return self.verb.send(self.gateway, self.request)
@@ -104,7 +103,11 @@ def read(tx: Tx, attempt_id: str) -> Attempt | None:
 
 
 def write(context: OperationContext, payment: Payment, order: Order) -> Attempt:
-    """Write the intent, already begun. Its id is the key under which the gateway will know it for ever."""
+    """Write the intent, already begun. Its id is the key under which the gateway will know it for ever.
+
+    UnknownGateway, with nothing written, when the gateway is not configured.
+    """
+    context.use(Gateways).get(order.gateway)
     attempt = Attempt(
         id=_own_id(context),
         merchant_id=payment.merchant_id,
@@ -164,7 +167,7 @@ def tell(context: OperationContext, case: Case) -> Result:
         case Outcome.APPROVED:
             return verb.result(case)
         case Outcome.DECLINED:
-            raise verb.decline(attempt)
+            return verb.tell_decline(case)
         case Outcome.NOT_SENT:
             message = attempt.message or f"{attempt.gateway} could not be reached; nothing was sent"
             raise OperationError("GATEWAY_UNAVAILABLE", message, facts)

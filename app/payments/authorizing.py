@@ -1,22 +1,25 @@
 """Authorize: one hold per payment. While it is not known whether one was made, no other may be asked for."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final
 
 from pydantic import Field
 
 from app.errors import Conflict
 from app.gateways.port import Authorize, Gateway, GatewayResult, Outcome, Retry
-from app.gateways.registry import Registry as Gateways
 from app.kit.money import Money
 from app.operations import Effect, OperationContext, OperationError, Result
 from app.payments.attempts import Order, own_attempt, resume, start, unknown, unresolved, write
 from app.payments.booking import contradict
-from app.payments.models import Attempt, Payment
+from app.payments.models import Payment
 from app.payments.queries import lock_payment
 from app.payments.states import IllegalTransition, PaymentStatus, is_terminal, move
 from app.payments.verbs import ANSWER, Case, Verb, decline_facts, register, retry_of
 
 _STARTS_FROM = frozenset({PaymentStatus.PROCESSING, PaymentStatus.REQUIRES_ACTION, PaymentStatus.REQUIRES_REVIEW})
+
+#: How long a hold is taken to last when the gateway did not say, as when people read it in its books.
+HOLD_LASTS: Final = timedelta(days=7)
 
 
 class AlreadyAuthorized(Conflict):
@@ -38,7 +41,6 @@ def authorize(context: OperationContext, gateway: str, amount: int | None = None
     payment = lock_payment(context.tx, context.merchant_id, context.subject)
     attempt = own_attempt(context)
     if attempt is None:
-        context.use(Gateways).get(gateway)
         _check(context, payment, amount)
         order = Order("authorize", gateway, payment.amount if amount is None else amount, payment.currency)
         attempt = write(context, payment, order)
@@ -110,10 +112,11 @@ class AuthorizeVerb(Verb):
             expires_at=case.payment.authorization_expires_at,
         )
 
-    def decline(self, attempt: Attempt) -> OperationError:
+    def tell_decline(self, case: Case) -> Result:
+        attempt = case.attempt
         hard = retry_of(attempt.decline_code) is Retry.NEVER
         message = attempt.message or f"{attempt.gateway} declined"
-        return OperationError("HARD_DECLINE" if hard else "SOFT_DECLINE", message, decline_facts(attempt))
+        raise OperationError("HARD_DECLINE" if hard else "SOFT_DECLINE", message, decline_facts(attempt))
 
     def _approved(self, case: Case, result: GatewayResult) -> None:
         payment, attempt = case.payment, case.attempt
@@ -127,7 +130,7 @@ class AuthorizeVerb(Verb):
         payment.gateway = attempt.gateway
         payment.gateway_reference = attempt.gateway_reference
         payment.amount_capturable = attempt.amount
-        payment.authorization_expires_at = result.expires_at
+        payment.authorization_expires_at = result.expires_at or case.tx.now() + HOLD_LASTS
         case.book.authorized(attempt.id, case.money)
         if is_terminal(payment.status):
             message = (

@@ -33,6 +33,7 @@ def capture(
     attempt = own_attempt(context) or _requested(context, payment, requested)
     if attempt is not None and attempt.state == "created":
         _check_nothing_open(context, payment)
+        context.use(Gateways).get(attempt.gateway)
         attempt.state, attempt.begun_at = "begun", context.tx.now()
         attempt.instance_id, attempt.activation = context.instance_id, context.activation
         context.tx.session.flush()

@@ -14,6 +14,8 @@ from app.payments.models import Attempt, Payment
 
 _PAGE: Final = 500
 _COLUMN: Final = {"authorize": "authorized", "capture": "captured", "refund": "refunded", "void": "voided"}
+#: What both books tell of a charge, in minor units.
+COLUMNS: Final = (*_COLUMN.values(), "disputed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +79,11 @@ def verify_books(tx: Tx, gateway: str, charges: Iterable[Mapping[str, Any]]) -> 
     """Compare with a gateway's own books.
 
     `charges`: each with `key` (the attempt's id), `reference`, `authorized`, `captured`, `refunded`, `voided` in minor
-    units and `currency`. What is not decided yet (pending, unknown, under way) is left aside on our side only, so an
-    effect that we do not know of is a difference.
+    units, `currency` and, where the gateway tells it, `disputed`. What is not decided yet (pending, unknown, under
+    way) is left aside on our side only, so an effect that we do not know of is a difference.
     """
     theirs = {str(charge["key"]): charge for charge in charges}
-    ours = {line.key: line for line in _our_charges(tx, gateway)}
+    ours = {charge.key: charge for charge in our_charges(tx, gateway)}
     differences: list[Difference] = []
     for key in sorted(theirs.keys() | ours.keys()):
         differences += _compare(key, ours.get(key), theirs.get(key))
@@ -89,32 +91,35 @@ def verify_books(tx: Tx, gateway: str, charges: Iterable[Mapping[str, Any]]) -> 
 
 
 @dataclass(frozen=True, slots=True)
-class _Charge:
+class OurCharge:
+    """What we did to one charge; `key` is the attempt that authorized it, `sums` has every column."""
+
     key: str
     currency: str
     sums: Mapping[str, int]
 
 
-def _our_charges(tx: Tx, gateway: str) -> Iterator[_Charge]:
-    """Per approved authorization at the gateway: what our approved attempts did to its charge."""
-    attempts = tx.session.scalars(
-        select(Attempt).where(
-            Attempt.gateway == gateway, Attempt.outcome == "approved", Attempt.operation.in_(list(_COLUMN))
-        )
+def our_charges(tx: Tx, gateway: str) -> Iterator[OurCharge]:
+    """Per approved authorization at the gateway: what our approved attempts did, and what disputes hold back."""
+    attempts = tx.session.execute(
+        select(Attempt, Payment.amount_disputed)
+        .join(Payment, Payment.id == Attempt.payment_id)
+        .where(Attempt.gateway == gateway, Attempt.outcome == "approved", Attempt.operation.in_(list(_COLUMN)))
     ).all()
-    by_charge: dict[str, dict[str, int]] = defaultdict(lambda: dict.fromkeys(_COLUMN.values(), 0))
-    for attempt in attempts:
+    by_charge: dict[str, dict[str, int]] = defaultdict(lambda: dict.fromkeys(COLUMNS, 0))
+    for attempt, disputed in attempts:
         charge = attempt.gateway_reference if attempt.operation == "authorize" else attempt.charge
         by_charge[charge][_COLUMN[attempt.operation]] += attempt.amount
-    for attempt in attempts:
+        by_charge[charge]["disputed"] = disputed
+    for attempt, _ in attempts:
         if attempt.operation == "authorize":
-            yield _Charge(attempt.id, attempt.currency, by_charge[attempt.gateway_reference])
+            yield OurCharge(attempt.id, attempt.currency, by_charge[attempt.gateway_reference])
 
 
-def _compare(key: str, ours: _Charge | None, theirs: Mapping[str, Any] | None) -> Iterator[Difference]:
-    for column in _COLUMN.values():
+def _compare(key: str, ours: OurCharge | None, theirs: Mapping[str, Any] | None) -> Iterator[Difference]:
+    for column in COLUMNS:
         left = ours.sums[column] if ours is not None else 0
-        right = int(theirs[column]) if theirs is not None else 0
+        right = int(theirs.get(column, left)) if theirs is not None else 0
         if left != right:
             yield Difference(key, column, left, right)
     if ours is not None and theirs is not None and ours.currency != theirs["currency"]:

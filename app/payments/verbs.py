@@ -92,8 +92,10 @@ class Verb(ABC):
         """Book news that changes a resolved attempt, where that is legal; False makes it a contradiction."""
         return False
 
-    def decline(self, attempt: Attempt) -> OperationError:
-        return OperationError(self.declined, attempt.message or "The gateway declined", decline_facts(attempt))
+    def tell_decline(self, case: Case) -> Result:
+        """What the diagram is told about a decline: nearly always the BPMN error."""
+        attempt = case.attempt
+        raise OperationError(self.declined, attempt.message or "The gateway declined", decline_facts(attempt))
 
 
 def decline_facts(attempt: Attempt) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from pydantic import Field
 from sqlalchemy import select
 
-from app.gateways.port import Gateway, GatewayResult, Outcome, Void
+from app.gateways.port import DeclineCode, Gateway, GatewayResult, Outcome, Void
 from app.gateways.registry import Registry as Gateways
 from app.kit.database import Tx
 from app.kit.money import Money
@@ -17,6 +17,7 @@ from app.payments.states import PaymentStatus, is_terminal, move
 from app.payments.verbs import Case, Verb, register
 
 _WAITING = ("pending", "needs_action")
+_GONE = frozenset({DeclineCode.AUTHORIZATION_EXPIRED, DeclineCode.ALREADY_DONE})
 
 
 class VoidResult(Result):
@@ -79,6 +80,11 @@ def release(tx: Tx, payment: Payment, source_type: str, source_id: str) -> None:
     tx.session.flush()
 
 
+def _gone(attempt: Attempt) -> bool:
+    """The gateway declined because there is no hold any more, which is all that was wanted."""
+    return attempt.outcome == "declined" and attempt.decline_code in _GONE
+
+
 class VoidVerb(Verb):
     operation = "void"
     declined = "VOID_DECLINED"
@@ -92,7 +98,7 @@ class VoidVerb(Verb):
         return gateway.void(request)
 
     def book(self, case: Case, result: GatewayResult) -> None:
-        if result.outcome is not Outcome.APPROVED:
+        if result.outcome is not Outcome.APPROVED and not _gone(case.attempt):
             return
         payment = case.payment
         release(case.tx, payment, "attempt", case.attempt.id)
@@ -106,6 +112,9 @@ class VoidVerb(Verb):
 
     def result(self, case: Case) -> VoidResult:
         return VoidResult(attempt=case.attempt.id)
+
+    def tell_decline(self, case: Case) -> Result:
+        return self.result(case) if _gone(case.attempt) else super().tell_decline(case)
 
     def _end_waiting(self, case: Case) -> None:
         waiting = waiting_authorization(case.tx, case.payment.id)

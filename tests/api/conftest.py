@@ -1,7 +1,7 @@
 """A small API of its own, to see what the framework does for any route, and two merchants with keys."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from flask import Flask
@@ -141,8 +141,8 @@ def build(database: Database, client: HttpClient) -> Callable[..., Api]:
             receive_webhook=lambda *_: None,
             endpoints=endpoints,
             webhooks=Webhooks(endpoints, client),
-            **changes,  # type: ignore[arg-type]
         )
+        context = replace(context, **changes)  # type: ignore[arg-type]
         app = Flask("api-under-test")
         app.register_blueprint(create_api(context, resources))
         with database.begin() as tx:

@@ -1,7 +1,7 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from threading import Barrier
+from threading import Barrier, Event
 
 import pytest
 from sqlalchemy import func, select, text
@@ -12,7 +12,7 @@ from app.api.idempotency import Claim, Idempotency, InProgress, Scope, Stored
 from app.api.models import IdempotencyKey
 from app.kit.clock import ShiftedClock
 from app.kit.database import Database
-from tests.api.conftest import Api, sealer
+from tests.api.conftest import Api, sealer, things
 
 
 def make(api: Api, key: str, body: dict[str, object] | None = None, secret: str | None = None):  # noqa: ANN201
@@ -135,3 +135,40 @@ def wait_for_claim(api: Api) -> None:
                 return
             tx.execute(text("SELECT pg_sleep(0.01)"))
     raise AssertionError("the first request never claimed its key")
+
+
+def test_a_replay_waits_for_the_answer_the_first_request_waits_for(
+    build: Callable[..., Api], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resting = Event()
+    api = build(things, wait_until_rest=lambda _instance, seconds: resting.wait(seconds))
+
+    def send() -> tuple[bytes, bool]:
+        headers = api.headers(Idempotency_Key="k", Prefer="wait=5")
+        response = api.client.application.test_client().post("/v1/things", json={"amount": 5}, headers=headers)
+        return response.data, "Idempotent-Replayed" in response.headers
+
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(send)
+        wait_for_claim(api)
+        second = pool.submit(send)
+        resting.set()
+        answers = {first.result(), second.result()}
+    assert answers == {(b'{"id":"thi_5_","amount":0}', False), (b'{"id":"thi_5_","amount":0}', True)}
+
+
+def test_a_replay_that_cannot_wait_longer_gets_the_early_answer(
+    build: Callable[..., Api], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(idempotency, "PATIENCE_SECONDS", 0.3)
+    resting = Event()
+    api = build(things, wait_until_rest=lambda _instance, seconds: resting.wait(seconds))
+    with ThreadPoolExecutor(1) as pool:
+        headers = api.headers(Idempotency_Key="k", Prefer="wait=5")
+        application = api.client.application.test_client()
+        first = pool.submit(application.post, "/v1/things", json={"amount": 5}, headers=headers)
+        wait_for_claim(api)
+        second = make(api, "k")
+        resting.set()
+        assert first.result().get_json()["amount"] == 0
+    assert (second.status_code, second.get_json()["amount"]) == (201, 5)

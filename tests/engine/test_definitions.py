@@ -1,6 +1,7 @@
 """The definitions store on a real database: all or none, immutable versions, four eyes, pins and bundles."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from sqlalchemy import func, select
@@ -114,6 +115,17 @@ def test_the_same_content_is_the_same_version(store: Database) -> None:
         assert again.created_by == "usr_ann"
         assert (first.version, other.version) == (1, 2)
         assert stored(tx) == 2
+
+
+def test_files_deployed_at_the_same_moment_are_numbered_one_after_the_other(store: Database) -> None:
+    def deploy_one(text: str) -> int:
+        with store.begin() as tx:
+            return deploy(tx, ANN, child(text))[0].version
+
+    with ThreadPoolExecutor(6) as pool:
+        numbers = list(pool.map(deploy_one, ["=1", "=2", "=3", "=1", "=2", "=3"]))
+    assert numbers[:3] == numbers[3:]
+    assert sorted(numbers[:3]) == [1, 2, 3]
 
 
 def test_versions_of_two_merchants_are_strangers(store: Database) -> None:

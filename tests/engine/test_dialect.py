@@ -6,7 +6,7 @@ from contextlib import suppress
 import pytest
 from lxml import etree
 
-from app.engine.dialect import DiagramError, parse_diagram
+from app.engine.dialect import DiagramError, parse_diagram, upstream
 from app.engine.elements import TimerKind
 from tests.engine.diagrams import (
     HEAD,
@@ -185,3 +185,27 @@ def test_a_damaged_file_raises_nothing_but_a_diagram_error(seed: int) -> None:
             victim.getparent().remove(victim)
     with suppress(DiagramError):
         assert parse_diagram(etree.tostring(root)).elements
+
+
+def test_what_lies_upstream_of_a_join_ends_at_the_join_itself() -> None:
+    drawn = draw(
+        start(),
+        gateway("exclusive", "merge"),
+        gateway("parallel", "fork"),
+        service("a"),
+        boundary("late", "a", timer("timeDuration", "PT1H")),
+        service("b"),
+        gateway("parallel", "join"),
+        gateway("exclusive", "g", default="g_e"),
+        end(),
+        chain("s", "merge", "fork", "a", "join", "g", "e"),
+        chain("fork", "b", "join"),
+        chain("late", "b"),
+        flow("g", "merge", "=again"),
+    )
+    diagram = parse_diagram(drawn)
+    found = upstream(diagram.elements, diagram.flows)
+    assert found == {
+        "a_join": {"a", "fork", "merge", "s", "g"},
+        "b_join": {"b", "late", "a", "fork", "merge", "s", "g"},
+    }

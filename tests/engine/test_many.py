@@ -35,6 +35,8 @@ def test_parallel_instances_are_asked_for_all_at_once_and_collected_in_order() -
         ("a#3", {"x": "y", "n": 2}),
         ("a#4", {"x": "z", "n": 3}),
     ]
+    entered = {e.node: e.facts for e in drive.journal if e.kind is JournalKind.ENTERED}
+    assert (entered["a#1"], entered["a#3"]) == ({}, {"body": "a#1", "item": 2})
     for item, value in (("a#4", 3), ("a#2", 1), ("a#3", 2)):
         drive.result(item, r=value)
     assert drive.step.status is InstanceStatus.COMPLETED

@@ -108,6 +108,14 @@ def test_an_error_that_leaves_a_called_process_is_caught_where_it_was_called() -
     assert step.variables["error"] == {"code": "HARD", "message": "Error HARD", "why": 2}
 
 
+def test_an_error_inside_a_called_process_is_caught_where_it_was_called_when_nothing_inside_does() -> None:
+    drive = Drive(PARENT, CHILD, m=1)
+    step = drive.error("c#1/work#1", "HARD", "gone", why="closed")
+    assert step.variables["error"] == {"code": "HARD", "message": "gone", "why": "closed"}
+    assert drive.nodes(JournalKind.CANCELED) == ["c#1/work#1", "c#1"]
+    assert step.status is InstanceStatus.COMPLETED
+
+
 def test_an_error_nobody_catches_stops_inside_the_called_process() -> None:
     drive = Drive(PARENT, CHILD, m=1)
     assert drive.error("c#1/work#1", "OTHER").incidents[0].node == "c#1/work#1"

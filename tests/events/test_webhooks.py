@@ -1,5 +1,7 @@
+from collections.abc import Iterator
 from datetime import timedelta
 from itertools import pairwise
+from pathlib import Path
 
 import orjson
 import pytest
@@ -14,9 +16,9 @@ from app.events.queries import delivery_view
 from app.events.webhooks import LEASE, SCHEDULE_SECONDS, EndpointDisabled, Webhooks, delay
 from app.kit.clock import ShiftedClock, SystemClock
 from app.kit.crypto import SignatureRefused, verify_signature
-from app.kit.http import HttpClient
+from app.kit.http import Answer, HttpClient, NoAnswer
 from app.kit.sealing import Sealer
-from tests.events.conftest import Receiver, Shop
+from tests.events.conftest import Receiver, Shop, certificate_for, serving
 
 
 def delivery(shop: Shop) -> Delivery:
@@ -259,3 +261,23 @@ def test_endpoints_without_permission_to_be_private_are_refused(shop: Shop) -> N
     strict = Endpoints(Sealer({"test": bytes(32)}, "test"))
     with pytest.raises(UrlRefused), shop.database.begin() as tx:
         strict.create(tx, shop.actor, "http://127.0.0.1/hook")
+
+
+@pytest.fixture
+def tls_receiver(tmp_path: Path) -> Iterator[tuple[Receiver, str]]:
+    """A receiver that is `hooks.shop.example` by its certificate, and the file that vouches for it."""
+    context, ca_file = certificate_for("hooks.shop.example", tmp_path)
+    with serving(Receiver(), context) as state:
+        yield state, ca_file
+
+
+def test_a_pinned_connection_still_proves_and_names_the_host(tls_receiver: tuple[Receiver, str]) -> None:
+    receiver, ca_file = tls_receiver
+    client = HttpClient(connect_seconds=2, total_seconds=3, ca_file=ca_file)
+    good = client.exchange("POST", f"https://hooks.shop.example:{receiver.port}/hook", {}, b"{}", address="127.0.0.1")
+    other = client.exchange("POST", f"https://other.example:{receiver.port}/hook", {}, b"{}", address="127.0.0.1")
+    client.close()
+    assert isinstance(good, Answer)
+    assert good.status == 200
+    assert isinstance(other, NoAnswer), "a certificate for another name is refused"
+    assert [one.headers["host"] for one in receiver.received] == [f"hooks.shop.example:{receiver.port}"]

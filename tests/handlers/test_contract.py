@@ -9,7 +9,7 @@ OPERATIONS = [one for one in registry if one.handler.__module__.partition(".")[0
 
 #: The names diagrams rely on.
 NAMES = {
-    "payment.validate", "payment.authorize", "payment.lookup", "payment.capture", "payment.void",
+    "payment.validate", "payment.facts", "payment.authorize", "payment.lookup", "payment.capture", "payment.void",
     "payment.transition", "payment.resolve", "risk.facts", "risk.record", "routing.rank",
     "refund.check", "refund.approve", "refund.send", "refund.transition",
     "dispute.gather", "dispute.submit", "dispute.accept", "dispute.refresh", "dispute.transition",

@@ -147,7 +147,7 @@ class OnePayment(RuleBasedStateMachine):
 
 
 def test_amounts_ledger_and_both_books_agree_whatever_is_done(till: Till) -> None:
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(
         type("ThisPayment", (OnePayment,), {"till": till}),
         settings=settings(
             max_examples=12,

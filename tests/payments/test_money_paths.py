@@ -1,8 +1,12 @@
 """Captures, voids, ends and people's findings: what each does to the amounts, and what is refused."""
 
 import pytest
+from sqlalchemy import update
 
+from app.gateways.port import GatewayResult, Outcome
+from app.kit.money import Money
 from app.payments import service
+from app.payments.models import Payment
 from app.payments.recovery import NotUnknown, TwoPeopleNeeded
 from app.payments.service import CaptureExceedsAuthorized, MoneyHeld, OutcomeOpen
 from app.payments.states import IllegalTransition
@@ -250,3 +254,40 @@ def test_news_against_what_people_found_moves_nothing_and_is_an_incident(till: T
     assert till.differences() != []
     till.sandbox.replay(till.sandbox.events("charge.updated")[-1]["id"])
     assert len(till.incidents()) == 1
+
+
+def test_a_void_after_the_hold_ran_out_is_a_success(till: Till) -> None:
+    payment = authorized(till)
+    till.run("payment.capture", payment, amount=400, final=False)
+    pass_time(till, days=8)
+    assert till.run("payment.void", payment).attempt == till.attempt(payment, "void").id
+    assert till.attempt(payment, "void").outcome == "declined"
+    assert till.status(payment) == ("succeeded", "remainder_released")
+    assert till.differences() == []
+
+
+def test_an_approval_after_the_payment_ended_is_held_shown_and_can_be_voided(till: Till) -> None:
+    payment = till.create("pm_card_timeout_applied")
+    attempt = till.fails("payment.authorize", payment, gateway="sandbox_a").facts["attempt"]
+    with till.database.begin() as tx:
+        # What somebody with SQL at hand might do in a hurry.
+        tx.execute(update(Payment).values(status="canceled", status_reason=""))
+    till.run("payment.lookup", payment, attempt=attempt)
+    assert till.status(payment) == ("canceled", "")
+    assert till.payment(payment).amount_capturable == 1000
+    (incident,) = till.incidents()
+    assert (incident.kind, "void it" in incident.message) == ("contradiction", True)
+    till.run("payment.void", payment)
+    assert till.status(payment) == ("canceled", "")
+    assert till.differences() == []
+
+
+def test_a_second_approval_for_one_payment_is_shown_to_people(till: Till) -> None:
+    payment = till.create()
+    first = till.begin("payment.authorize", payment, "authorize#1", gateway="sandbox_a")
+    till.run("payment.authorize", payment, "authorize#1", gateway="sandbox_a")
+    other = GatewayResult(Outcome.APPROVED, gateway_reference="ch_other", amount=Money(1000, "EUR"))
+    till.finish(first, other, payment, "authorize#1")  # type: ignore[arg-type]
+    assert [incident.kind for incident in till.incidents()] == ["contradiction"]
+    assert till.payment(payment).amount_capturable == 1000
+    assert till.payment(payment).gateway_reference != "ch_other"

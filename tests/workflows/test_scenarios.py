@@ -1,13 +1,14 @@
 """The shipped flows against their own scenarios: each comes out as told, and together they take every sequence flow."""
 
-from collections.abc import Iterator
+from collections.abc import Callable
 
 import pytest
 
 import handlers
 from app.engine import shipped
 from app.engine.lint import Known, examine
-from app.engine.scenarios import Coverage, InvalidScenarios, Verdict, coverage
+from app.engine.scenarios import Coverage, Verdict, coverage
+from app.errors import AppError
 from app.operations import registry
 from app.settings import ROOT
 
@@ -15,11 +16,11 @@ assert handlers
 WORKFLOWS = ROOT / "workflows"
 
 
-def played() -> Coverage | InvalidScenarios:
-    """Played once, when the tests are collected; a broken file fails a test and not the collection."""
+def played() -> Coverage | AppError:
+    """Played once, when the tests are collected; what cannot be played fails a test and not the collection."""
     try:
         return coverage(WORKFLOWS, registry)
-    except InvalidScenarios as broken:
+    except AppError as broken:
         return broken
 
 
@@ -32,21 +33,9 @@ def test_the_flow_does_what_its_scenario_tells(verdict: Verdict) -> None:
     assert verdict.passed, str(verdict)
 
 
-@pytest.fixture
-def terminal(request: pytest.FixtureRequest) -> Iterator[list[str]]:
-    """Lines that are shown to whoever runs the tests, whatever is captured."""
-    lines: list[str] = []
-    yield lines
-    reporter = request.config.pluginmanager.get_plugin("terminalreporter")
-    if reporter is not None:
-        reporter.ensure_newline()
-        for line in lines:
-            reporter.write_line(line)
-
-
-def test_every_sequence_flow_of_every_diagram_is_visited(terminal: list[str]) -> None:
+def test_every_sequence_flow_of_every_diagram_is_visited(record_property: Callable[[str, object], None]) -> None:
     assert isinstance(SHIPPED, Coverage), str(SHIPPED)
-    terminal += SHIPPED.table().splitlines()
+    record_property("summary", SHIPPED.table())
     assert {diagram.process: diagram.unvisited for diagram in SHIPPED.diagrams if diagram.unvisited} == {}
     told = {verdict.process for verdict in SHIPPED.verdicts}
     assert told == {diagram.process for diagram in SHIPPED.diagrams}, "every process has scenarios of its own"

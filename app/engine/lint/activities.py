@@ -51,7 +51,7 @@ def forms(model: Model, known: Known) -> Iterator[Finding]:
     for node in model.nodes():
         if node.tag != "userTask":
             continue
-        form = node.extension("formDefinition").get("formId", "").strip()
+        form = node.extension("formDefinition").get("formId", "")
         if not form:
             remedy = "Choose the form that holds the decisions."
             yield error("missing_form", node.id, f"{node.label} has no form to decide with", remedy, node.line)

@@ -26,7 +26,7 @@ def decisions(model: Model, known: Known) -> Iterator[Finding]:
     for node in model.nodes():
         if node.tag != "businessRuleTask":
             continue
-        decision = node.extension("calledDecision").get("decisionId", "").strip()
+        decision = node.extension("calledDecision").get("decisionId", "")
         if not decision:
             remedy = "Choose a decision and a result variable."
             yield error("missing_decision", node.id, f"{node.label} names no decision", remedy, node.line)
@@ -39,7 +39,7 @@ def decisions(model: Model, known: Known) -> Iterator[Finding]:
 
 
 def _call(process: Process, node: Node, known: Known) -> Iterator[Finding]:
-    called = node.extension("calledElement").get("processId", "").strip()
+    called = node.extension("calledElement").get("processId", "")
     if not called:
         remedy = "Choose the process to call."
         yield error("missing_called_process", node.id, f"{node.label} calls no process", remedy, node.line)

@@ -159,9 +159,6 @@ class Process:
         for scope in self.scopes.values():
             yield from scope.nodes.values()
 
-    def node(self, node_id: str) -> Node | None:
-        return next((scope.nodes[node_id] for scope in self.scopes.values() if node_id in scope.nodes), None)
-
     def enclosing(self, scope_id: str) -> Iterator[tuple[Scope, Node]]:
         """The sub-process nodes around a scope, inside out, each with the scope it is drawn in."""
         scope = self.scopes[scope_id]
@@ -220,4 +217,4 @@ class Model:
 
 
 def _named(process: Process, extension: str, attribute: str) -> set[str]:
-    return {name for node in process.nodes() if (name := node.extension(extension).get(attribute, "").strip())}
+    return {name for node in process.nodes() if (name := node.extension(extension).get(attribute, ""))}

@@ -29,6 +29,22 @@ def unknown_outcomes(model: Model, known: Known) -> Iterator[Finding]:
                 yield error("unknown_outcome_uncaught", node.id, message, remedy, node.line)
 
 
+def unknown_paths(model: Model, known: Known) -> Iterator[Finding]:
+    """`unknown_outcome_ignored`: after an unknown outcome more money is moved before anybody has found out."""
+    for process in model.processes:
+        nodes = {node.id: node for node in process.nodes()}
+        edges = {name: _uninformed(nodes[name], after) for name, after in whole(process).items()}
+        for event in nodes.values():
+            if event.tag != "boundaryEvent" or model.error_code(event) != UNKNOWN:
+                continue
+            reached = spread([event.id], edges.__getitem__)
+            moving = sorted(name for name in reached if _spends(nodes[name], known))
+            if moving:
+                message = f"From {event.label} a path leads to {nodes[moving[0]].label} before the outcome is known"
+                remedy = "Find out first: look the attempt up, wait for the gateway's message, or ask people."
+                yield warning("unknown_outcome_ignored", event.id, message, remedy, event.line)
+
+
 def loops(model: Model, known: Known) -> Iterator[Finding]:
     """`unbounded_money_loop`, `loop_without_counter`.
 
@@ -112,8 +128,21 @@ def _sets_everything(node: Node) -> bool:
 
 def _runs(node: Node, known: Known) -> set[str]:
     """The operations that run when the node does, those of called processes included."""
-    called = node.extension("calledElement").get("processId", "").strip()
+    called = node.extension("calledElement").get("processId", "")
     return {node.operation} | (known.operations_of(called) if called else set())
+
+
+def _uninformed(node: Node, after: set[str]) -> set[str]:
+    """Where a path goes on without having learned anything; nowhere from a node that brings evidence."""
+    asks = node.tag in ("userTask", "callActivity", "receiveTask") or node.operation.endswith((".lookup", ".resolve"))
+    hears = node.tag in ("intermediateCatchEvent", "boundaryEvent") and node.has_event("message")
+    return set() if asks or hears else after
+
+
+def _spends(node: Node, known: Known) -> bool:
+    """Whether a node itself moves money other than giving a reservation back."""
+    operation = known.operation(node.operation)
+    return operation is not None and operation.moves_money and not operation.name.endswith(".void")
 
 
 def _moves_money(node: Node, known: Known) -> bool:

@@ -155,7 +155,7 @@ def _declaration(kind: str, element: Element) -> Declaration:
         id=element.get("id", ""),
         kind=kind,
         name=element.get("name", "").strip(),
-        code=element.get(f"{kind}Code", "").strip(),
+        code=element.get(f"{kind}Code", ""),
         correlation=subscription.get("correlationKey", "").strip(),
         line=line_of(element),
     )

@@ -61,6 +61,7 @@ OF_THE_WORLD: tuple[RuleOfWorld, ...] = (
     operations.called,
     operations.boundaries,
     money.unknown_outcomes,
+    money.unknown_paths,
     money.loops,
     money.authorizations,
     calls.processes,

@@ -19,7 +19,10 @@ def read_decisions(content: bytes) -> tuple[str, str, list[str], list[Finding]]:
             "",
             "",
             [],
-            [error(f"decision_{one.code}", one.element, one.message, one.remedy) for one in invalid.findings],
+            [
+                error(f"decision_{one.code}", one.element, one.message.rstrip("."), one.remedy)
+                for one in invalid.findings
+            ],
         )
     if not model.id:
         finding = error("missing_id", "definitions", "The decision model has no id", "Give its definitions an id.")

@@ -6,7 +6,7 @@ from app.engine.scenarios.library import Library, library
 from app.engine.scenarios.model import Scenario, Suite
 from app.engine.scenarios.play import play
 from app.engine.scenarios.reading import Document, InvalidScenarios, read_documents
-from app.engine.scenarios.verdict import Path, Verdict
+from app.engine.scenarios.verdict import Verdict, Visited
 
 __all__ = [
     "Coverage",
@@ -14,10 +14,10 @@ __all__ = [
     "Document",
     "InvalidScenarios",
     "Library",
-    "Path",
     "Scenario",
     "Suite",
     "Verdict",
+    "Visited",
     "check",
     "coverage",
     "covered",

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path as Folder
+from pathlib import Path
 
 from app.engine.scenarios.check import check
 from app.engine.scenarios.library import Library, library
@@ -56,7 +56,7 @@ class Coverage:
         return "\n".join(lines)
 
 
-def coverage(folder: Folder, operations: Registry) -> Coverage:
+def coverage(folder: Path, operations: Registry) -> Coverage:
     """Play every scenario below `folder` on the diagrams below it. Raises InvalidScenarios."""
     shelf = library(uploads(folder), operations)
     documents = [document for path in sorted(folder.rglob(FILE)) for document in _documents(path)]
@@ -70,8 +70,8 @@ def covered(shelf: Library, verdicts: Iterable[Verdict]) -> Coverage:
     verdicts = tuple(verdicts)
     taken: dict[str, set[str]] = {process: set() for process in shelf.diagrams}
     for verdict in verdicts:
-        for process, path in verdict.paths.items():
-            taken[process].update(path.flows)
+        for process, visited in verdict.visited.items():
+            taken[process].update(visited.flows)
     diagrams = (
         DiagramCoverage(
             process, len(diagram.flows), tuple(flow for flow in diagram.flows if flow not in taken[process])
@@ -81,7 +81,7 @@ def covered(shelf: Library, verdicts: Iterable[Verdict]) -> Coverage:
     return Coverage(verdicts, tuple(diagrams))
 
 
-def _documents(path: Folder) -> list[Document]:
+def _documents(path: Path) -> list[Document]:
     return read_documents(path.read_bytes(), f"{path.parent.name}/{path.name}")
 
 

@@ -43,15 +43,15 @@ class _Seen:
     def __init__(self, record: Record, library: Library) -> None:
         self.record = record
         self._library = library
-        self._paths = record.paths(library)
+        self._visited = record.visited(library)
 
     def visited(self, name: str) -> bool:
         owner, _, short = name.rpartition("/")
         mine = self._library.diagrams[self.record.process]
         if not owner and (short in mine.elements or short in mine.flows):
             owner = mine.process
-        paths = [self._paths[owner]] if owner in self._paths else [] if owner else list(self._paths.values())
-        return any(short in path.elements or short in path.flows for path in paths)
+        among = [self._visited[owner]] if owner in self._visited else [] if owner else list(self._visited.values())
+        return any(short in one.elements or short in one.flows for one in among)
 
     def ends(self) -> list[str]:
         """The end events reached in the started process itself, outside its sub-processes."""

@@ -31,7 +31,7 @@ def play(suite: Suite, scenario: Scenario, library: Library) -> Verdict:
         process=suite.process,
         scenario=scenario.name,
         differences=(*player.differences, *judge(scenario.expect, player.record, library)),
-        paths=player.record.paths(library),
+        visited=player.record.visited(library),
         journal=tuple(player.record.journal),
         step=player.record.step,
     )

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from app.engine.elements import Element
 from app.engine.scenarios.library import Library
-from app.engine.scenarios.verdict import Path
+from app.engine.scenarios.verdict import Visited
 from app.engine.step import Call, InstanceStatus, JournalEntry, JournalKind, Step, TaskRequest
 
 
@@ -28,7 +28,7 @@ class Record:
     def asked(self, call: Call) -> None:
         self.calls[call.node] = call
 
-    def paths(self, library: Library) -> Mapping[str, Path]:
+    def visited(self, library: Library) -> Mapping[str, Visited]:
         """Elements and flows by process. An event that only waited in a race was not visited."""
         elements: dict[str, dict[str, None]] = {}
         flows: dict[str, dict[str, None]] = {}
@@ -39,7 +39,7 @@ class Record:
                 seen[entry.element] = None
             elif entry.kind is JournalKind.TAKEN:
                 flows.setdefault(process, {})[entry.element] = None
-        return {process: Path(tuple(seen), tuple(flows.get(process, ()))) for process, seen in elements.items()}
+        return {process: Visited(tuple(seen), tuple(flows.get(process, ()))) for process, seen in elements.items()}
 
 
 def _visit(element: Element | None) -> JournalKind:

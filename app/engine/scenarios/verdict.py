@@ -7,7 +7,7 @@ from app.engine.step import JournalEntry, Step
 
 
 @dataclass(frozen=True, slots=True)
-class Path:
+class Visited:
     """What one process was seen to do: ids of elements and of sequence flows, in the order of their first visit."""
 
     elements: tuple[str, ...] = ()
@@ -16,7 +16,7 @@ class Path:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """`differences` say in words what was not as expected. `paths` are by process, the called ones too.
+    """`differences` say in words what was not as expected. `visited` is by process, the called ones too.
 
     `journal` is the whole history and `step` the last one, for showing the scenario on its diagram.
     """
@@ -24,7 +24,7 @@ class Verdict:
     process: str
     scenario: str
     differences: tuple[str, ...]
-    paths: Mapping[str, Path]
+    visited: Mapping[str, Visited]
     journal: tuple[JournalEntry, ...]
     step: Step
 

@@ -188,6 +188,7 @@ def tasks() -> Iterator[Case]:
     yield Case("missing_called_process", "a", one(call("a", "")))
     yield Case("fixed_name_required", "a", one(call("a", "=name")))
     yield Case("unknown_process", "a", one(call("a", "chlid")))
+    yield Case("unknown_process", "a", one(call("a", " child")))
     yield Case("call_cycle", "a", one(call("a", "flow")))
     yield Case("call_cycle", "a", one(call("a", "back-far")))
     yield Case("calls_too_deep", "flow", one(call("a", "deep0")))
@@ -227,6 +228,7 @@ def operations() -> Iterator[Case]:
     called = one(call("a", "spender"), boundary("b", "a", timer_event()), path("b", "a"))
     yield Case("unbounded_money_loop", "a", called)
     yield Case("loop_without_counter", "a", retried("=tries &lt; 3"), "warning")
+    yield Case("unknown_outcome_ignored", "b", retried("=tries &lt; 3"), "warning")
     reserve = service("a", "payment.authorize", ("=1", "amount"))
     yield Case("authorization_left_open", "a", one(reserve))
 

@@ -185,13 +185,16 @@ def test_a_sub_process_can_be_left_with_the_errors_thrown_inside_it() -> None:
     assert codes(calm) == ["error_never_thrown"]
 
 
+RETRIED = {"error_not_caught", "unknown_outcome_ignored"}
+
+
 @pytest.mark.parametrize(
     ("drawn", "expected"),
     [
-        (retried("=tries &lt; 3"), {"error_not_caught", "loop_without_counter"}),
-        (retried("=attempt = null"), {"error_not_caught"}),
-        (retried("=tries &lt; 3", outcome=""), {"error_not_caught"}),
-        (retried("=true"), {"error_not_caught", "unbounded_money_loop"}),
+        (retried("=tries &lt; 3"), {*RETRIED, "loop_without_counter"}),
+        (retried("=attempt = null"), RETRIED),
+        (retried("=tries &lt; 3", outcome=""), RETRIED),
+        (retried("=true"), {*RETRIED, "unbounded_money_loop"}),
     ],
 )
 def test_a_loop_around_money_is_ended_by_what_the_loop_sets(drawn: bytes, expected: set[str]) -> None:
@@ -324,3 +327,30 @@ def test_a_warning_never_hides_what_the_schema_refuses() -> None:
     found = {finding.code: finding.severity for finding in findings(nameless)}
     assert found["missing_name"] == "warning"
     assert found["invalid_schema"] == "error"
+
+
+@pytest.mark.parametrize(
+    ("between", "told"),
+    [
+        (script("ask"), True),
+        (element("intermediateCatchEvent", "ask", timer_event()), True),
+        (user("ask"), False),
+        (call("ask", "child"), False),
+        (element("intermediateCatchEvent", "ask", message_event()), False),
+    ],
+)
+def test_after_an_unknown_outcome_only_evidence_leads_to_more_money(between: str, told: bool) -> None:
+    drawn = bpmn(
+        start(),
+        service("a", "payment.capture"),
+        boundary("b", "a", error_event("unknown")),
+        between,
+        service("again", "payment.capture"),
+        boundary("c", "again", error_event("unknown")),
+        end(),
+        path("start", "a", "end"),
+        path("b", "ask", "again", "end"),
+        path("c", "end"),
+        before=UNKNOWN + message(),
+    )
+    assert ("unknown_outcome_ignored" in codes(drawn)) is told

@@ -1,0 +1,1 @@
+"""What the commands of `sluice` do, by what they are about; `app/cli.py` puts them together."""

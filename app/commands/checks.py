@@ -1,0 +1,80 @@
+"""`sluice verify-ledger` and `sluice verify-gateway`: do the books agree? Both change nothing."""
+
+import sys
+
+import click
+from sqlalchemy import select
+
+from app import books
+from app.access.models import Merchant
+from app.books import Comparison
+from app.commands.running import database
+from app.commands.tables import table
+from app.errors import NotFound
+from app.kit.database import Database
+from app.ledger.service import balances
+from app.payments.reconcile import verify_ledger as ledger_problems
+from app.settings import Settings
+
+
+@click.command("verify-ledger")
+def verify_ledger() -> None:
+    """Print every account's balance and whatever is wrong with the ledger; exit with 1 when something is.
+
+    Amounts are minor units, positive when debits prevail; pending ones are authorized and not captured.
+    """
+    with database(Settings()) as opened, opened.begin() as tx:
+        merchants = tx.session.scalars(select(Merchant.id).order_by(Merchant.id)).all()
+        rows = [(one, balance) for one in merchants for balance in balances(tx, one)]
+        problems = ledger_problems(tx)
+    shown = [(one, b.currency, b.account, b.layer, b.amount) for one, b in rows]
+    click.echo(table(("merchant", "currency", "account", "layer", "balance"), sorted(shown)))
+    _end(problems, "The ledger balances.")
+
+
+@click.command("verify-gateway")
+@click.argument("name", default="")
+def verify_gateway(name: str) -> None:
+    """Compare our books with a gateway's own, or with all gateways'; exit with 1 when they differ.
+
+    Amounts are minor units. What is still under way may differ for some seconds.
+    """
+    settings = Settings()
+    known = books.addresses(settings)
+    if name and name not in known:
+        raise NotFound(f"There is no gateway {name!r}; known are: {', '.join(known) or 'none'}")
+    with database(settings) as opened:
+        differences = show_books(opened, {name: known[name]} if name else known)
+    _end(differences, "The books agree.")
+
+
+def show_books(opened: Database, gateways: dict[str, str]) -> list[str]:
+    """Print both books of each gateway side by side; the differences, each a sentence."""
+    differences: list[str] = []
+    for name, url in gateways.items():
+        if not url:
+            click.echo(f"{name}: this gateway has no books to read; its settlement file is what to compare with.\n")
+            continue
+        charges = books.read(name, url)
+        with opened.begin() as tx:
+            comparison = books.compare(tx, name, charges)
+        click.echo(_side_by_side(comparison) + "\n")
+        differences += [f"{name}: {difference}" for difference in comparison.differences]
+    return differences
+
+
+def _side_by_side(comparison: Comparison) -> str:
+    head = (comparison.gateway, "", "ours", "theirs", "")
+    rows = [
+        (total.currency, total.what, total.ours, total.theirs, "" if total.ours == total.theirs else "differs")
+        for total in comparison.totals
+        if total.ours or total.theirs
+    ]
+    return table(head, rows)
+
+
+def _end(problems: list[str], good: str) -> None:
+    for problem in problems:
+        click.echo(problem)
+    click.echo(f"{len(problems)} problems." if problems else good)
+    sys.exit(bool(problems))

@@ -1,0 +1,83 @@
+"""`sluice lint`, `deploy`, `scenarios` and `templates`: what an analyst's files go through, from the command line."""
+
+import sys
+from pathlib import Path
+
+import click
+from sqlalchemy import select
+
+from app.access.actor import system
+from app.access.models import Merchant
+from app.commands.running import wired
+from app.engine import definitions, shipped, templates
+from app.engine.lint import Finding, Known, Severity, Upload, lint
+from app.engine.scenarios import coverage
+from app.operations import registry
+from app.settings import ROOT, Settings
+
+FLOWS = ROOT / "workflows"
+FILES = click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+
+
+@click.command("lint")
+@FILES
+def lint_files(files: tuple[Path, ...]) -> None:
+    """Check diagrams, decision tables and forms as the deployment gate does; folders are searched."""
+    findings = lint(_uploads(files), Known(registry))
+    _print(findings)
+    sys.exit(any(finding.severity is Severity.ERROR for finding in findings))
+
+
+@click.command()
+@FILES
+@click.option("--merchant", required=True, help="whose definitions they become")
+@click.option("--publish", is_flag=True, help="let new instances take them at once")
+def deploy(files: tuple[Path, ...], merchant: str, publish: bool) -> None:
+    """Deploy diagrams, decision tables and forms as one unit."""
+    with wired(Settings()) as sluice, sluice.database.begin() as tx:
+        if tx.session.get(Merchant, merchant) is None:
+            known = ", ".join(tx.session.scalars(select(Merchant.id).order_by(Merchant.id)))
+            raise click.UsageError(f"There is no merchant {merchant}; known are: {known}")
+        for one in definitions.deploy(tx, system(merchant), _uploads(files), publish=publish):
+            click.echo(f"{one.kind:<5} {one.key:<30} version {one.version:<4} {one.status}")
+
+
+@click.command("templates")
+@click.option("--check", is_flag=True, help="only tell which are stale; exit with 1 when some are")
+@click.argument("folder", default=FLOWS / "element-templates", type=click.Path(path_type=Path))
+def write_templates(folder: Path, check: bool) -> None:
+    """Write the modeler's element templates from the operations."""
+    changed = templates.stale(folder) if check else templates.write(folder)
+    for name in changed:
+        click.echo(name)
+    click.echo(f"{len(changed)} {'are stale' if check else 'written'}, {len(list(registry))} operations")
+    sys.exit(check and bool(changed))
+
+
+@click.command()
+@click.argument("folder", default=FLOWS, type=click.Path(exists=True, file_okay=False, path_type=Path))
+def scenarios(folder: Path) -> None:
+    """Play every scenario file below FOLDER; print what came out differently and which sequence flows nothing visits.
+
+    Exits with 1 when a scenario failed or a sequence flow was not visited.
+    """
+    found = coverage(folder, registry)
+    for verdict in found.failed:
+        click.echo(f"{verdict}\n")
+    click.echo(found.table())
+    sys.exit(bool(found.failed) or not found.complete)
+
+
+def _uploads(files: tuple[Path, ...]) -> list[Upload]:
+    found: list[Upload] = []
+    for path in files:
+        found += shipped.uploads(path) if path.is_dir() else [Upload(path.name, path.read_bytes())]
+    return found
+
+
+def _print(findings: list[Finding]) -> None:
+    for finding in findings:
+        click.echo(f"{finding.severity.upper():<8} {finding.code:<28} {finding.element}: {finding.message}")
+        click.echo(f"{'':<8} {finding.remedy}")
+    errors = sum(finding.severity is Severity.ERROR for finding in findings)
+    click.echo(f"{errors} errors, {len(findings) - errors} warnings")

@@ -264,7 +264,7 @@ def house(
     a = sandbox("sandbox_a", webhook_url=f"{inbound.url}/sandbox_a", **quick)
     healthy = frozenset({"pm_card_unavailable"})
     b = sandbox("sandbox_b", webhook_url=f"{inbound.url}/sandbox_b", healthy_for=healthy, **quick)
-    built = House(database, clock, [a, b], inbound, patience=getattr(request, "param", 0.7))
+    built = House(database, clock, [a, b], inbound, patience=getattr(request, "param", 1.5))
     inbound.house = built
     yield built
     inbound.close()

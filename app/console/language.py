@@ -89,7 +89,7 @@ class Language:
     def value(self, value: object) -> str:
         """A fact of a diagram or a rule as a person reads it."""
         if value is None or value == "":
-            return "–"
+            return "-"
         if isinstance(value, bool):
             return self.t("value.yes" if value else "value.no")
         if isinstance(value, int):
@@ -132,7 +132,7 @@ class Language:
     def span(self, length: timedelta) -> str:
         """A length of time in its one or two largest units, e.g. `3 h 20 min`."""
         seconds = max(int(abs(length).total_seconds()), 0)
-        parts = []
+        parts: list[tuple[int, str]] = []
         for size, key in _UNITS:
             count, seconds = divmod(seconds, size)
             if count or parts:

@@ -209,7 +209,7 @@ def test_scenarios_print_the_coverage_of_each_diagram_and_fail_when_a_flow_is_no
     told.unlink()
     bare = sluice("scenarios", str(tmp_path))
     assert bare.exit_code == 1
-    assert "not visited: start_end" in bare.output
+    assert "not visited: start-end" in bare.output
 
 
 def test_a_table_aligns_numbers_to_the_right() -> None:

@@ -25,6 +25,7 @@ from app.jobs.calls import Caller
 from app.jobs.chores import Chore, Chores
 from app.jobs.deliveries import Deliveries
 from app.jobs.loop import Loop
+from app.jobs.moves import Moves
 from app.jobs.worker import Worker
 from app.kit import log
 from app.kit.clock import SystemClock
@@ -119,7 +120,7 @@ def create_worker(wired: Wired) -> Worker:
 def chores(wired: Wired) -> list[Chore]:
     """Due work beside instances: webhooks that came in, and those that go out."""
     appliers = {**payment_webhooks.APPLIERS, **dispute_webhooks.APPLIERS}
-    return [InboundWebhooks(wired.gateways, appliers), Deliveries(webhooks(wired))]
+    return [InboundWebhooks(wired.gateways, appliers), Deliveries(webhooks(wired)), Moves()]
 
 
 def webhooks(wired: Wired) -> Webhooks:

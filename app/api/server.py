@@ -30,7 +30,7 @@ def create_api(context: ApiContext, resources: Sequence[Resource] = RESOURCES) -
     metrics = ApiMetrics(CollectorRegistry())
     limiter = Limiter(
         auth.caller,
-        storage_uri=context.limits_storage,
+        storage_uri=re.sub("^unix:", "redis+unix:", context.limits_storage),  # what its library calls a socket
         swallow_errors=True,
         in_memory_fallback_enabled=True,
         in_memory_fallback=[context.rate_limit],

@@ -26,6 +26,7 @@ from app.jobs.calls import Caller
 from app.jobs.chores import Chore, Chores
 from app.jobs.deliveries import Deliveries
 from app.jobs.loop import Loop
+from app.jobs.moves import Moves
 from app.jobs.worker import Worker
 from app.kit import log
 from app.kit.clock import SystemClock
@@ -131,7 +132,12 @@ def create_loop(wired: Wired, caller: Caller, owner: str) -> Loop:
 def chores(wired: Wired) -> list[Chore]:
     """Due work beside instances: webhooks that came in, those that go out, and answers that were lost."""
     appliers = {**payment_webhooks.APPLIERS, **dispute_webhooks.APPLIERS}
-    return [InboundWebhooks(wired.gateways, appliers), LostAnswers(wired.gateways), Deliveries(webhooks(wired))]
+    return [
+        InboundWebhooks(wired.gateways, appliers),
+        LostAnswers(wired.gateways),
+        Deliveries(webhooks(wired)),
+        Moves(),
+    ]
 
 
 def webhooks(wired: Wired) -> Webhooks:

@@ -11,12 +11,16 @@ from pydantic import SecretStr
 
 from app.api.problems import known_problems
 from app.api.resources import RESOURCES
+from app.bootstrap import web_app, wire
 from app.cli import cli
+from app.engine.expressions import formula
 from app.engine.scenarios import library
 from app.engine.shipped import uploads
 from app.events.catalog import EVENT_TYPES
 from app.kit.clock import SystemClock
 from app.kit.crypto import new_signing_secret, signed_headers
+from app.kit.database import Database
+from app.kit.keys import new_master_key
 from app.operations import registry
 from app.payments.states import PaymentStatus
 from app.sandbox.methods import METHODS
@@ -73,6 +77,15 @@ def _code() -> list[str]:
     return found
 
 
+def test_the_addresses_for_machines_and_readers_answer_in_the_whole_application(database: Database) -> None:
+    settings = Settings(
+        database_url=database.url, master_key=SecretStr(new_master_key()), secret_key=SecretStr("s" * 32)
+    )
+    client = web_app(wire(settings, database)).test_client()
+    addresses = ("/docs", "/problems", "/openapi.json", "/healthz", "/readyz", "/metrics")
+    assert {address: client.get(address).status_code for address in addresses} == dict.fromkeys(addresses, 200)
+
+
 def test_every_route_that_is_named_exists() -> None:
     routes = {re.sub(r"{\w+}", "{}", route.path) for resource in RESOURCES for route in resource.routes}
     named = set().union(*(words(code, r"/v1/[a-z_{}/]+[a-z_}]") for code in _code()))
@@ -102,6 +115,38 @@ def test_the_sample_that_verifies_webhooks_takes_ours_and_refuses_others() -> No
     old = signed_headers([secret], "evt_1", datetime(2020, 1, 1, tzinfo=UTC), body)
     assert not scope["verified"](secret, old, body)
     assert base64.b64decode(secret.removeprefix("whsec_"))
+
+
+@pytest.mark.parametrize(
+    ("beginning", "wanted"),
+    [
+        ("=amount >", True),
+        ("=decline_code in", True),
+        ("=if risk", "operator"),
+        ("=rules[", ["large"]),
+        ("=every one", True),
+        ("=now()", "2026-01-01T13:00:00Z"),
+        ("=if attempts", 1),
+        ("=round half up", 61),
+    ],
+)
+def test_every_expression_of_the_analysts_page_gives_what_it_says(beginning: str, wanted: Any) -> None:
+    code = (ROOT / "docs" / "analysts.md").read_text()
+    (written,) = {found for found in re.findall(r"`(=[^`]+)`", code) if found.startswith(beginning)}
+    variables = {
+        "amount": 100_001 if ">" in beginning else 1_225,
+        "currency": "EUR",
+        "decline_code": "insufficient_funds",
+        "risk": {"outcome": "review"},
+        "rules": [{"rule": "small", "points": 5}, {"rule": "large", "points": 50}],
+        "captures": [{"amount": 1}, {"amount": 2}],
+    }
+    assert formula(written).evaluate(variables, datetime(2026, 1, 1, 9, tzinfo=UTC)) == wanted
+
+
+def test_every_form_of_expression_on_the_analysts_page_is_tried() -> None:
+    section = (ROOT / "docs" / "analysts.md").read_text().partition("## Variables")[2].partition("\n## ")[0]
+    assert len(re.findall(r"`=[^`]+`", section)) == 8
 
 
 def test_the_index_of_flows_lists_every_process() -> None:

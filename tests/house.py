@@ -255,19 +255,16 @@ class Inbound:
 
 
 @pytest.fixture
-def patience() -> float:
-    """How many seconds a gateway has to answer; parametrize a test with more to let it hear a slow one."""
-    return 0.7
-
-
-@pytest.fixture
-def house(database: Database, clock: ShiftedClock, sandbox: SandboxFactory, patience: float) -> Iterator[House]:
+def house(
+    request: pytest.FixtureRequest, database: Database, clock: ShiftedClock, sandbox: SandboxFactory
+) -> Iterator[House]:
+    """Parametrize it, indirectly, with the seconds that a gateway has to answer, to let a slow one be heard."""
     inbound = Inbound()
     quick = {"settle_seconds": 2, "dispute_seconds": 2, "hold_seconds": 2, "webhook_secret": new_signing_secret()}
     a = sandbox("sandbox_a", webhook_url=f"{inbound.url}/sandbox_a", **quick)
     healthy = frozenset({"pm_card_unavailable"})
     b = sandbox("sandbox_b", webhook_url=f"{inbound.url}/sandbox_b", healthy_for=healthy, **quick)
-    built = House(database, clock, [a, b], inbound, patience)
+    built = House(database, clock, [a, b], inbound, patience=getattr(request, "param", 0.7))
     inbound.house = built
     yield built
     inbound.close()

@@ -103,7 +103,7 @@ def test_capture_and_cancel_asked_for_together_leave_nothing_reserved(house: Hou
     house.check_books()
 
 
-@pytest.mark.parametrize("patience", [3.0])
+@pytest.mark.parametrize("house", [3.0], indirect=True)
 def test_a_capture_asked_for_while_the_hold_is_being_given_back_is_refused(house: House) -> None:
     payment_id = held(house)
     house.a.fault("slow", "void")
@@ -193,7 +193,7 @@ def test_of_ten_people_deciding_at_once_one_decides(house: House) -> None:
     house.check_books()
 
 
-@pytest.mark.parametrize("patience", [3.0])
+@pytest.mark.parametrize("house", [3.0], indirect=True)
 def test_an_instance_canceled_while_a_gateway_is_asked_hears_the_answer_first(house: House) -> None:
     house.a.fault("slow", "authorize")
     payment_id = house.pay(capture_method="manual")

@@ -12,7 +12,8 @@ from app.commands.demo import send_a_day
 from app.commands.flows import deploy, lint_files, write_templates
 from app.commands.running import database
 from app.errors import AppError
-from app.settings import Settings
+from app.gateways import scaffold
+from app.settings import ROOT, Settings
 from app.stack import Stack
 
 
@@ -45,6 +46,14 @@ def migrate_schema() -> None:
 
 for command in (deploy, lint_files, send_a_day, verify_gateway, verify_ledger, write_templates):
     cli.add_command(command)
+
+
+@cli.command(name="new-gateway")
+@click.argument("name")
+def new_gateway(name: str) -> None:
+    """Write the adapter of a new gateway and the tests it owes; docs/gateways.md tells how to go on."""
+    for path in scaffold.write(name, ROOT):
+        click.echo(path.relative_to(ROOT))
 
 
 def main() -> None:

@@ -261,6 +261,7 @@ class GatewayContract:
             results: list[Any] = [call() for call in every_verb(connect(server.url)).values()]
         assert SECRET not in repr(results)
         assert SECRET not in repr(connect(closed_port()))
+        assert server.requests
         assert all(SECRET.encode() in request for request in server.requests)
 
     def test_an_unsigned_webhook_is_refused(self, gateway: Gateway) -> None:

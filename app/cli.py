@@ -13,7 +13,8 @@ from app.commands.flows import deploy, lint_files, scenarios, write_templates
 from app.commands.migrations import migrate_instances
 from app.commands.running import database
 from app.errors import AppError
-from app.settings import Settings
+from app.gateways import scaffold
+from app.settings import ROOT, Settings
 from app.stack import Stack
 
 
@@ -67,6 +68,14 @@ COMMANDS = (
 )
 for command in COMMANDS:
     cli.add_command(command)
+
+
+@cli.command(name="new-gateway")
+@click.argument("name")
+def new_gateway(name: str) -> None:
+    """Write the adapter of a new gateway and the tests it owes; docs/gateways.md tells how to go on."""
+    for path in scaffold.write(name, ROOT):
+        click.echo(path.relative_to(ROOT))
 
 
 def main() -> None:

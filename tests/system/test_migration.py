@@ -1,6 +1,7 @@
 """Real payments that wait are moved to another version of their flow: everything a person or a clock holds survives."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 
@@ -215,6 +216,9 @@ def test_an_undo_gives_back_everything_but_the_history(house: House) -> None:
     with house.database.begin() as tx:
         kinds = [row.facts.get("undone", False) for row in queries.journal(tx, instance.id) if row.kind == "migrated"]
         assert kinds == [False, True]
+        journal = queries.journal(tx, instance.id)
+        here = [step["element"] for step in queries.path(journal) if step["left_at"] is None and step["kind"] != "flow"]
+        assert here == ["review", "people", "review"]
     decide(house, payment_id)
     house.run()
     assert house.payment(payment_id).status == "succeeded"
@@ -360,3 +364,34 @@ def test_a_draft_is_not_moved_to(house: House) -> None:
     with pytest.raises(Conflict, match="draft"):
         dry(house, draft)
     assert system(MERCHANT).id == draft.created_by
+
+
+def test_a_decision_made_while_the_move_is_under_way_finds_the_task_where_it_is_then(house: House) -> None:
+    payment_id = flagged(house)
+    migration_id = start(house, publish(house, REVIEW, RENAMED), review="check")
+    rosa = house.person("rosa", Role.REVIEWER)
+    with ThreadPoolExecutor(1) as elsewhere:
+        with house.database.begin() as tx:
+            people.complete(tx, rosa, house.task(payment_id).id, APPROVE)
+            moving = elsewhere.submit(house.chores.turn)
+            with pytest.raises(TimeoutError):
+                moving.result(timeout=0.5)
+        moving.result(timeout=10)
+    assert reasons(view(house, migration_id)) == [["arrived"]]
+    house.run()
+    assert house.payment(payment_id).status == "succeeded"
+    house.check_books()
+
+
+def test_many_instances_are_moved_by_several_at_once_each_exactly_once(house: House) -> None:
+    payments = [flagged(house) for _ in range(6)]
+    migration_id = start(house, publish(house, REVIEW, RENAMED), review="check")
+    with ThreadPoolExecutor(4) as workers:
+        for turn in [workers.submit(house.chores.turn) for _ in range(4)]:
+            turn.result(timeout=60)
+    house.run()
+    assert view(house, migration_id)["counts"] == {"moved": 6}
+    with house.database.begin() as tx:
+        for payment_id in payments:
+            rows = queries.journal(tx, house.instance(payment_id).id)
+            assert [row.kind for row in rows].count("migrated") == 1

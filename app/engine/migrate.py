@@ -7,14 +7,14 @@ stands where it stood when the command was given. What a move changed is kept un
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
 
 from sqlalchemy import select, update
 
 from app.access.actor import Actor, Role
 from app.engine import inbox, store
 from app.engine.migration_views import KEPT, MOVED, PENDING, SKIPPED, UNDOING, UNDONE, plan_view
-from app.engine.models import Definition, Incident, Instance, Migration, Move, Task, WaitRow
+from app.engine.models import Incident, Instance, JournalRow, Migration, Move, Task, WaitRow
+from app.engine.moving import undoing
 from app.engine.moving_rules import Refusal
 from app.engine.pins import load_bundle
 from app.engine.planning import (
@@ -191,6 +191,7 @@ def _move(tx: Tx, migration: Migration, found: Move, candidate: Candidate, opera
         "pins": instance.pins,
         "since": {node: at.isoformat() for node, at in candidate.since.items()},
         "nodes": dict(nodes),
+        "journal_seq": instance.journal_seq,
     }
     found.before, found.state, found.fence = before, instance.state, instance.fence + 1
     state = judged.moved.run.dump()
@@ -213,25 +214,34 @@ def _take_back(tx: Tx, migration: Migration, found: Move, candidate: Candidate) 
     differences = list(form_differences(tx, candidate, step, nodes, before["pins"]))
     if differences:
         return differences
-    versions = {one.id: one.version for one in _versions(tx, migration)}
-    renamed = {old: new for old, new in nodes.items() if old != new}
-    facts: Json = {"from": versions[migration.to_id], "to": versions[migration.from_id], "undone": True}
-    actor = str(migration.undone_by)
-    entry = JournalEntry(
-        JournalKind.MIGRATED, migration.process, actor=actor, facts={**facts, **({"nodes": renamed} if renamed else {})}
-    )
+    journal = _journal_of_undo(tx, migration, instance.id, before)
     on = _Version(before["pins"], before["definition_id"], before["version"])
-    _write(tx, instance.id, on, nodes, replace(step, journal=(entry,)), found.state)
+    _write(tx, instance.id, on, nodes, replace(step, journal=tuple(journal)), found.state)
     for node, at in before["since"].items():
         began = update(WaitRow).where(WaitRow.instance_id == instance.id, WaitRow.node == node)
         tx.execute(began.where(WaitRow.kind == WaitKind.TIMER).values(created_at=datetime.fromisoformat(at)))
-    audit.record(tx, _by(migration, actor), "instance.migration_undone", instance.id, {"migration": migration.id})
+    audit.record(
+        tx,
+        _by(migration, str(migration.undone_by)),
+        "instance.migration_undone",
+        instance.id,
+        {"migration": migration.id},
+    )
     return ()
 
 
-def _versions(tx: Tx, migration: Migration) -> Sequence[Any]:
-    query = select(Definition.id, Definition.version)
-    return tx.session.execute(query.where(Definition.id.in_((migration.from_id, migration.to_id)))).all()
+def _journal_of_undo(tx: Tx, migration: Migration, instance_id: str, before: Json) -> list[JournalEntry]:
+    """Nothing was journalled since the move, or the instance would have gone on."""
+    rows = select(JournalRow).where(JournalRow.instance_id == instance_id, JournalRow.seq > before["journal_seq"])
+    written = [
+        JournalEntry(JournalKind(row.kind), row.element, row.node, row.process, row.scope, row.actor, row.facts)
+        for row in tx.session.scalars(rows.order_by(JournalRow.seq))
+    ]
+    move = written[0]
+    facts: Json = {"from": move.facts["to"], "to": move.facts["from"], "undone": True}
+    if "nodes" in move.facts:
+        facts["nodes"] = {new: old for old, new in move.facts["nodes"].items()}
+    return [replace(move, actor=str(migration.undone_by), facts=facts), *undoing(written[1:])]
 
 
 def _by(migration: Migration, actor_id: str) -> Actor:

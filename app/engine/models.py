@@ -274,7 +274,7 @@ class Move(Base):
     status: Mapped[str]  # pending, moved, skipped, undoing, undone, kept
     reasons: Mapped[Json]  # {"reasons": [{"code", "element", "message"}]} why it was skipped, or kept by an undo
     fence: Mapped[int] = mapped_column(BigInteger)
-    before: Mapped[Json | None]  # {"definition_id", "version", "pins", "since", "nodes"}
+    before: Mapped[Json | None]  # {"definition_id", "version", "pins", "since", "nodes", "journal_seq"}
     state: Mapped[bytes | None] = mapped_column(LargeBinary)
     due_at: Mapped[datetime | None]
     at: Mapped[datetime | None]

@@ -4,8 +4,8 @@ Every token that rests is set down at its counterpart with its variables and eve
 not keep its meaning the instance is refused, with one reason per element; the rules of that are in `moving_rules.py`.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -55,9 +55,20 @@ def move(
         mover.refusals += rules.repeated_money(mover.old, mover.new, course.money)
     if mover.refusals:
         return tuple(mover.refusals)
-    mover.new.journal.insert(0, mover.entry(actor))
+    mover.new.journal[:0] = [mover.entry(actor), *mover.old.journal]
     run = Run(mover.new)
     return Moved(run, run.look(), mover.nodes)
+
+
+def undoing(entries: Sequence[JournalEntry]) -> list[JournalEntry]:
+    """What the journal says when a move with these entries is taken back: who left comes again, who came leaves."""
+    ends = [one for one in entries if one.kind is JournalKind.ENTERED]
+    begins = [one for one in entries if one.kind in (JournalKind.LEFT, JournalKind.CANCELED)]
+    left = [
+        replace(one, kind=JournalKind.LEFT if "moved_from" in one.facts else JournalKind.CANCELED, facts={})
+        for one in ends
+    ]
+    return [*left, *(replace(one, kind=JournalKind.ENTERED, facts={}) for one in begins)]
 
 
 class _Mover:
@@ -100,6 +111,7 @@ class _Mover:
         for token in live:
             if token.node in dropped:
                 self._closed.append(token.node)
+                token.note(JournalKind.CANCELED)
                 continue
             moved = self._token(token, new)
             if moved is not None:
@@ -155,6 +167,9 @@ class _Mover:
         moved.data = token.data
         moved.internal_data = dict(token.internal_data)
         self.nodes[token.node] = moved.node
+        if token.node != moved.node and token.internal_data.keys().isdisjoint(("host", "got")):
+            token.note(JournalKind.LEFT, moved_to=moved.node)
+            moved.note(JournalKind.ENTERED, moved_from=token.node)
         self._add(rules.repeats_under_another_name(token, moved))
         for reference in ("host", "body"):
             if reference in moved.internal_data:

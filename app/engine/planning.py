@@ -13,6 +13,7 @@ from sqlalchemy import exists, func, select
 
 from app.access.actor import Actor, Role
 from app.engine.definitions import DRAFT, definition, published
+from app.engine.dialect import parse_diagram
 from app.engine.incidents import PARKED
 from app.engine.models import Definition, InboxItem, Incident, Instance, Task, WaitRow
 from app.engine.moving import Course, Moved, move
@@ -122,7 +123,7 @@ def plan(tx: Tx, actor: Actor, command: Command, operations: Registry = registry
     """What carrying out `command` now would do; nothing is written."""
     actor.require(Role.OPERATOR, Role.ANALYST)
     way = route(tx, actor.merchant_id, command.source, command.target, command.mapping, operations)
-    _check_mapping(tx, way)
+    _check_mapping(way)
     ids, left_out = _selected(tx, actor.merchant_id, way, command)
     verdicts = []
     for candidate in candidates(tx, ids):
@@ -146,13 +147,8 @@ def resting(step: Step) -> tuple[str, ...]:
     return tuple(wait.element for wait in step.waits)
 
 
-def _check_mapping(tx: Tx, way: Route) -> None:
-    from_elements, to_elements = (
-        load_bundle(tx, {"process": one.key, "processes": {one.key: one.id}, "decisions": {}})
-        .diagrams[one.key]
-        .elements
-        for one in (way.source, way.target)
-    )
+def _check_mapping(way: Route) -> None:
+    from_elements, to_elements = (parse_diagram(one.content).elements for one in (way.source, way.target))
     errors = [
         FieldError(f"mapping.{old}", f"{name} is no element of version {one.version}")
         for old, new in way.mapping.items()

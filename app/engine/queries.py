@@ -122,22 +122,7 @@ def path(rows: Iterable[JournalRow]) -> list[Json]:
             entry["left_at"] = row.at
             if row.kind == JournalKind.CANCELED:
                 entry["canceled"] = True
-        elif row.kind == JournalKind.MIGRATED:
-            _rename_open(entries, open_by_node, row)
     return entries
-
-
-def _rename_open(entries: list[Json], open_by_node: dict[str, Json], row: JournalRow) -> None:
-    """A token that a migration renamed was at the old element until then, and is at the new one since."""
-    for old, new in row.facts.get("nodes", {}).items():
-        former = open_by_node.pop(old, None)
-        if former is None:
-            continue
-        former["left_at"] = row.at
-        element = new.rpartition("/")[2].partition("#")[0]
-        scope = row.facts["nodes"].get(former["scope"], former["scope"])
-        open_by_node[new] = {**former, "element": element, "scope": scope, "entered_at": row.at, "left_at": None}
-        entries.append(open_by_node[new])
 
 
 def task_view(tx: Tx, task: Task) -> Json:

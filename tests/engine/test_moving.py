@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from app.engine.moving import Moved
+from app.engine.moving import Moved, undoing
 from app.engine.step import InstanceStatus, JournalKind, WaitKind
 from tests.engine.diagrams import (
     boundary,
@@ -30,7 +30,8 @@ from tests.engine.move import Movable, again
 from tests.engine.test_walks import DIAGRAMS, one_step
 
 WAIT = draw(start(), user("u"), script("last", "=1", "done"), end(), chain("s", "u", "last", "e"))
-CALLED = draw(start(), user("u"), end(), chain("s", "u", "e"), process="child")
+#: Of the walks those that rest at something else than a call from the beginning.
+WAITING = ("race", "two waits", "cycle", "notes")
 PARENT = draw(start(), call("c", "child"), end(), chain("s", "c", "e"))
 
 
@@ -69,6 +70,7 @@ def test_an_instance_moved_to_a_copy_at_every_step_behaves_as_if_nothing_had_hap
         assert moved.state == straight.state
     assert [e for e in moved.journal if e.kind is not JournalKind.MIGRATED] == straight.journal
     assert moves == len(moved.journal) - len(straight.journal)
+    assert moves or name not in WAITING
 
 
 def test_a_task_inserted_behind_the_wait_is_run() -> None:
@@ -94,8 +96,10 @@ def test_a_renamed_task_keeps_what_it_was_asked_with_and_the_journal_says_so() -
     (task,) = drive.step.tasks
     assert (task.node, task.element, task.facts) == ("check#1", "check", before.facts)
     assert moved.nodes == {"u#1": "check#1"}
-    (entry,) = moved.step.journal
+    entry, left, entered = moved.step.journal
     assert (entry.kind, entry.actor, entry.facts) == (JournalKind.MIGRATED, "usr_op", {"nodes": {"u#1": "check#1"}})
+    assert (left.kind, left.node, left.facts) == (JournalKind.LEFT, "u#1", {"moved_to": "check#1"})
+    assert (entered.kind, entered.node, entered.facts) == (JournalKind.ENTERED, "check#1", {"moved_from": "u#1"})
     assert drive.decide("check#1", "approve").status is InstanceStatus.COMPLETED
 
 
@@ -280,7 +284,14 @@ def test_events_behind_a_gateway_are_opened_and_closed_with_the_new_version() ->
     step = drive.after(hours=1)
     assert step.status is InstanceStatus.COMPLETED
     assert "g_one" in drive.taken
-    assert drive.nodes(JournalKind.CANCELED) == ["three#1", "four#1"]
+    assert drive.nodes(JournalKind.CANCELED) == ["two#1", "three#1", "four#1"]
+
+
+def test_taking_a_move_back_is_told_by_the_journal_as_well() -> None:
+    moved = Movable(race("one", "two")).move(race("uno", "three"), one="uno")
+    told = [(entry.kind, entry.node) for entry in undoing(moved.step.journal[1:])]
+    left, entered, canceled = JournalKind.LEFT, JournalKind.ENTERED, JournalKind.CANCELED
+    assert told == [(left, "uno#1"), (canceled, "three#1"), (entered, "one#1"), (entered, "two#1")]
 
 
 def test_a_join_goes_on_waiting_for_the_branch_that_got_longer() -> None:

@@ -10,6 +10,7 @@ from app.bootstrap import create_worker, wire
 from app.commands.checks import verify_gateway, verify_ledger
 from app.commands.demo import send_a_day
 from app.commands.flows import deploy, lint_files, scenarios, write_templates
+from app.commands.recover import mark_restored, recover, release_sending
 from app.commands.running import database
 from app.errors import AppError
 from app.settings import Settings
@@ -54,7 +55,19 @@ def migrate_schema() -> None:
         migrate.upgrade(opened.url)
 
 
-for command in (deploy, lint_files, scenarios, send_a_day, verify_gateway, verify_ledger, write_templates):
+COMMANDS = (
+    deploy,
+    lint_files,
+    mark_restored,
+    recover,
+    release_sending,
+    scenarios,
+    send_a_day,
+    verify_gateway,
+    verify_ledger,
+    write_templates,
+)
+for command in COMMANDS:
     cli.add_command(command)
 
 

@@ -11,6 +11,7 @@ from app.commands.checks import verify_gateway, verify_ledger
 from app.commands.demo import send_a_day
 from app.commands.flows import deploy, lint_files, scenarios, write_templates
 from app.commands.migrations import migrate_instances
+from app.commands.recover import mark_restored, recover, release_sending
 from app.commands.running import database
 from app.errors import AppError
 from app.gateways import scaffold
@@ -60,6 +61,9 @@ COMMANDS = (
     deploy,
     lint_files,
     migrate_instances,
+    mark_restored,
+    recover,
+    release_sending,
     scenarios,
     send_a_day,
     verify_gateway,

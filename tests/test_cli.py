@@ -18,10 +18,11 @@ from app.ledger.models import Posting
 from app.settings import ROOT
 from tests.engine.lint.draw import bpmn, end, path, start
 from tests.fixtures_sandbox import sandbox
-from tests.house import MERCHANT, House, house
+from tests.house import MERCHANT, House, house, patience
 
 assert sandbox
 assert house
+assert patience
 WORKFLOWS = str(ROOT / "workflows")
 Sluice = Callable[..., Result]
 

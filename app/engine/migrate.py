@@ -30,7 +30,7 @@ from app.engine.planning import (
 )
 from app.engine.runner import Run
 from app.engine.step import JournalEntry, JournalKind, Step, WaitKind
-from app.errors import Conflict, InvalidInput, NotFound
+from app.errors import AppError, Conflict, InvalidInput, NotFound
 from app.events import audit
 from app.kit.database import Json, Tx
 from app.kit.ids import new_id
@@ -208,7 +208,10 @@ def _take_back(tx: Tx, migration: Migration, found: Move, candidate: Candidate) 
     before, instance = found.before, candidate.instance
     assert before is not None
     assert found.state is not None
-    run = Run.load(load_bundle(tx, before["pins"]), found.state)
+    try:
+        run = Run.load(load_bundle(tx, before["pins"]), found.state)
+    except AppError as error:
+        return [Refusal(error.code, "", error.detail)]
     nodes = {new: old for old, new in before["nodes"].items()}
     step = run.look()
     differences = list(form_differences(tx, candidate, step, nodes, before["pins"]))

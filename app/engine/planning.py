@@ -128,23 +128,18 @@ def plan(tx: Tx, actor: Actor, command: Command, operations: Registry = registry
     verdicts = []
     for candidate in candidates(tx, ids):
         found = judge(tx, candidate, way, actor.id)
-        run = _run(tx, candidate)
-        before = resting(run.look()) if run is not None else ()
         mine = (candidate.instance.id, candidate.instance.subject, candidate.instance.fence)
         if isinstance(found, Judged):
-            verdicts.append(Verdict(*mine, (), before, found.moved.step.waits))
+            verdicts.append(Verdict(*mine, (), _resting(tx, candidate.instance), found.moved.step.waits))
         else:
-            verdicts.append(Verdict(*mine, found, before))
+            verdicts.append(Verdict(*mine, found, ()))
     return Plan(way.source, way.target, command.mapping, tuple(verdicts), left_out)
 
 
-def _run(tx: Tx, candidate: Candidate) -> Run | None:
-    instance = candidate.instance
-    return Run.load(load_bundle(tx, instance.pins), instance.state) if instance.state is not None else None
-
-
-def resting(step: Step) -> tuple[str, ...]:
-    return tuple(wait.element for wait in step.waits)
+def _resting(tx: Tx, instance: Instance) -> tuple[str, ...]:
+    """The elements an instance waits at, now."""
+    assert instance.state is not None
+    return tuple(wait.element for wait in Run.load(load_bundle(tx, instance.pins), instance.state).look().waits)
 
 
 def _check_mapping(way: Route) -> None:
@@ -222,14 +217,13 @@ def judge(tx: Tx, candidate: Candidate, way: Route, actor_id: str) -> Judged | t
     if instance.pins["processes"].get(key) != way.source.id:
         return (Refusal("other_version", "", f"It does not run on version {way.source.version} of {key}"),)
     assert instance.state is not None
+    facts = {"from": way.source.version, "to": way.target.version}
     try:
         pins = moved_pins(way.standing, instance.pins, way.target)
-        bundle = load_bundle(tx, pins)
-    except AppError as error:
-        return (Refusal("not_published", "", error.detail),)
-    facts = {"from": way.source.version, "to": way.target.version}
-    course = Course(key, bundle, way.mapping, way.money, facts)
-    found = move(load_bundle(tx, instance.pins), instance.state, course, candidate.since, tx.now(), actor_id)
+        course = Course(key, load_bundle(tx, pins), way.mapping, way.money, facts)
+        found = move(load_bundle(tx, instance.pins), instance.state, course, candidate.since, tx.now(), actor_id)
+    except AppError as error:  # something is not published, or its state cannot be read: that is about this one alone
+        return (Refusal(error.code, "", error.detail),)
     if not isinstance(found, Moved):
         return found
     refusals = form_differences(tx, candidate, found.step, found.nodes, pins)

@@ -395,3 +395,12 @@ def test_many_instances_are_moved_by_several_at_once_each_exactly_once(house: Ho
         for payment_id in payments:
             rows = queries.journal(tx, house.instance(payment_id).id)
             assert [row.kind for row in rows].count("migrated") == 1
+
+
+def test_an_instance_that_cannot_be_read_holds_up_no_other(house: House) -> None:
+    broken, whole = flagged(house), flagged(house)
+    with house.database.begin() as tx:
+        tx.execute(update(Instance).where(Instance.subject == broken).values(state=b"[]"))
+    done = moved(house, publish(house, REVIEW, COPY))
+    assert {move["subject"]: move["status"] for move in done["moves"]} == {broken: "skipped", whole: "moved"}
+    assert ["unreadable_state"] in reasons(done)

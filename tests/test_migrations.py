@@ -18,8 +18,6 @@ TAKES_AWAY = {"drop_table", "drop_column", "drop_constraint", "rename_table", "a
 IN_SQL = re.compile(
     r"\b(DROP\s+(TABLE|COLUMN|CONSTRAINT)|RENAME|SET\s+NOT\s+NULL|ALTER\s+COLUMN\s+\w+\s+TYPE)\b", re.IGNORECASE
 )
-    r"\b(DROP\s+(TABLE|COLUMN|CONSTRAINT)|RENAME|SET\s+NOT\s+NULL|ALTER\s+COLUMN\s+\w+\s+TYPE)\b", re.IGNORECASE
-)
 
 
 def takes_away(source: str) -> list[str]:

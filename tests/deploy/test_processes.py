@@ -11,6 +11,7 @@ import orjson
 import pytest
 import urllib3
 
+import handlers
 from app.access import api_keys
 from app.access.actor import Role, system
 from app.access.merchants import MerchantSettings, create_merchant
@@ -23,6 +24,7 @@ from tests.deploy.units import command
 from tests.fixtures_sandbox import SandboxFactory, sandbox, until
 
 assert sandbox
+assert handlers  # importing them declares the operations that the flows call
 MERCHANT = "mer_deployed"
 START_SECONDS = 90
 

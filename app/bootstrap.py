@@ -4,12 +4,15 @@ import os
 import socket
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import timedelta
 
 from flask import Flask
 
 import handlers
 from app import models
+from app.access import sessions
+from app.api import idempotency
 from app.api.context import ApiContext
 from app.api.server import create_api
 from app.console.blueprint import create_console
@@ -22,10 +25,13 @@ from app.events.endpoints import Endpoints
 from app.events.webhooks import Webhooks
 from app.gateways.registry import GatewaySetting, build_registry
 from app.gateways.registry import Registry as Gateways
+from app.installation import Sending
+from app.jobs.archive import Archive
 from app.jobs.calls import Caller
-from app.jobs.chores import Chore, Chores
+from app.jobs.chores import Chore, Chores, WhileSending
 from app.jobs.deliveries import Deliveries
 from app.jobs.loop import Loop
+from app.jobs.moves import Moves
 from app.jobs.worker import Worker
 from app.kit import log
 from app.kit.clock import SystemClock
@@ -60,11 +66,12 @@ class Wired:
     gateways: Gateways
     pulse: Pulse
     sealer: Sealer
+    sending: Sending = field(default_factory=Sending)
 
     @property
     def resources(self) -> Mapping[type, object]:
         """The services an operation may ask for by type."""
-        return {Gateways: self.gateways, Pulse: self.pulse}
+        return {Gateways: self.gateways, Pulse: self.pulse, Sending: self.sending}
 
 
 def wire(settings: Settings, database: Database | None = None) -> Wired:
@@ -125,13 +132,21 @@ def create_loop(wired: Wired, caller: Caller, owner: str) -> Loop:
         refund_flow_ended(tx, subject)
         dispute_flow_ended(tx, instance_id, subject)
 
-    return Loop(wired.database, wired.operations, wired.resources, caller, owner, wired.settings.batch, on_end)
+    batch = wired.settings.batch
+    return Loop(wired.database, wired.operations, wired.resources, caller, owner, batch, on_end, wired.sending)
 
 
 def chores(wired: Wired) -> list[Chore]:
-    """Due work beside instances: webhooks that came in, those that go out, and answers that were lost."""
+    """Due work beside instances: webhooks that came in, those that go out, answers that were lost, and old rows."""
     appliers = {**payment_webhooks.APPLIERS, **dispute_webhooks.APPLIERS}
-    return [InboundWebhooks(wired.gateways, appliers), LostAnswers(wired.gateways), Deliveries(webhooks(wired))]
+    due: list[Chore] = [
+        InboundWebhooks(wired.gateways, appliers),
+        LostAnswers(wired.gateways),
+        Deliveries(webhooks(wired)),
+        Moves(),
+        Archive(timedelta(days=wired.settings.archive_after_days), [idempotency.purge, sessions.purge]),
+    ]
+    return [WhileSending(chore, wired.sending) for chore in due]
 
 
 def webhooks(wired: Wired) -> Webhooks:

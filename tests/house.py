@@ -15,7 +15,7 @@ from sqlalchemy import select
 import app.models
 from app.access.actor import Actor, Role, system
 from app.access.merchants import create_merchant
-from app.access.models import User
+from app.access.models import Merchant, User
 from app.bootstrap import Wired, chores, create_loop
 from app.disputes.models import Dispute
 from app.engine import queries, shipped
@@ -69,7 +69,8 @@ class House:
         self.system = system(MERCHANT)
         self.people: dict[str, Actor] = {}
         with database.begin() as tx:
-            create_merchant(tx, "Test", merchant_id=MERCHANT)
+            if tx.session.get(Merchant, MERCHANT) is None:
+                create_merchant(tx, "Test", merchant_id=MERCHANT)
             shipped.deploy(tx, MERCHANT, ROOT / "workflows")
         self.shop = Actor("key_shop", "Shop", MERCHANT, frozenset({Role.INTEGRATOR}))
 

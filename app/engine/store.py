@@ -248,6 +248,7 @@ def park(tx: Tx, instance_id: str, error: str) -> None:
     """Take an instance that fails every time out of the loop and show it to people, so that others go on."""
     instance = tx.session.get_one(Instance, instance_id, with_for_update=True)
     instance.status = InstanceStatus.INCIDENT
+    instance.failures = max(instance.failures, inbox.PARK_AFTER)  # so that no message sets it going
     instance.due_at = instance.lease_owner = instance.lease_until = None
     incidents.report(
         tx, instance.merchant_id, instance_id, instance.subject, instance.process, incidents.PARKED, error[:2000]

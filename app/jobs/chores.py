@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import structlog
 
+from app.installation import Sending
 from app.kit.crashpoint import Point, crashpoint
 from app.kit.database import Database, Tx
 
@@ -26,6 +27,24 @@ class Chore(Protocol):
     def take(self, tx: Tx, limit: int) -> Sequence[Any]: ...
     def do(self, job: Any) -> Any: ...
     def book(self, tx: Tx, job: Any, answer: Any) -> None: ...
+
+
+class WhileSending:
+    """A chore that takes nothing while nothing may be sent."""
+
+    def __init__(self, chore: Chore, sending: Sending) -> None:
+        self.name = chore.name
+        self._chore = chore
+        self._sending = sending
+
+    def take(self, tx: Tx, limit: int) -> Sequence[Any]:
+        return [] if self._sending.held(tx) else self._chore.take(tx, limit)
+
+    def do(self, job: Any) -> Any:
+        return self._chore.do(job)
+
+    def book(self, tx: Tx, job: Any, answer: Any) -> None:
+        self._chore.book(tx, job, answer)
 
 
 class Chores:

@@ -16,6 +16,7 @@ from app.engine.pins import load_bundle
 from app.engine.runner import Run
 from app.engine.step import Call, Item, ItemKind, Step
 from app.errors import AppError
+from app.installation import Sending
 from app.jobs.calls import Answer, Caller
 from app.jobs.merge import merged
 from app.kit.crashpoint import Point, crashpoint
@@ -65,6 +66,7 @@ class Loop:
         owner: str,
         batch: int,
         on_end: OnEnd,
+        sending: Sending,
     ) -> None:
         self._database = database
         self._registry = registry
@@ -73,6 +75,7 @@ class Loop:
         self._owner = owner
         self._batch = batch
         self._on_end = on_end
+        self._sending = sending
         self._hands: dict[str, Hand] = {}
         #: Calls this process has made and not booked, by instance; they outlive a hand that was dropped.
         self._under_way: dict[str, set[str]] = {}
@@ -91,13 +94,19 @@ class Loop:
             self._unbooked.setdefault(answer.instance_id, []).append(answer)
         if self._unbooked:
             crashpoint(Point.ANSWERED)
-        claimed: list[str] = []
-        if claim:
-            with self._database.begin() as tx:
-                claimed = store.claim(tx, self._owner, self._batch, self._deferred)
-        ids = list(dict.fromkeys([*self._unbooked, *claimed]))
-        if not ids:
+        if not claim and not self._unbooked:
             return 0
+        with self._database.begin() as tx:
+            held = self._sending.held(tx)
+            claimed = store.claim(tx, self._owner, self._batch, self._deferred) if claim and not held else []
+        if held:
+            return self._only_book()
+        ids = list(dict.fromkeys([*self._unbooked, *claimed]))
+        if ids:
+            self._advance_all(ids)
+        return len(ids)
+
+    def _advance_all(self, ids: Sequence[str]) -> None:
         try:
             self._together(ids)
         except Exception as error:  # noqa: BLE001 - one of them broke; each alone will tell which
@@ -108,6 +117,13 @@ class Loop:
                 self._drop(instance_id)
             for instance_id in ids:
                 self._alone(instance_id)
+
+    def _only_book(self) -> int:
+        """Nothing may be sent: what gateways have answered is booked, and no instance goes on."""
+        ids = list(self._unbooked)
+        for instance_id in ids:
+            self._drop(instance_id)
+            self._book_only(instance_id)
         return len(ids)
 
     def renew(self) -> None:

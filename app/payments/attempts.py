@@ -13,8 +13,10 @@ from typing import Final
 
 from sqlalchemy import or_, select
 
+from app.engine.models import Instance
 from app.gateways.port import Capability, Gateway, GatewayResult, Lookup, Outcome
 from app.gateways.registry import Registry as Gateways
+from app.installation import Sending
 from app.kit.database import Tx, in_transaction
 from app.kit.ids import derived_id
 from app.kit.pulse import Pulse
@@ -132,7 +134,10 @@ def write(context: OperationContext, payment: Payment, order: Order) -> Attempt:
 
 
 def start(context: OperationContext, case: Case, *, resumed: bool = False) -> Calling:
-    """The effect that will call the gateway once this transaction is committed."""
+    """The effect that will call the gateway once this transaction is committed.
+
+    An instance from before a restore may have made the very call that the restored database knows nothing of.
+    """
     attempt = case.attempt
     gateway = context.use(Gateways).get(attempt.gateway)
     verb = verb_of(attempt.operation)
@@ -144,7 +149,7 @@ def start(context: OperationContext, case: Case, *, resumed: bool = False) -> Ca
         request=verb.request(case),
         lookup=lookup_of(attempt),
         payment_id=case.payment.id,
-        resumed=resumed,
+        resumed=resumed or _from_before_restore(context),
         may_resend=_may_resend(gateway, attempt, case.tx),
         prepared_at=monotonic(),
         pulse=pulse if isinstance(pulse, Pulse) else None,
@@ -207,11 +212,19 @@ def unresolved(tx: Tx, payment_id: str, operations: Sequence[str], *, but: str =
 
 
 def lookup_of(attempt: Attempt) -> Lookup:
-    return Lookup(attempt.operation, attempt.id, attempt.gateway_reference)
+    reference, charge = attempt.gateway_reference, attempt.charge
+    return Lookup(attempt.operation, attempt.id, reference, charge, attempt.begun_at)
 
 
 def _own_id(context: OperationContext) -> str:
     return derived_id("att", context.instance_id, context.activation)
+
+
+def _from_before_restore(context: OperationContext) -> bool:
+    sending = context.resources.get(Sending)
+    if not isinstance(sending, Sending) or sending.restored_at is None:
+        return False
+    return context.tx.session.get_one(Instance, context.instance_id).created_at <= sending.restored_at
 
 
 def _may_resend(gateway: Gateway, attempt: Attempt, tx: Tx) -> bool:

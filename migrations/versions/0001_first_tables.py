@@ -1,4 +1,7 @@
-"""first tables"""
+"""first tables
+
+Safe while the former version runs: yes, there is none.
+"""
 
 import sqlalchemy as sa
 from alembic import op

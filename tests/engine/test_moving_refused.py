@@ -176,6 +176,17 @@ def test_money_that_was_moved_is_not_moved_again_by_the_new_version() -> None:
     assert isinstance(drive.try_move(after), Moved), "an operation that moves no money may be called again"
 
 
+def test_money_moved_two_versions_ago_is_remembered() -> None:
+    money = frozenset({"capture"})
+    drive = Movable(draw(start(), service("pay", "capture"), user("u"), end(), chain("s", "pay", "u", "e")))
+    drive.result("pay#1")
+    assert isinstance(drive.try_move(single(user("u")), money=money), Moved)
+    after = draw(start(), user("u"), service("collect", "capture"), end(), chain("s", "u", "collect", "e"))
+    found = drive.try_move(after, money=money)
+    assert isinstance(found, tuple)
+    assert [(one.code, one.element) for one in found] == [("runs_again", "pay")]
+
+
 def test_a_way_that_moved_money_in_a_loop_before_may_go_on_doing_so() -> None:
     loop = draw(
         start(),

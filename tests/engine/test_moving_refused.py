@@ -9,6 +9,7 @@ from tests.engine.diagrams import (
     declared_message,
     draw,
     end,
+    flow,
     gateway,
     many,
     message,
@@ -228,6 +229,26 @@ def test_inside_a_called_process_that_still_runs_only_what_it_did_counts() -> No
     assert [one.code for one in found] == ["runs_again"]
     drive = Movable(around, child("u", "pay"))
     assert isinstance(drive.try_move(around, child("u", "x", "pay"), money=frozenset({"capture"})), Moved)
+
+
+def test_money_a_called_process_has_not_moved_yet_may_be_moved_by_the_new_version() -> None:
+    either = draw(
+        start(),
+        gateway("exclusive", "x", default="x_u"),
+        service("pay", "capture"),
+        user("u"),
+        end(),
+        end("e2"),
+        flow("x", "pay", "=false"),
+        chain("s", "x", "u", "e"),
+        chain("pay", "e2"),
+        process="child",
+    )
+    both = draw(start(), user("u"), service("pay", "capture"), end(), chain("s", "u", "pay", "e"), process="child")
+    around = draw(start(), call("c", "child"), end(), chain("s", "c", "e"))
+    drive = Movable(around, either)
+    assert drive.open_nodes == ["c#1/u#1"]
+    assert isinstance(drive.try_move(around, both, money=frozenset({"capture"})), Moved)
 
 
 def test_every_reason_is_given_at_once() -> None:

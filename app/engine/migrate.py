@@ -152,14 +152,16 @@ def carry_out(tx: Tx, job: Job, operations: Registry = registry) -> None:
 
 
 def _settle(found: Move, refusals: Sequence[Refusal]) -> None:
-    forth, back = found.status == PENDING, found.status == UNDOING
+    forth = found.status == PENDING
     if refusals:
         found.status = SKIPPED if forth else KEPT
         found.reasons = {"reasons": [refusal.view() for refusal in refusals]}
     else:
         found.status = MOVED if forth else UNDONE
-    if back:
-        found.state = found.before = None
+    if found.status != MOVED:
+        found.state = None  # `before` stays with one that is kept: it tells later moves where it has been
+    if found.status == UNDONE:
+        found.before = None
 
 
 def _lock(tx: Tx, instance_id: str) -> Candidate:

@@ -26,13 +26,15 @@ from app.engine.timing import parse_cycle
 class Course:
     """Where to: `mapping` renames elements of the diagram of `process`; what it leaves out keeps its id.
 
-    `money` are the operations that move money, `facts` what the journal says besides what changed.
+    `money` are the operations that move money, `former` the versions the instance was on before the present one,
+    `facts` what the journal says besides what changed.
     """
 
     process: str
     bundle: Bundle
     mapping: Mapping[str, str] = field(default_factory=dict)
     money: frozenset[str] = frozenset()
+    former: Sequence[Bundle] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -52,7 +54,7 @@ def move(
     mover = _Mover(codec.load(bundle, state), course, since, now)
     mover.scope(mover.old, mover.new)
     if not mover.refusals:
-        mover.refusals += rules.repeated_money(mover.old, mover.new, course.money)
+        mover.refusals += rules.repeated_money(mover.old, mover.new, course.money, course.former)
     if mover.refusals:
         return tuple(mover.refusals)
     mover.new.journal[:0] = [mover.entry(actor), *mover.old.journal]

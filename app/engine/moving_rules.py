@@ -123,25 +123,30 @@ def race_differs(token: Token) -> Refusal:
     return _refusal("race_differs", token, sentence)
 
 
-def repeated_money(old: Instance, new: Instance, money: frozenset[str]) -> list[Refusal]:
-    """Money operations that were called already, that the old way does not reach again and the new way does."""
+def repeated_money(old: Instance, new: Instance, money: frozenset[str], former: Sequence[Bundle]) -> list[Refusal]:
+    """Money operations that were called already, that the old way does not reach again and the new way does.
+
+    `former` are the versions the instance was moved away from before; it may have called them there.
+    """
     again = _ahead(new, money) - _ahead(old, money)
-    done = _called(old, money)
+    done = _called(old, money, former)
     return [
         Refusal("runs_again", done[name], f"{done[name]} has called {name}, and the new version would call it again")
         for name in sorted(again & done.keys())
     ]
 
 
-def _called(instance: Instance, money: frozenset[str]) -> dict[str, str]:
+def _called(instance: Instance, money: frozenset[str], former: Sequence[Bundle]) -> dict[str, str]:
     """The money operations that were called so far, each with an element that did it."""
     running = Counter((id(token.scope.counts), token.element.id) for token in instance.tokens() if _hosts(token))
     found: dict[str, str] = {}
     for scope in instance.scopes():
-        for element in scope.diagram.elements.values():
-            left = scope.counts.get(element.id, 0) - running[id(scope.counts), element.id]
-            if left > 0:  # what a called process that still runs has done is told by its own counters
-                found |= dict.fromkeys(_money_of(element, instance.bundle, money), element.id)
+        for bundle in (instance.bundle, *former):
+            diagram = bundle.diagrams.get(scope.diagram.process)
+            for element in diagram.elements.values() if diagram is not None else ():
+                left = scope.counts.get(element.id, 0) - running[id(scope.counts), element.id]
+                if left > 0:  # what a called process that still runs has done is told by its own counters
+                    found |= dict.fromkeys(_money_of(element, bundle, money), element.id)
     return found
 
 

@@ -15,7 +15,7 @@ from app.access.actor import Actor, Role
 from app.engine.definitions import DRAFT, definition, published
 from app.engine.dialect import parse_diagram
 from app.engine.incidents import PARKED
-from app.engine.models import Definition, InboxItem, Incident, Instance, Task, WaitRow
+from app.engine.models import Definition, InboxItem, Incident, Instance, Move, Task, WaitRow
 from app.engine.moving import Course, Moved, move
 from app.engine.moving_rules import Refusal
 from app.engine.pins import Standing, load_bundle, load_form, moved_pins
@@ -47,7 +47,8 @@ class Command:
 class Candidate:
     """An instance with everything besides its diagram that decides whether it may be moved.
 
-    `since` tells when each wait began; `claimed` are the forms of the tasks somebody works on, by node.
+    `since` tells when each timer began; `claimed` are the forms of the tasks somebody works on, by node; `former` the
+    pins it was moved away from.
     """
 
     instance: Instance
@@ -55,6 +56,7 @@ class Candidate:
     claimed: Mapping[str, str]
     arrived: bool
     parked: bool
+    former: Sequence[Json]
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,8 +196,19 @@ def candidates(tx: Tx, ids: Sequence[str]) -> list[Candidate]:
     arrived = set(tx.session.scalars(select(InboxItem.instance_id).where(InboxItem.instance_id.in_(ids))))
     incidents = select(Incident.instance_id).where(Incident.kind == PARKED, Incident.status == "open")
     parked = set(tx.session.scalars(incidents.where(Incident.instance_id.in_(ids))))
+    former: dict[str, list[Json]] = {}
+    moves = select(Move.instance_id, Move.before["pins"]).where(Move.instance_id.in_(ids), Move.before.is_not(None))
+    for instance_id, pins in tx.session.execute(moves):
+        former.setdefault(instance_id, []).append(pins)
     return [
-        Candidate(instances[one], since.get(one, {}), claimed.get(one, {}), one in arrived, one in parked)
+        Candidate(
+            instances[one],
+            since.get(one, {}),
+            claimed.get(one, {}),
+            arrived=one in arrived,
+            parked=one in parked,
+            former=former.get(one, ()),
+        )
         for one in ids
     ]
 
@@ -220,7 +233,8 @@ def judge(tx: Tx, candidate: Candidate, way: Route, actor_id: str) -> Judged | t
     facts = {"from": way.source.version, "to": way.target.version}
     try:
         pins = moved_pins(way.standing, instance.pins, way.target)
-        course = Course(key, load_bundle(tx, pins), way.mapping, way.money, facts)
+        former = [load_bundle(tx, one) for one in candidate.former]
+        course = Course(key, load_bundle(tx, pins), way.mapping, way.money, former, facts)
         found = move(load_bundle(tx, instance.pins), instance.state, course, candidate.since, tx.now(), actor_id)
     except AppError as error:  # something is not published, or its state cannot be read: that is about this one alone
         return (Refusal(error.code, "", error.detail),)

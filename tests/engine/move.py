@@ -1,8 +1,9 @@
 """A drive that can be moved to another version of its diagram, told when its timers began as the store would."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
+from app.engine.bundle import Bundle
 from app.engine.moving import Course, Moved, move
 from app.engine.moving_rules import Refusal
 from app.engine.step import Item, Step
@@ -16,6 +17,7 @@ def again(xml: bytes) -> bytes:
 
 class Movable(Drive):
     since: dict[tuple[str, datetime], datetime]
+    former: Sequence[Bundle] = ()
 
     def advance(self, *items: Item) -> Step:
         step = super().advance(*items)
@@ -34,9 +36,11 @@ class Movable(Drive):
             (n for n, one in after.diagrams.items() if one is not self.bundle.diagrams.get(n)), after.process
         )
         since = {node: self.since[node, due] for node, due in ((w.node, w.due_at) for w in self.step.waits) if due}
-        found = move(self.bundle, self.state, Course(process, after, mapping or {}, money), since, self.now, "usr_op")
+        course = Course(process, after, mapping or {}, money, self.former)
+        found = move(self.bundle, self.state, course, since, self.now, "usr_op")
         if isinstance(found, Moved):
             began = {found.nodes[node]: at for node, at in since.items() if node in found.nodes}
+            self.former = [*self.former, self.bundle]
             self.bundle, self._kept, self.state, self.step = after, found.run, found.run.dump(), found.step
             self.journal.extend(found.step.journal)
             for wait in found.step.waits:

@@ -9,6 +9,7 @@ from tests.engine.diagrams import (
     declared_message,
     draw,
     end,
+    flow,
     gateway,
     many,
     message,
@@ -176,6 +177,17 @@ def test_money_that_was_moved_is_not_moved_again_by_the_new_version() -> None:
     assert isinstance(drive.try_move(after), Moved), "an operation that moves no money may be called again"
 
 
+def test_money_moved_two_versions_ago_is_remembered() -> None:
+    money = frozenset({"capture"})
+    drive = Movable(draw(start(), service("pay", "capture"), user("u"), end(), chain("s", "pay", "u", "e")))
+    drive.result("pay#1")
+    assert isinstance(drive.try_move(single(user("u")), money=money), Moved)
+    after = draw(start(), user("u"), service("collect", "capture"), end(), chain("s", "u", "collect", "e"))
+    found = drive.try_move(after, money=money)
+    assert isinstance(found, tuple)
+    assert [(one.code, one.element) for one in found] == [("runs_again", "pay")]
+
+
 def test_a_way_that_moved_money_in_a_loop_before_may_go_on_doing_so() -> None:
     loop = draw(
         start(),
@@ -217,6 +229,26 @@ def test_inside_a_called_process_that_still_runs_only_what_it_did_counts() -> No
     assert [one.code for one in found] == ["runs_again"]
     drive = Movable(around, child("u", "pay"))
     assert isinstance(drive.try_move(around, child("u", "x", "pay"), money=frozenset({"capture"})), Moved)
+
+
+def test_money_a_called_process_has_not_moved_yet_may_be_moved_by_the_new_version() -> None:
+    either = draw(
+        start(),
+        gateway("exclusive", "x", default="x_u"),
+        service("pay", "capture"),
+        user("u"),
+        end(),
+        end("e2"),
+        flow("x", "pay", "=false"),
+        chain("s", "x", "u", "e"),
+        chain("pay", "e2"),
+        process="child",
+    )
+    both = draw(start(), user("u"), service("pay", "capture"), end(), chain("s", "u", "pay", "e"), process="child")
+    around = draw(start(), call("c", "child"), end(), chain("s", "c", "e"))
+    drive = Movable(around, either)
+    assert drive.open_nodes == ["c#1/u#1"]
+    assert isinstance(drive.try_move(around, both, money=frozenset({"capture"})), Moved)
 
 
 def test_every_reason_is_given_at_once() -> None:

@@ -4,37 +4,46 @@ import os
 import socket
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import timedelta
 
 from flask import Flask
 
 import handlers
 from app import models
+from app.access import sessions
+from app.api import idempotency
 from app.api.context import ApiContext
 from app.api.server import create_api
 from app.console.blueprint import create_console
 from app.console.context import ConsoleContext, ConsoleSettings
 from app.disputes import webhooks as dispute_webhooks
+from app.disputes.service import flow_ended as dispute_flow_ended
 from app.engine import rest
 from app.errors import AppError
 from app.events.endpoints import Endpoints
 from app.events.webhooks import Webhooks
 from app.gateways.registry import GatewaySetting, build_registry
 from app.gateways.registry import Registry as Gateways
+from app.installation import Sending
+from app.jobs.archive import Archive
 from app.jobs.calls import Caller
-from app.jobs.chores import Chore, Chores
+from app.jobs.chores import Chore, Chores, WhileSending
 from app.jobs.deliveries import Deliveries
 from app.jobs.loop import Loop
+from app.jobs.moves import Moves
 from app.jobs.worker import Worker
 from app.kit import log
 from app.kit.clock import SystemClock
-from app.kit.database import Database
+from app.kit.database import Database, Tx
 from app.kit.http import HttpClient
 from app.kit.pulse import Pulse
 from app.kit.sealing import Sealer
 from app.operations import Registry, registry
 from app.payments import webhooks as payment_webhooks
+from app.payments.lost import LostAnswers, flow_ended
 from app.payments.webhooks import InboundWebhooks
+from app.refunds.service import flow_ended as refund_flow_ended
 from app.settings import Settings
 
 # Importing them declares every operation and every table.
@@ -57,11 +66,12 @@ class Wired:
     gateways: Gateways
     pulse: Pulse
     sealer: Sealer
+    sending: Sending = field(default_factory=Sending)
 
     @property
     def resources(self) -> Mapping[type, object]:
         """The services an operation may ask for by type."""
-        return {Gateways: self.gateways, Pulse: self.pulse}
+        return {Gateways: self.gateways, Pulse: self.pulse, Sending: self.sending}
 
 
 def wire(settings: Settings, database: Database | None = None) -> Wired:
@@ -112,14 +122,31 @@ def create_worker(wired: Wired) -> Worker:
     settings = wired.settings
     caller = Caller(settings.calls_per_gateway, wake.set)
     owner = f"{socket.gethostname()}:{os.getpid()}"
-    loop = Loop(wired.database, wired.operations, wired.resources, caller, owner, settings.batch)
+    loop = create_loop(wired, caller, owner)
     return Worker(wired.database.url, loop, Chores(wired.database, chores(wired)), wake, wired.pulse)
 
 
+def create_loop(wired: Wired, caller: Caller, owner: str) -> Loop:
+    def on_end(tx: Tx, instance_id: str, subject: str) -> None:
+        flow_ended(tx, wired.gateways, instance_id, subject)
+        refund_flow_ended(tx, subject)
+        dispute_flow_ended(tx, instance_id, subject)
+
+    batch = wired.settings.batch
+    return Loop(wired.database, wired.operations, wired.resources, caller, owner, batch, on_end, wired.sending)
+
+
 def chores(wired: Wired) -> list[Chore]:
-    """Due work beside instances: webhooks that came in, and those that go out."""
+    """Due work beside instances: webhooks that came in, those that go out, answers that were lost, and old rows."""
     appliers = {**payment_webhooks.APPLIERS, **dispute_webhooks.APPLIERS}
-    return [InboundWebhooks(wired.gateways, appliers), Deliveries(webhooks(wired))]
+    due: list[Chore] = [
+        InboundWebhooks(wired.gateways, appliers),
+        LostAnswers(wired.gateways),
+        Deliveries(webhooks(wired)),
+        Moves(),
+        Archive(timedelta(days=wired.settings.archive_after_days), [idempotency.purge, sessions.purge]),
+    ]
+    return [WhileSending(chore, wired.sending) for chore in due]
 
 
 def webhooks(wired: Wired) -> Webhooks:

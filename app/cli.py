@@ -1,7 +1,7 @@
 """`sluice ...`: the commands."""
 
 import signal
-import sys
+from typing import Any
 
 import click
 
@@ -9,7 +9,9 @@ from app import migrate
 from app.bootstrap import create_worker, wire
 from app.commands.checks import verify_gateway, verify_ledger
 from app.commands.demo import send_a_day
-from app.commands.flows import deploy, lint_files, write_templates
+from app.commands.flows import deploy, lint_files, scenarios, write_templates
+from app.commands.migrations import migrate_instances
+from app.commands.recover import mark_restored, recover, release_sending
 from app.commands.running import database
 from app.errors import AppError
 from app.gateways import scaffold
@@ -17,7 +19,18 @@ from app.settings import ROOT, Settings
 from app.stack import Stack
 
 
-@click.group()
+class Commands(click.Group):
+    """Expected failures end a command with their sentence, not with a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except AppError as error:
+            told = error.detail if error.detail == error.title else f"{error.title}: {error.detail}"
+            raise click.ClickException(told) from error
+
+
+@click.group(cls=Commands)
 def cli() -> None:
     """Sluice, a payment orchestrator whose flows are BPMN diagrams."""
 
@@ -44,7 +57,20 @@ def migrate_schema() -> None:
         migrate.upgrade(opened.url)
 
 
-for command in (deploy, lint_files, send_a_day, verify_gateway, verify_ledger, write_templates):
+COMMANDS = (
+    deploy,
+    lint_files,
+    migrate_instances,
+    mark_restored,
+    recover,
+    release_sending,
+    scenarios,
+    send_a_day,
+    verify_gateway,
+    verify_ledger,
+    write_templates,
+)
+for command in COMMANDS:
     cli.add_command(command)
 
 
@@ -57,11 +83,7 @@ def new_gateway(name: str) -> None:
 
 
 def main() -> None:
-    try:
-        cli()
-    except AppError as error:
-        click.echo(f"{error.title}: {error.detail}" if error.detail != error.title else error.detail, err=True)
-        sys.exit(1)
+    cli()
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Every table, imported in one place: the metadata that migrations and tests compare with the database."""
 
+from app import installation
 from app.access import models as access
 from app.api import models as api
 from app.disputes import models as disputes
@@ -12,4 +13,4 @@ from app.refunds import models as refunds
 
 metadata = Base.metadata
 
-__all__ = ["access", "api", "disputes", "engine", "events", "ledger", "metadata", "payments", "refunds"]
+__all__ = ["access", "api", "disputes", "engine", "events", "installation", "ledger", "metadata", "payments", "refunds"]

@@ -40,6 +40,9 @@ class Settings(BaseSettings):
     web_threads: int = Field(default=8, ge=1, le=256, description="Threads of each web process")
     calls_per_gateway: int = Field(default=16, ge=1, le=256, description="Concurrent calls to one gateway, per worker")
     batch: int = Field(default=32, ge=1, le=512, description="Instances a worker claims at a time")
+    archive_after_days: int = Field(
+        default=30, ge=1, description="Days after its end at which an instance's history moves to the archive"
+    )
     webhook_allow_private: bool = Field(
         default=False, description="Let webhooks go to private addresses; for development only"
     )

@@ -25,7 +25,9 @@ from app import demo, migrate
 from app.bootstrap import wire
 from app.console.assets import FrontendNotBuilt, ensure_built
 from app.errors import AppError
+from app.installation import Sending
 from app.kit.crypto import new_signing_secret
+from app.kit.database import Database
 from app.kit.embedded import EmbeddedPostgres
 from app.kit.ids import new_secret
 from app.kit.kept import KeptProcess
@@ -33,7 +35,7 @@ from app.kit.keys import KeyFile, new_cookie_key, new_master_key
 from app.settings import ROOT, GatewaySettings, Settings
 
 SANDBOXES = {"sandbox_a": ("Sandbox A", ()), "sandbox_b": ("Sandbox B", ("pm_card_unavailable",))}
-START_SECONDS = 30
+START_SECONDS = 120
 
 
 class AddressTaken(AppError):
@@ -100,6 +102,7 @@ class Stack:
             url = self._open.enter_context(EmbeddedPostgres(self._var / "postgres"))
             settings = settings.model_copy(update={"database_url": url})
         migrate.upgrade(settings.database_url)
+        _tell_if_held(settings.database_url)
         return settings
 
     def _build_frontend(self) -> None:
@@ -210,6 +213,15 @@ class Stack:
 def _stop(service: Service) -> None:
     """Whichever process runs for the service by then; the first may have been replaced."""
     service.process.stop()
+
+
+def _tell_if_held(url: str) -> None:
+    opened = Database(url, pool_size=1)
+    with opened.begin() as tx:
+        held = Sending().held(tx)
+    opened.close()
+    if held:
+        click.echo("This database was restored: nothing is sent until sluice recover, then sluice release-sending.")
 
 
 def _environment(settings: Settings) -> dict[str, str]:

@@ -1,4 +1,7 @@
-"""${message}"""
+"""${message}
+
+Safe while the former version runs: yes or no, and why.
+"""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,8 +1,8 @@
 """One declared route as a Flask view: read, admit, work, answer.
 
-A request is one transaction. Under an Idempotency-Key there is a short one before it, which admits the caller and
-claims the key; the work's transaction stores the answer. Nothing is open while the body is read or an instance is
-waited for.
+A request is one transaction, repeated when PostgreSQL undid it for the sake of another. Under an Idempotency-Key there
+is a short one before it, which admits the caller and claims the key; the work's transaction stores the answer. Nothing
+is open while the body is read or an instance is waited for.
 """
 
 import hashlib
@@ -20,6 +20,7 @@ from app.api import auth, validation
 from app.api.context import ApiContext
 from app.api.idempotency import Busy, Claim, Idempotency, KeyRequired, Scope, Stored, fingerprint, key_of
 from app.api.route import Answer, Body, Call, Rest, Route, Upload
+from app.kit.crashpoint import Point, crashpoint
 from app.kit.database import Tx
 
 LONGEST_WAIT_SECONDS = 30
@@ -60,12 +61,15 @@ class Endpoint:
         key = key_of(request) if self.route.method == "POST" else None
         if key is not None:
             return self._once(key, raw, parts)
-        with self._context.database.begin() as tx:
-            admitted = self._admit(tx, raw, parts)
-            if self.route.needs_key:
-                raise KeyRequired
-            stored, rest = self._work(tx, admitted)
+        stored, rest = self._context.database.run(lambda tx: self._at_once(tx, raw, parts))
+        crashpoint(Point.REQUEST_COMMITTED)
         return self._respond(self._rested(stored, rest, None))
+
+    def _at_once(self, tx: Tx, raw: bytes, parts: dict[str, str]) -> tuple[Stored, Rest | None]:
+        admitted = self._admit(tx, raw, parts)
+        if self.route.needs_key:
+            raise KeyRequired
+        return self._work(tx, admitted)
 
     def _once(self, key: str, raw: bytes, parts: dict[str, str]) -> Response:
         with self._context.database.begin() as tx:
@@ -78,14 +82,18 @@ class Endpoint:
         if isinstance(claim, Stored):
             return self._respond(claim, replayed=True)
         try:
-            with self._context.database.begin() as tx:
-                stored, rest = self._work(tx, admitted)
-                resting = timedelta(seconds=patience) if rest is not None and patience else None
-                self._idempotency.complete(tx, claim, stored, resting)
+            stored, rest = self._context.database.run(lambda tx: self._for(claim, tx, admitted, patience))
         except Exception:
             self._idempotency.release(claim)
             raise
+        crashpoint(Point.REQUEST_COMMITTED)
         return self._respond(self._rested(stored, rest, claim))
+
+    def _for(self, claim: Claim, tx: Tx, admitted: Admitted, patience: float) -> tuple[Stored, Rest | None]:
+        stored, rest = self._work(tx, admitted)
+        resting = timedelta(seconds=patience) if rest is not None and patience else None
+        self._idempotency.complete(tx, claim, stored, resting)
+        return stored, rest
 
     def _read(self, incoming: Request) -> bytes:
         body = self.route.body

@@ -1,11 +1,11 @@
 """For those who run it: alive, ready, and numbers."""
 
 from flask import Blueprint, Response
-from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.api.context import ApiContext
 from app.api.metrics import ApiMetrics
+from app.installation import open_hold
 
 
 def add(blueprint: Blueprint, context: ApiContext, metrics: ApiMetrics) -> None:
@@ -15,13 +15,16 @@ def add(blueprint: Blueprint, context: ApiContext, metrics: ApiMetrics) -> None:
 
     @blueprint.get("/readyz")
     def readyz() -> tuple[dict[str, str], int]:
-        """Ready when the database answers; Redis is never needed to be right, only to be quick."""
+        """Ready when the database answers, also while a restored one sends nothing.
+
+        Redis is never needed to be right, only to be quick.
+        """
         try:
             with context.database.begin() as tx:
-                tx.execute(text("SELECT 1"))
+                held = open_hold(tx) is not None
         except SQLAlchemyError:
             return {"status": "unavailable", "database": "does not answer"}, 503
-        return {"status": "ok", "database": "ok"}, 200
+        return {"status": "ok", "database": "ok", "sending": "held" if held else "ok"}, 200
 
     @blueprint.get("/metrics")
     def numbers() -> Response:

@@ -3,6 +3,7 @@
 from flask import Blueprint, Response, request
 
 from app.api.context import ApiContext
+from app.kit.crashpoint import Point, crashpoint
 
 MAX_BYTES = 1024 * 1024
 
@@ -13,6 +14,7 @@ def add(blueprint: Blueprint, context: ApiContext) -> None:
         """No API key: the gateway's signature over the raw bytes is what counts."""
         request.max_content_length = MAX_BYTES
         body = request.get_data(cache=False)
-        with context.database.begin() as tx:
-            context.receive_webhook(tx, gateway, dict(request.headers), body)
+        headers = dict(request.headers)
+        context.database.run(lambda tx: context.receive_webhook(tx, gateway, headers, body))
+        crashpoint(Point.REQUEST_COMMITTED)
         return Response(b'{"received":true}', content_type="application/json")

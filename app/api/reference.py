@@ -14,6 +14,8 @@ from app.api.route import Resource
 from app.errors import AppError, NotFound
 from app.events.catalog import EVENT_TYPES
 
+Schema = dict[str, Any]
+
 _PRETTY = orjson.OPT_INDENT_2
 _METHODS = ("get", "post", "put", "patch", "delete")
 #: The pages load one stylesheet and nothing else.
@@ -67,7 +69,7 @@ def _explanation(kind: type[AppError]) -> str:
     return inspect.cleandoc(own) if own else ""
 
 
-def _groups(document: dict[str, Any]) -> list[dict[str, Any]]:
+def _groups(document: Schema) -> list[Schema]:
     """Operations by tag, each with what the template shows of it."""
     groups = {tag["name"]: {**tag, "operations": []} for tag in document["tags"]}
     schemas = document["components"]["schemas"]
@@ -79,17 +81,23 @@ def _groups(document: dict[str, Any]) -> list[dict[str, Any]]:
     return list(groups.values())
 
 
-def _operation(path: str, method: str, operation: dict[str, Any], schemas: dict[str, Any]) -> dict[str, Any]:
+def _operation(path: str, method: str, operation: Schema, schemas: Schema) -> Schema:
     body = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
     success = next(iter(operation["responses"].items()))
     answer = success[1].get("content", {}).get("application/json", {}).get("schema", {})
     listed = "properties" in answer
     shape = answer["properties"]["data"]["items"] if listed else answer
     return {
+        "description": "",
         **operation,
         "id": operation["operationId"],
         "path": path,
         "method": method.upper(),
+        "inputs": [
+            {"description": "", "required": False, **parameter, "type": _type(_present(parameter["schema"]), schemas)}
+            for parameter in operation["parameters"]
+            if parameter["in"] != "path"
+        ],
         "fields": _fields(body.get("schema", {}), schemas),
         "media_types": [kind for kind in operation.get("requestBody", {}).get("content", {}) if kind[-4:] != "json"],
         "answer": _fields(shape, schemas),
@@ -99,35 +107,52 @@ def _operation(path: str, method: str, operation: dict[str, Any], schemas: dict[
     }
 
 
-def _fields(schema: dict[str, Any], schemas: dict[str, Any]) -> list[dict[str, Any]]:
-    target = schemas.get(schema.get("$ref", "").rpartition("/")[2], schema)
+def _fields(schema: Schema, schemas: Schema, prefix: str = "") -> list[Schema]:
+    """A row per field; fields of objects inside follow theirs, as `customer.email` or `attempts[].gateway`."""
+    target = _target(schema, schemas)
     required = set(target.get("required", []))
-    return [
-        {
-            "name": name,
-            "type": _type(field),
-            "required": name in required,
-            "text": field.get("description", ""),
-        }
-        for name, field in target.get("properties", {}).items()
-    ]
+    rows: list[Schema] = []
+    for name, field in target.get("properties", {}).items():
+        path = f"{prefix}{name}"
+        rows.append(
+            {
+                "name": path,
+                "type": _type(field, schemas),
+                "required": name in required and not prefix,
+                "text": field.get("description", ""),
+            }
+        )
+        inner, mark = (field["items"], "[].") if field.get("type") == "array" and "items" in field else (field, ".")
+        if not prefix:
+            rows += _fields(_present(inner), schemas, path + mark)
+    return rows
 
 
-def _type(field: dict[str, Any]) -> str:
-    if "$ref" in field:
-        return str(field["$ref"]).rpartition("/")[2]
-    if "anyOf" in field:
-        return " or ".join(_type(option) for option in field["anyOf"])
-    if "enum" in field:
-        return " | ".join(str(value) for value in field["enum"])
-    if "const" in field:
-        return f'"{field["const"]}"'
-    if field.get("type") == "array":
-        return f"list of {_type(field.get('items', {}))}"
-    return str(field.get("format") or field.get("type", "any"))
+def _target(schema: Schema, schemas: Schema) -> Schema:
+    found: Schema = schemas.get(schema.get("$ref", "").rpartition("/")[2], schema)
+    return found
 
 
-def _curl(path: str, method: str, operation: dict[str, Any], example: Any) -> str:
+def _present(schema: Schema) -> Schema:
+    """What a field is when it is not null."""
+    options = [option for option in schema.get("anyOf", []) if option.get("type") != "null"]
+    return options[0] if len(options) == 1 else schema
+
+
+def _type(field: Schema, schemas: Schema) -> str:
+    target = _target(field, schemas)
+    if "anyOf" in target:
+        return " or ".join(_type(option, schemas) for option in target["anyOf"])
+    if "enum" in target:
+        return " | ".join(str(value) for value in target["enum"])
+    if "const" in target:
+        return f'"{target["const"]}"'
+    if target.get("type") == "array":
+        return f"list of {_type(target.get('items', {}), schemas)}"
+    return str(target.get("format") or target.get("type", "any"))
+
+
+def _curl(path: str, method: str, operation: Schema, example: Any) -> str:
     lines = [f"curl $SLUICE{path}", '-H "Authorization: Bearer $SLUICE_KEY"']
     if method != "get":
         lines[0] = f"curl -X {method.upper()} $SLUICE{path}"

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import cast
 
+import structlog
 from flask import Blueprint, Flask, Response, g, request
 from flask_limiter import Limiter, RateLimitExceeded
 from prometheus_client import CollectorRegistry
@@ -29,7 +30,7 @@ def create_api(context: ApiContext, resources: Sequence[Resource] = RESOURCES) -
     metrics = ApiMetrics(CollectorRegistry())
     limiter = Limiter(
         auth.caller,
-        storage_uri=context.limits_storage,
+        storage_uri=re.sub("^unix:", "redis+unix:", context.limits_storage),  # what its library calls a socket
         swallow_errors=True,
         in_memory_fallback_enabled=True,
         in_memory_fallback=[context.rate_limit],
@@ -76,6 +77,8 @@ def _observe(blueprint: Blueprint, metrics: ApiMetrics) -> None:
     @blueprint.before_request
     def begin() -> None:
         g.begun = time.perf_counter()
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(trace_id=problems.trace_id())
 
     @blueprint.after_request
     def finish(response: Response) -> Response:

@@ -68,6 +68,7 @@ def _side_by_side(comparison: Comparison) -> str:
     rows = [
         (total.currency, total.what, total.ours, total.theirs, "" if total.ours == total.theirs else "differs")
         for total in comparison.totals
+        if total.ours or total.theirs
     ]
     return table(head, rows)
 

@@ -1,4 +1,4 @@
-"""`sluice lint`, `deploy` and `templates`: what an analyst's files go through, from the command line."""
+"""`sluice lint`, `deploy`, `scenarios` and `templates`: what an analyst's files go through, from the command line."""
 
 import sys
 from pathlib import Path
@@ -11,9 +11,11 @@ from app.access.models import Merchant
 from app.commands.running import wired
 from app.engine import definitions, shipped, templates
 from app.engine.lint import Finding, Known, Severity, Upload, lint
+from app.engine.scenarios import coverage
 from app.operations import registry
 from app.settings import ROOT, Settings
 
+FLOWS = ROOT / "workflows"
 FILES = click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
 
 
@@ -42,7 +44,7 @@ def deploy(files: tuple[Path, ...], merchant: str, publish: bool) -> None:
 
 @click.command("templates")
 @click.option("--check", is_flag=True, help="only tell which are stale; exit with 1 when some are")
-@click.argument("folder", default=ROOT / "workflows" / "element-templates", type=click.Path(path_type=Path))
+@click.argument("folder", default=FLOWS / "element-templates", type=click.Path(path_type=Path))
 def write_templates(folder: Path, check: bool) -> None:
     """Write the modeler's element templates from the operations."""
     changed = templates.stale(folder) if check else templates.write(folder)
@@ -50,6 +52,20 @@ def write_templates(folder: Path, check: bool) -> None:
         click.echo(name)
     click.echo(f"{len(changed)} {'are stale' if check else 'written'}, {len(list(registry))} operations")
     sys.exit(check and bool(changed))
+
+
+@click.command()
+@click.argument("folder", default=FLOWS, type=click.Path(exists=True, file_okay=False, path_type=Path))
+def scenarios(folder: Path) -> None:
+    """Play every scenario file below FOLDER; print what came out differently and which sequence flows nothing visits.
+
+    Exits with 1 when a scenario failed or a sequence flow was not visited.
+    """
+    found = coverage(folder, registry)
+    for verdict in found.failed:
+        click.echo(f"{verdict}\n")
+    click.echo(found.table())
+    sys.exit(bool(found.failed) or not found.complete)
 
 
 def _uploads(files: tuple[Path, ...]) -> list[Upload]:

@@ -15,7 +15,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str | int]]) -> str:
             for cell, width, to_right in zip(row, widths, right, strict=True)
         ]
         lines.append("  ".join(padded).rstrip())
-    rule = "  ".join("-" * width for width in widths)
+    rule = "  ".join("-" * width for width in widths).rstrip()
     return "\n".join([lines[0], rule, *lines[1:]])
 
 

@@ -5,7 +5,7 @@ import re
 from app.errors import FieldError, InvalidInput
 from app.kit.money import MAX_MINOR, exponent
 
-_TYPED = re.compile(r"(\d{1,15})(?:[.,](\d{1,4}))?")
+_TYPED = re.compile(r"([0-9]{1,15})(?:[.,]([0-9]{1,4}))?")
 
 
 def parse_amount(text: str, currency: str) -> int:
@@ -15,7 +15,7 @@ def parse_amount(text: str, currency: str) -> int:
     if not found or len(found[2] or "") > digits:
         example = f"120.{'5'.ljust(digits, '0')}" if digits else "120"
         raise _wrong(f"must be a number such as {example}, with at most {digits} decimals")
-    minor = int(found[1]) * 10**digits + int((found[2] or "").ljust(digits, "0") or 0)
+    minor = int(found[1] + (found[2] or "").ljust(digits, "0"))
     if not 0 < minor <= MAX_MINOR:
         raise _wrong("must be more than zero and not beyond what a payment may hold")
     return minor

@@ -1,5 +1,7 @@
 """The console as one blueprint: who is there, the forgery check, the pages, and what is shown when something fails."""
 
+from typing import cast
+
 from flask import Blueprint, Flask, current_app, request
 from flask.blueprints import BlueprintSetupState
 from flask_wtf.csrf import CSRFError
@@ -48,7 +50,7 @@ def create_console(context: ConsoleContext) -> Blueprint:
 
     def configure(state: BlueprintSetupState) -> None:
         state.app.extensions[EXTENSION] = context
-        _strict(state.app)
+        _strict(cast(Flask, state.app))
 
     console.record_once(configure)
     console.before_request(_arrive)

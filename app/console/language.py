@@ -22,6 +22,7 @@ from app.kit.money import Money, exponent
 LANGUAGES = {"en": "English", "zh": "简体中文"}
 _LOCALES = {"en": Locale("en", "GB"), "zh": Locale("zh", "CN", script="Hans")}
 _TAGS = {"en": "en", "zh": "zh-Hans"}
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 _PLACE = re.compile(r"{(\w+)}")
 _UNITS = ((86400, "age.days"), (3600, "age.hours"), (60, "age.minutes"))
 
@@ -89,7 +90,7 @@ class Language:
     def value(self, value: object) -> str:
         """A fact of a diagram or a rule as a person reads it."""
         if value is None or value == "":
-            return "–"
+            return "-"
         if isinstance(value, bool):
             return self.t("value.yes" if value else "value.no")
         if isinstance(value, int):
@@ -98,7 +99,8 @@ class Language:
             return ", ".join(self.value(each) for each in value)
         if isinstance(value, Mapping):
             return ", ".join(f"{key}: {self.value(each)}" for key, each in value.items())
-        return str(value)
+        text = str(value)
+        return self.moment(datetime.fromisoformat(text)) if _MOMENT.fullmatch(text) else text
 
     def moment(self, at: datetime) -> str:
         """A point in time to the second, in UTC."""
@@ -132,7 +134,7 @@ class Language:
     def span(self, length: timedelta) -> str:
         """A length of time in its one or two largest units, e.g. `3 h 20 min`."""
         seconds = max(int(abs(length).total_seconds()), 0)
-        parts = []
+        parts: list[tuple[int, str]] = []
         for size, key in _UNITS:
             count, seconds = divmod(seconds, size)
             if count or parts:

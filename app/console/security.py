@@ -3,6 +3,8 @@
 Scripts come from our own files only. Styles too, except where a diagram is drawn: its library sets inline styles.
 """
 
+from typing import cast
+
 from flask import Blueprint, Flask, Response, g, request
 from flask.blueprints import BlueprintSetupState
 from flask_wtf.csrf import CSRFProtect
@@ -76,7 +78,7 @@ def secure(blueprint: Blueprint, context: ConsoleContext) -> None:
     """Put the headers and the forgery check on every route of `blueprint`."""
 
     def configure(state: BlueprintSetupState) -> None:
-        _configure(state.app, context.settings.secure_cookies)
+        _configure(cast(Flask, state.app), context.settings.secure_cookies)
 
     blueprint.record_once(configure)
     blueprint.before_request(check_forgery)

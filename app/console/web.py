@@ -3,6 +3,7 @@
 import hashlib
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from flask import flash, make_response, redirect, render_template, request
 from werkzeug.wrappers import Response
@@ -47,11 +48,11 @@ def vocabulary() -> dict[str, object]:
     }
 
 
-def page(template: str, *, http_status: int = 200, **values: object) -> Response:
+def page(template: str, *, http_status: int = 200, **values: Any) -> Response:
     return make_response(render_template(template, **values), http_status)
 
 
-def part(template: str, **values: object) -> Response:
+def part(template: str, **values: Any) -> Response:
     """A live part of a page: answered with 304 when the asker has the same already."""
     response = page(template, **values)
     response.set_etag(hashlib.sha256(response.get_data()).hexdigest()[:24])

@@ -75,7 +75,7 @@ LOOKS: dict[str, dict[str, Look]] = {
         "high": Look("bad", "bars3"),
         "none": Look("quiet", "dash"),
     },
-    "severity": {"error": _STOP, "warning": Look("warn", "alert"), "info": Look("info", "info")},
+    "severity": {"error": _STOP, "warning": Look("warn", "alert")},
     "step": {
         "done": _DONE,
         "now": Look("info", "moving"),

@@ -16,7 +16,7 @@ from app.gateways.port import GatewayDispute
 from app.kit.database import Json, Tx
 from app.kit.ids import derived_id, new_id
 from app.payments.models import Attempt, Payment
-from app.payments.queries import lock_payment
+from app.payments.queries import lock_payment, moment
 from app.payments.states import IllegalTransition
 from app.payments.verbs import UNRESOLVED
 
@@ -67,6 +67,9 @@ def take_in(tx: Tx, payment: Payment, dispute: Dispute, facts: GatewayDispute) -
     book_funds(tx, payment, dispute, fee, actor, was_lost=was_lost)
     variables: Json = {"dispute": dispute.id, "stage": dispute.stage, "status": dispute.status}
     message = derived_id("msg", dispute.id, facts.stage, facts.status, facts.due_by, fee)
+    if is_open(dispute) and (dispute.instance_id is None or inbox.has_ended(tx, dispute.instance_id)):
+        _start_flow(tx, dispute)
+        return
     inbox.publish_message(tx, dispute.merchant_id, "dispute.updated", dispute.id, variables, message, ttl=REQUEST_LASTS)
 
 
@@ -168,16 +171,34 @@ def _open(tx: Tx, payment: Payment, gateway: str, facts: GatewayDispute) -> Disp
     tx.session.add(dispute)
     tx.session.flush()
     if is_open(dispute):
-        variables: Json = {
-            "dispute": dispute.id,
-            "payment": payment.id,
-            "amount": dispute.amount,
-            "currency": dispute.currency,
-        }
-        dispute.instance_id = inbox.start_instance(tx, actor, PROCESS, dispute.id, variables).id
+        _start_flow(tx, dispute)
     tell(tx, dispute, "dispute.created", actor)
     book_funds(tx, payment, dispute, facts.fee.minor if facts.fee is not None else 0, actor)
     return dispute
+
+
+def _start_flow(tx: Tx, dispute: Dispute) -> None:
+    """A dispute that comes back after its flow has ended gets another one."""
+    variables: Json = {
+        "dispute": dispute.id,
+        "payment": dispute.payment_id,
+        "amount": dispute.amount,
+        "currency": dispute.currency,
+    }
+    actor = system(dispute.merchant_id)
+    dispute.instance_id = inbox.start_instance(tx, actor, PROCESS, dispute.id, variables).id
+    tx.session.flush()
+
+
+def flow_ended(tx: Tx, instance_id: str, subject: str) -> None:
+    """An instance has ended: a dispute that still needs an answer from us is shown to people."""
+    dispute = tx.session.get(Dispute, subject)
+    if dispute is None or dispute.instance_id != instance_id or dispute.status != DisputeStatus.NEEDS_RESPONSE:
+        return
+    message = (
+        f"The flow has ended and the dispute needs a response by {moment(dispute.due_by)}; answer it at the gateway"
+    )
+    incidents.report(tx, dispute.merchant_id, instance_id, dispute.id, "", "flow_ended", message)
 
 
 def _contradiction(

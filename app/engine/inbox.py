@@ -3,11 +3,11 @@
 Callers insert and wake; they never touch the instance's own row, so they never wait for whoever is advancing it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import select, text
+from sqlalchemy import delete, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from app.access.actor import Actor
@@ -21,6 +21,8 @@ from app.kit.database import Json, Tx
 from app.kit.ids import new_id
 
 CHANNEL = "sluice_work"
+#: Failures in a row after which an instance is shown to people instead of being tried again.
+PARK_AFTER = 5
 
 
 class InstanceEnded(Conflict):
@@ -131,17 +133,7 @@ def deliver(tx: Tx, merchant_id: str, name: str, correlation: str) -> None:
         .order_by(Message.id)
     )
     for message in messages:
-        wait = tx.session.scalar(
-            select(WaitRow)
-            .where(
-                WaitRow.merchant_id == merchant_id,
-                WaitRow.kind == WaitKind.MESSAGE,
-                WaitRow.message == name,
-                WaitRow.correlation == correlation,
-            )
-            .order_by(WaitRow.id)
-            .limit(1)
-        )
+        wait = _take_wait(tx, merchant_id, name, correlation)
         if wait is None:
             return
         payload = {"name": name, "variables": message.variables, "message": message.id}
@@ -149,8 +141,42 @@ def deliver(tx: Tx, merchant_id: str, name: str, correlation: str) -> None:
         put(tx, wait.instance_id, item, f"message:{message.id}:{wait.id}")
         message.delivered_to = wait.instance_id
         message.delivered_at = now
-        tx.session.delete(wait)
         tx.session.flush()
+
+
+def _take_wait(tx: Tx, merchant_id: str, name: str, correlation: str) -> Any | None:
+    """The oldest wait of the subscription, used up. One that goes away at this moment is none."""
+    oldest = (
+        select(WaitRow.id)
+        .where(
+            WaitRow.merchant_id == merchant_id,
+            WaitRow.kind == WaitKind.MESSAGE,
+            WaitRow.message == name,
+            WaitRow.correlation == correlation,
+        )
+        .order_by(WaitRow.id)
+        .limit(1)
+        .with_for_update()
+        .scalar_subquery()
+    )
+    taken = delete(WaitRow).where(WaitRow.id == oldest).returning(WaitRow.id, WaitRow.instance_id, WaitRow.node)
+    return tx.session.execute(taken).one_or_none()
+
+
+def give_back(tx: Tx, message_ids: Sequence[int]) -> None:
+    """A message whose wait was gone when it arrived was never received: it is kept for the next one who waits."""
+    if not message_ids:
+        return
+    mine = Message.id.in_(message_ids)
+    addresses = tx.session.execute(
+        select(Message.merchant_id, Message.name, Message.correlation).where(mine).distinct()
+    )
+    places = sorted(tuple(row) for row in addresses)
+    for place in places:
+        lock_subscription(tx, *place)
+    tx.execute(update(Message).where(mine).values(delivered_to=None, delivered_at=None))
+    for place in places:
+        deliver(tx, *place)
 
 
 def cancel_instance(tx: Tx, actor: Actor, instance_id: str, reason: str) -> Instance:
@@ -158,6 +184,8 @@ def cancel_instance(tx: Tx, actor: Actor, instance_id: str, reason: str) -> Inst
     instance = find_instance(tx, actor.merchant_id, instance_id)
     if InstanceStatus(instance.status).ended:
         raise InstanceEnded(f"The instance is {instance.status}")
+    if instance.failures >= PARK_AFTER:
+        _unpark(tx, instance_id, failures=1)
     put(tx, instance_id, Item(ItemKind.CANCEL, payload={"reason": reason}, actor=actor.id), "cancel")
     audit.record(tx, actor, "instance.canceled", instance_id, {"reason": reason})
     return instance
@@ -175,15 +203,26 @@ def retry_incident(tx: Tx, actor: Actor, incident_id: str, variables: Json | Non
         raise Conflict(f"The incident was already resolved by {incident.resolved_by}")
     if incident.source == "domain":
         if incident.kind == PARKED:
-            instance = tx.session.get_one(Instance, incident.instance_id, with_for_update=True)
-            instance.status, instance.failures, instance.due_at = InstanceStatus.RUNNING, 0, tx.now()
-            tx.notify(CHANNEL)
+            _unpark(tx, incident.instance_id)
         incident.status, incident.resolved_by, incident.resolved_at = "resolved", actor.id, tx.now()
     else:
         item = Item(ItemKind.RETRY, incident.node, {"variables": variables or {}}, actor.id)
         put(tx, incident.instance_id, item, f"retry:{incident.id}")
     audit.record(tx, actor, "incident.repaired", incident_id, {"variables": variables or {}, "note": note})
     return incident
+
+
+def _unpark(tx: Tx, instance_id: str, failures: int = 0) -> None:
+    """Let workers try it again; one that has failed before does not first find out about calls it may have made."""
+    instance = tx.session.get_one(Instance, instance_id, with_for_update=True)
+    instance.status, instance.failures, instance.due_at = InstanceStatus.RUNNING, failures, tx.now()
+    tx.notify(CHANNEL)
+
+
+def has_ended(tx: Tx, instance_id: str | None) -> bool:
+    """Whether the flow ran and is over."""
+    ended = select(Instance.id).where(Instance.id == instance_id, Instance.ended_at.is_not(None))
+    return instance_id is not None and tx.session.scalar(ended) is not None
 
 
 def find_instance(tx: Tx, merchant_id: str, instance_id: str) -> Instance:

@@ -1,6 +1,6 @@
 """Incidents that the domain reports: money says something the flow does not know, so a person must look."""
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from app.engine.models import Incident
 from app.kit.database import Json, Tx
@@ -48,3 +48,12 @@ def report(
         )
     )
     tx.session.flush()
+
+
+def settle_parked(tx: Tx, instance_id: str) -> None:
+    """An instance that has ended is not parked any more."""
+    tx.execute(
+        update(Incident)
+        .where(Incident.instance_id == instance_id, Incident.kind == PARKED, Incident.status == "open")
+        .values(status="resolved", resolved_at=tx.now(), resolved_by="system")
+    )

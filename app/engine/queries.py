@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from sqlalchemy import select
 
 from app.access.actor import Actor
+from app.engine import archive
 from app.engine.models import Incident, Instance, JournalRow, Task, WaitRow
 from app.engine.people import form_of
 from app.engine.step import JournalKind, WaitKind
@@ -96,8 +97,7 @@ def incident_view(row: Incident) -> Json:
 
 
 def journal(tx: Tx, instance_id: str) -> list[JournalRow]:
-    query = select(JournalRow).where(JournalRow.instance_id == instance_id).order_by(JournalRow.seq)
-    return list(tx.session.scalars(query))
+    return archive.lines(tx, [instance_id])
 
 
 def path(rows: Iterable[JournalRow]) -> list[Json]:

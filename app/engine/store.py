@@ -12,15 +12,13 @@ from typing import Any
 from sqlalchemy import ColumnElement, delete, insert, select, text, update
 
 from app.engine import inbox, incidents
-from app.engine.models import InboxItem, Incident, Instance, JournalRow, Message, Task, WaitRow
+from app.engine.models import InboxItem, Incident, Instance, JournalRow, Task, WaitRow
 from app.engine.step import InstanceStatus, Item, ItemKind, JournalEntry, Step, Thrown, WaitKind
 from app.errors import Conflict
 from app.kit.database import Json, Tx
 from app.kit.ids import derived_id
 
 LEASE = timedelta(seconds=10)
-#: Failures in a row after which an instance is shown to people instead of being tried again.
-PARK_AFTER = 5
 
 
 class LeaseLost(Conflict):
@@ -59,18 +57,20 @@ WITH due AS (
     WHERE id IN (
         (SELECT id FROM instances
          WHERE due_at <= :now AND (lease_until IS NULL OR lease_until < :now OR lease_owner = :owner)
+           AND NOT (id = ANY(:except_for))
          ORDER BY due_at LIMIT :limit)
         UNION
         (SELECT inbox.instance_id FROM inbox JOIN instances i ON i.id = inbox.instance_id
          WHERE (i.lease_until IS NULL OR i.lease_until < :now OR i.lease_owner = :owner) AND i.failures < :parked
-         ORDER BY inbox.id LIMIT :limit)
+           AND NOT (i.id = ANY(:except_for))
+         GROUP BY inbox.instance_id ORDER BY min(inbox.id) LIMIT :limit)
         UNION
         (SELECT id FROM instances WHERE lease_until < :now ORDER BY lease_until LIMIT :limit)
     )
     AND (lease_until IS NULL OR lease_until < :now OR lease_owner = :owner)
     AND NOT (id = ANY(:except_for))
     LIMIT :limit
-    FOR UPDATE SKIP LOCKED
+    FOR NO KEY UPDATE SKIP LOCKED
 )
 UPDATE instances SET lease_owner = :owner, lease_until = :until
 FROM due WHERE instances.id = due.id
@@ -78,13 +78,21 @@ RETURNING instances.id
 """)
 
 # What arrives for an instance that has ended has nobody to take it.
-_DISCARD = text("DELETE FROM inbox USING instances i WHERE i.id = inbox.instance_id AND i.ended_at IS NOT NULL")
+_DISCARD = text("""
+DELETE FROM inbox WHERE id IN (
+    SELECT inbox.id FROM inbox JOIN instances i ON i.id = inbox.instance_id
+    WHERE i.ended_at IS NOT NULL
+    FOR UPDATE OF inbox SKIP LOCKED
+)
+RETURNING kind, payload
+""")
 
 
 def claim(tx: Tx, owner: str, limit: int, except_for: Collection[str] = ()) -> list[str]:
     """Lease up to `limit` instances that have something due: a timer, an inbox item, or a dead worker's lease."""
     now = tx.now()
-    tx.execute(_DISCARD)
+    unheard = [row.payload["message"] for row in tx.execute(_DISCARD) if row.kind == ItemKind.MESSAGE]
+    inbox.give_back(tx, unheard)
     rows = tx.execute(
         _CLAIM,
         {
@@ -93,7 +101,7 @@ def claim(tx: Tx, owner: str, limit: int, except_for: Collection[str] = ()) -> l
             "until": now + LEASE,
             "owner": owner,
             "limit": limit,
-            "parked": PARK_AFTER,
+            "parked": inbox.PARK_AFTER,
         },
     )
     return [row[0] for row in rows]
@@ -151,6 +159,12 @@ def arrivals(tx: Tx, instance_id: str) -> list[Arrival]:
     return [Arrival(row[0], Item(ItemKind(row[1]), row[2], row[3], row[4])) for row in rows]
 
 
+def calls_open(tx: Tx, instance_id: str) -> frozenset[str]:
+    """The nodes whose calls were written ahead and not answered as of the last save."""
+    query = select(WaitRow.node).where(WaitRow.instance_id == instance_id, WaitRow.kind == WaitKind.CALL)
+    return frozenset(tx.session.scalars(query))
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """One instance after its step: what to write. `keep_lease` while calls are under way, so nobody else steps in."""
@@ -193,7 +207,9 @@ def save(tx: Tx, owner: str, outcome: Outcome) -> Claim:
     _write_tasks(tx, claim_, step, now)
     _write_incidents(tx, claim_, step, now)
     _write_waits(tx, claim_, step, now)
-    _put_back(tx, claim_, step.stale)
+    if ended:
+        incidents.settle_parked(tx, claim_.id)
+    inbox.give_back(tx, [item.payload["message"] for item in step.stale if item.kind is ItemKind.MESSAGE])
     for thrown in step.thrown:
         _throw(tx, claim_, thrown)
     return Claim(
@@ -232,6 +248,7 @@ def park(tx: Tx, instance_id: str, error: str) -> None:
     """Take an instance that fails every time out of the loop and show it to people, so that others go on."""
     instance = tx.session.get_one(Instance, instance_id, with_for_update=True)
     instance.status = InstanceStatus.INCIDENT
+    instance.failures = max(instance.failures, inbox.PARK_AFTER)  # so that no message sets it going
     instance.due_at = instance.lease_owner = instance.lease_until = None
     incidents.report(
         tx, instance.merchant_id, instance_id, instance.subject, instance.process, incidents.PARKED, error[:2000]
@@ -271,15 +288,17 @@ def _write_waits(tx: Tx, claim_: Claim, step: Step, now: datetime) -> None:
         (wait.node, wait.kind.value, wait.due_at, wait.message, wait.correlation): wait
         for wait in ([] if step.status.ended else step.waits)
     }
-    gone = [row_id for key, row_id in known.items() if key not in wanted]
-    if gone:
-        tx.execute(delete(WaitRow).where(WaitRow.id.in_(gone)))
+    gone = {key: row_id for key, row_id in known.items() if key not in wanted}
     opened = [wait for key, wait in wanted.items() if key not in known]
+    subscriptions = sorted({(wait.message, wait.correlation) for wait in opened if wait.kind is WaitKind.MESSAGE})
+    closed = {(message, correlation) for _, kind, _, message, correlation in gone if kind == WaitKind.MESSAGE}
+    # Before any row is touched: publishers take the lock first and the wait's row second, too.
+    for name, correlation in sorted(closed.union(subscriptions)):
+        inbox.lock_subscription(tx, claim_.merchant_id, name, correlation)
+    if gone:
+        tx.execute(delete(WaitRow).where(WaitRow.id.in_(gone.values())))
     if not opened:
         return
-    subscriptions = sorted({(wait.message, wait.correlation) for wait in opened if wait.kind is WaitKind.MESSAGE})
-    for name, correlation in subscriptions:
-        inbox.lock_subscription(tx, claim_.merchant_id, name, correlation)
     fields = ("node", "element", "kind", "due_at", "message", "correlation")
     tx.execute(
         insert(WaitRow),
@@ -368,20 +387,6 @@ def _write_incidents(tx: Tx, claim_: Claim, step: Step, now: datetime) -> None:
         )
     if opened:
         tx.session.flush()
-
-
-def _put_back(tx: Tx, claim_: Claim, stale: Sequence[Item]) -> None:
-    """A message whose wait was gone when it arrived was never received: it is kept again for the next one who waits."""
-    message_ids = [item.payload["message"] for item in stale if item.kind is ItemKind.MESSAGE]
-    if not message_ids:
-        return
-    messages = tx.session.scalars(select(Message).where(Message.id.in_(message_ids)).with_for_update()).all()
-    for message in messages:
-        message.delivered_to = message.delivered_at = None
-    tx.session.flush()
-    for name, correlation in sorted({(message.name, message.correlation) for message in messages}):
-        inbox.lock_subscription(tx, claim_.merchant_id, name, correlation)
-        inbox.deliver(tx, claim_.merchant_id, name, correlation)
 
 
 def _throw(tx: Tx, claim_: Claim, thrown: Thrown) -> None:

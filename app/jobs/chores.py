@@ -10,6 +10,8 @@ from typing import Any, Protocol
 
 import structlog
 
+from app.installation import Sending
+from app.kit.crashpoint import Point, crashpoint
 from app.kit.database import Database, Tx
 
 log = structlog.get_logger()
@@ -27,6 +29,24 @@ class Chore(Protocol):
     def book(self, tx: Tx, job: Any, answer: Any) -> None: ...
 
 
+class WhileSending:
+    """A chore that takes nothing while nothing may be sent."""
+
+    def __init__(self, chore: Chore, sending: Sending) -> None:
+        self.name = chore.name
+        self._chore = chore
+        self._sending = sending
+
+    def take(self, tx: Tx, limit: int) -> Sequence[Any]:
+        return [] if self._sending.held(tx) else self._chore.take(tx, limit)
+
+    def do(self, job: Any) -> Any:
+        return self._chore.do(job)
+
+    def book(self, tx: Tx, job: Any, answer: Any) -> None:
+        self._chore.book(tx, job, answer)
+
+
 class Chores:
     """Runs chores on a few threads, so that a slow receiver holds up neither instances nor other chores."""
 
@@ -39,8 +59,12 @@ class Chores:
         """Take what is due of every kind and see it through; how many jobs were done."""
         jobs: list[tuple[Chore, Any]] = []
         for chore in self._chores:
-            with self._database.begin() as tx:
-                jobs += [(chore, job) for job in chore.take(tx, BATCH)]
+            try:
+                with self._database.begin() as tx:
+                    jobs += [(chore, job) for job in chore.take(tx, BATCH)]
+            except Exception:
+                # The other kinds go on; this one is tried again at the next sweep.
+                log.exception("chore.not_taken", chore=chore.name)
         list(self._pool.map(lambda pair: self._see_through(*pair), jobs))
         return len(jobs)
 
@@ -50,6 +74,7 @@ class Chores:
     def _see_through(self, chore: Chore, job: Any) -> None:
         try:
             answer = chore.do(job)
+            crashpoint(Point.CHORE_DONE)
             with self._database.begin() as tx:
                 chore.book(tx, job, answer)
         except Exception:

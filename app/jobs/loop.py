@@ -1,23 +1,25 @@
 """The worker's loop: claim due instances, let them run until they rest, save many in one transaction, make their calls.
 
 One turn is one transaction. What an instance asks of a gateway is sent only after the commit that wrote its intent;
-what came back is booked together with everything it leads to. An instance whose turn fails is tried alone, then
-later, and at last shown to people.
+what came back is booked together with everything it leads to, and kept until that is certain. An instance whose turn
+fails is tried alone, then later, and at last shown to people.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 
 import structlog
 
-from app.engine import store
+from app.engine import inbox, store
 from app.engine.pins import load_bundle
 from app.engine.runner import Run
 from app.engine.step import Call, Item, ItemKind, Step
 from app.errors import AppError
+from app.installation import Sending
 from app.jobs.calls import Answer, Caller
 from app.jobs.merge import merged
+from app.kit.crashpoint import Point, crashpoint
 from app.kit.database import Database, Tx
 from app.operations import Effect, OperationContext, OperationError, Registry
 
@@ -27,24 +29,31 @@ log = structlog.get_logger()
 ROUNDS = 200
 
 
+#: Told in the transaction in which an instance ends: its id and its subject.
+OnEnd = Callable[[Tx, str, str], None]
+
+
 @dataclass
 class Hand:
-    """An instance in this worker's hands: its claim, its run in memory, and the nodes whose calls are under way."""
+    """An instance in this worker's hands: its claim and its run in memory.
+
+    `sent` are calls that were written ahead before it was loaded: whoever wrote them may have made them and died.
+    """
 
     claim: store.Claim
     run: Run
-    under_way: set[str] = field(default_factory=set)
+    sent: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """What one instance did in a turn, ready to be saved."""
+    """What one instance did in a turn, ready to be saved. `keep` it while it has calls under way."""
 
     hand: Hand
     step: Step
     taken: Sequence[int]
     effects: Mapping[str, Effect]
-    answered: frozenset[str]
+    keep: bool
 
 
 class Loop:
@@ -56,6 +65,8 @@ class Loop:
         caller: Caller,
         owner: str,
         batch: int,
+        on_end: OnEnd,
+        sending: Sending,
     ) -> None:
         self._database = database
         self._registry = registry
@@ -63,76 +74,110 @@ class Loop:
         self._caller = caller
         self._owner = owner
         self._batch = batch
+        self._on_end = on_end
+        self._sending = sending
         self._hands: dict[str, Hand] = {}
+        #: Calls this process has made and not booked, by instance; they outlive a hand that was dropped.
+        self._under_way: dict[str, set[str]] = {}
+        #: Answers that are in and not booked. The database may be away for a while.
+        self._unbooked: dict[str, list[Answer]] = {}
         self._deferred: set[str] = set()
 
     @property
     def idle(self) -> bool:
         """True when no call is under way, so stopping loses no time for anybody."""
-        return not self._hands
+        return not self._under_way
 
     def turn(self, *, claim: bool = True) -> int:
         """Do what is due now; how many instances were touched. `claim` is off while the worker is stopping."""
-        answers: dict[str, list[Answer]] = {}
         for answer in self._caller.answers():
-            answers.setdefault(answer.instance_id, []).append(answer)
-        if claim:
-            with self._database.begin() as tx:
-                claimed = store.claim(tx, self._owner, self._batch, self._deferred)
-        else:
-            claimed = []
-        ids = list(dict.fromkeys([*answers, *claimed]))
-        if not ids:
+            self._unbooked.setdefault(answer.instance_id, []).append(answer)
+        if self._unbooked:
+            crashpoint(Point.ANSWERED)
+        if not claim and not self._unbooked:
             return 0
+        with self._database.begin() as tx:
+            held = self._sending.held(tx)
+            claimed = store.claim(tx, self._owner, self._batch, self._deferred) if claim and not held else []
+        if held:
+            return self._only_book()
+        ids = list(dict.fromkeys([*self._unbooked, *claimed]))
+        if ids:
+            self._advance_all(ids)
+        return len(ids)
+
+    def _advance_all(self, ids: Sequence[str]) -> None:
         try:
-            self._together(ids, answers)
+            self._together(ids)
         except Exception as error:  # noqa: BLE001 - one of them broke; each alone will tell which
             if len(ids) > 1:
                 log.info("turn.split", instances=len(ids), error=repr(error))
+            # All runs of this turn may be half moved.
             for instance_id in ids:
-                self._alone(instance_id, answers.get(instance_id, []))
+                self._drop(instance_id)
+            for instance_id in ids:
+                self._alone(instance_id)
+
+    def _only_book(self) -> int:
+        """Nothing may be sent: what gateways have answered is booked, and no instance goes on."""
+        ids = list(self._unbooked)
+        for instance_id in ids:
+            self._drop(instance_id)
+            self._book_only(instance_id)
         return len(ids)
 
     def renew(self) -> None:
         """Keep the leases of instances whose calls are still under way."""
-        if self._hands:
+        calling = list(self._under_way)
+        if calling:
             with self._database.begin() as tx:
-                store.renew(tx, self._owner, list(self._hands))
+                store.renew(tx, self._owner, calling)
 
-    def _together(self, ids: Sequence[str], answers: Mapping[str, Sequence[Answer]]) -> None:
+    def _together(self, ids: Sequence[str]) -> None:
         with self._database.begin() as tx:
             # Every operation first, every save after: locks are then taken in one order, payments before inboxes.
-            turns = [self._advance(tx, instance_id, answers.get(instance_id, [])) for instance_id in ids]
+            turns = [self._advance(tx, instance_id) for instance_id in ids]
             claims = [self._save(tx, turn) for turn in turns]
+            crashpoint(Point.BEFORE_STEP_COMMIT)
+        crashpoint(Point.AFTER_STEP_COMMIT)
         for turn, claim in zip(turns, claims, strict=True):
             self._go_on(turn, claim)
 
-    def _alone(self, instance_id: str, answers: Sequence[Answer]) -> None:
+    def _alone(self, instance_id: str) -> None:
         try:
-            self._drop(instance_id)
-            self._together([instance_id], {instance_id: answers})
+            self._together([instance_id])
         except store.LeaseLost:
             log.info("lease.lost", instance=instance_id)
             self._drop(instance_id)
-            self._book_only(instance_id, answers)
+            self._book_only(instance_id)
         except Exception as error:
             log.exception("instance.failed", instance=instance_id)
             self._drop(instance_id)
+            # Only then are its answers let go: should the database be away, the next turn begins with them.
             self._give_back(instance_id, error)
+            self._book_only(instance_id)
 
-    def _book_only(self, instance_id: str, answers: Sequence[Answer]) -> None:
-        """The instance went on without us, or ended: what its gateway answered is booked all the same."""
-        for answer in answers:
+    def _book_only(self, instance_id: str) -> None:
+        """The instance goes on without us, later, or ended: what its gateway answered is booked all the same."""
+        for answer in self._unbooked.get(instance_id, []):
             try:
                 with self._database.begin() as tx:
                     self._finish(tx, store.peek(tx, instance_id), answer)
             except Exception:
                 log.exception("answer.not_booked", instance=instance_id, node=answer.node)
+        self._booked(instance_id)
+
+    def _booked(self, instance_id: str) -> None:
+        """The answers that are in were dealt with."""
+        under_way = self._under_way.get(instance_id, set())
+        under_way.difference_update(answer.node for answer in self._unbooked.pop(instance_id, []))
+        if not under_way:
+            self._under_way.pop(instance_id, None)
 
     def _give_back(self, instance_id: str, error: Exception) -> None:
         with self._database.begin() as tx:
             failures = store.fail(tx, self._owner, instance_id, repr(error), retry_in=timedelta(seconds=1))
-            if failures >= store.PARK_AFTER:
+            if failures >= inbox.PARK_AFTER:
                 store.park(tx, instance_id, repr(error))
 
     def _drop(self, instance_id: str) -> None:
@@ -146,14 +191,17 @@ class Loop:
         claim = store.load(tx, self._owner, instance_id)
         bundle = load_bundle(tx, claim.pins)
         run = Run.start(bundle, claim.variables) if claim.state is None else Run.load(bundle, claim.state)
-        return Hand(claim, run)
+        return Hand(claim, run, store.calls_open(tx, instance_id))
 
-    def _advance(self, tx: Tx, instance_id: str, answers: Sequence[Answer]) -> Turn:
+    def _advance(self, tx: Tx, instance_id: str) -> Turn:
         """Run one instance until it asks only for calls and waits; local operations share the transaction."""
         hand = self._hand(tx, instance_id)
+        answers = self._unbooked.get(instance_id, [])
         answered = frozenset(answer.node for answer in answers)
-        under_way = hand.under_way - answered
-        arrivals = self._arrivals(tx, instance_id, wait_for_calls=bool(under_way))
+        under_way = self._under_way.get(instance_id, set()) - answered
+        # Found out before a request to cancel is heard, unless finding out is what fails.
+        lost = frozenset() if hand.claim.failures else hand.sent - answered
+        arrivals = self._arrivals(tx, instance_id, wait_for_calls=bool(under_way | lost))
         items = [self._finish(tx, hand.claim, answer) for answer in answers]
         items += [arrival.item for arrival in arrivals]
         effects: dict[str, Effect] = {}
@@ -173,7 +221,8 @@ class Loop:
                 break
         else:
             raise RuntimeError(f"more than {ROUNDS} operations without a wait")
-        return Turn(hand, merged(steps), [arrival.row_id for arrival in arrivals], effects, answered)
+        taken = [arrival.row_id for arrival in arrivals]
+        return Turn(hand, merged(steps), taken, effects, keep=bool(effects) or bool(under_way))
 
     def _arrivals(self, tx: Tx, instance_id: str, *, wait_for_calls: bool) -> list[store.Arrival]:
         """What lies in the inbox. A request to cancel waits until calls under way are answered, so they are booked."""
@@ -222,18 +271,20 @@ class Loop:
         )
 
     def _save(self, tx: Tx, turn: Turn) -> store.Claim:
-        keep = bool(turn.effects) or bool(turn.hand.under_way - turn.answered)
         state = None if turn.step.status.ended else turn.hand.run.dump()
-        outcome = store.Outcome(turn.hand.claim, turn.step, state, turn.taken, keep)
-        return store.save(tx, self._owner, outcome)
+        outcome = store.Outcome(turn.hand.claim, turn.step, state, turn.taken, turn.keep)
+        claim = store.save(tx, self._owner, outcome)
+        if turn.step.status.ended:
+            self._on_end(tx, claim.id, claim.subject)
+        return claim
 
     def _go_on(self, turn: Turn, claim: store.Claim) -> None:
         """After the commit: send what was written ahead, and keep in hand what still has calls under way."""
-        hand = turn.hand
-        hand.claim = claim
-        hand.under_way = (hand.under_way - turn.answered) | set(turn.effects)
-        if hand.under_way:
-            self._hands[claim.id] = hand
+        self._booked(claim.id)
+        if turn.effects:
+            self._under_way.setdefault(claim.id, set()).update(turn.effects)
+        if turn.keep and not turn.step.status.ended:
+            self._hands[claim.id] = Hand(claim, turn.hand.run)
         else:
             self._drop(claim.id)
         for node, effect in turn.effects.items():

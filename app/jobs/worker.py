@@ -29,6 +29,7 @@ class Worker:
         self._chores = chores
         self._wake = wake
         self._stop = threading.Event()
+        self._stopped = threading.Event()
         self._chores_wake = threading.Event()
 
     def run(self) -> None:
@@ -45,6 +46,7 @@ class Worker:
         deadline = monotonic() + STOP_SECONDS
         while not self._loop.idle and monotonic() < deadline:
             self._turn(claim=False)
+        self._stopped.set()
         log.info("worker.stopped", idle=self._loop.idle)
 
     def stop(self) -> None:
@@ -77,7 +79,7 @@ class Worker:
                 self._chores_wake.wait(SWEEP_SECONDS)
 
     def _renew(self) -> None:
-        while not self._stop.wait(RENEW_SECONDS):
+        while not self._stopped.wait(RENEW_SECONDS):
             asked_at = monotonic()
             try:
                 self._loop.renew()

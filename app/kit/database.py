@@ -8,14 +8,19 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Final, TypeVar
 
 import orjson
 from sqlalchemy import CursorResult, DateTime, Engine, Executable, MetaData, Result, Text, create_engine, text
 from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import DeclarativeBase, Session
 
 Json = dict[str, Any]
+T = TypeVar("T")
+
+#: serialization_failure and deadlock_detected: the transaction was right, only its moment was not.
+_UNDONE: Final = frozenset({"40001", "40P01"})
 
 _open_transactions: ContextVar[int] = ContextVar("open_transactions", default=0)
 
@@ -114,6 +119,20 @@ class Database:
             finally:
                 _open_transactions.reset(outer)
         tx.committed()
+
+    def run(self, work: Callable[[Tx], T], tries: int = 4) -> T:
+        """`work` in one transaction, from the start again when PostgreSQL undid it for the sake of another one.
+
+        For work that does nothing outside the transaction.
+        """
+        for left in reversed(range(tries)):
+            try:
+                with self.begin() as tx:
+                    return work(tx)
+            except DBAPIError as error:
+                if left == 0 or getattr(error.orig, "sqlstate", None) not in _UNDONE:
+                    raise
+        raise AssertionError("tries must be at least 1")
 
     def close(self) -> None:
         self.engine.dispose()

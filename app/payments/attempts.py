@@ -13,8 +13,10 @@ from typing import Final
 
 from sqlalchemy import or_, select
 
+from app.engine.models import Instance
 from app.gateways.port import Capability, Gateway, GatewayResult, Lookup, Outcome
 from app.gateways.registry import Registry as Gateways
+from app.installation import Sending
 from app.kit.database import Tx, in_transaction
 from app.kit.ids import derived_id
 from app.kit.pulse import Pulse
@@ -27,7 +29,6 @@ from app.payments.verbs import ANSWER, UNRESOLVED, Case, Verb, verb_of
 #: A prepared call is not sent later than this unless the process is known to have been awake: shorter than a lease,
 #: so a worker that slept cannot send what somebody else has already found to be absent.
 SEND_WITHIN_SECONDS: Final = 8.0
-AWAKE_WITHIN_SECONDS: Final = 6.0
 #: Gateways forget idempotency keys, the quickest after a day; an older attempt is never sent again.
 RESEND_WITHIN: Final = timedelta(hours=12)
 
@@ -76,7 +77,7 @@ class Calling:
         return tell(context, case)
 
     def _send(self) -> GatewayResult:
-        awake = self.pulse is not None and self.pulse.within(AWAKE_WITHIN_SECONDS)
+        awake = self.pulse is not None and self.pulse.unbroken_since(self.prepared_at)
         if not awake and monotonic() - self.prepared_at > SEND_WITHIN_SECONDS:
             return GatewayResult(Outcome.NOT_SENT, message="The call waited too long to be sent safely")
         return self.verb.send(self.gateway, self.request)
@@ -133,7 +134,10 @@ def write(context: OperationContext, payment: Payment, order: Order) -> Attempt:
 
 
 def start(context: OperationContext, case: Case, *, resumed: bool = False) -> Calling:
-    """The effect that will call the gateway once this transaction is committed."""
+    """The effect that will call the gateway once this transaction is committed.
+
+    An instance from before a restore may have made the very call that the restored database knows nothing of.
+    """
     attempt = case.attempt
     gateway = context.use(Gateways).get(attempt.gateway)
     verb = verb_of(attempt.operation)
@@ -145,7 +149,7 @@ def start(context: OperationContext, case: Case, *, resumed: bool = False) -> Ca
         request=verb.request(case),
         lookup=lookup_of(attempt),
         payment_id=case.payment.id,
-        resumed=resumed,
+        resumed=resumed or _from_before_restore(context),
         may_resend=_may_resend(gateway, attempt, case.tx),
         prepared_at=monotonic(),
         pulse=pulse if isinstance(pulse, Pulse) else None,
@@ -214,6 +218,13 @@ def lookup_of(attempt: Attempt) -> Lookup:
 
 def _own_id(context: OperationContext) -> str:
     return derived_id("att", context.instance_id, context.activation)
+
+
+def _from_before_restore(context: OperationContext) -> bool:
+    sending = context.resources.get(Sending)
+    if not isinstance(sending, Sending) or sending.restored_at is None:
+        return False
+    return context.tx.session.get_one(Instance, context.instance_id).created_at <= sending.restored_at
 
 
 def _may_resend(gateway: Gateway, attempt: Attempt, tx: Tx) -> bool:

@@ -79,11 +79,7 @@ class Attempt(Base):
         CheckConstraint("(state = 'finished') = (outcome IS NOT NULL)", name="outcome_when_finished"),
         Index("ix_attempts_payment", "payment_id", "created_at"),
         Index("ix_attempts_gateway_reference", "gateway", "gateway_reference"),
-        Index(
-            "ix_attempts_open",
-            "begun_at",
-            postgresql_where=text("state = 'begun' OR outcome IN ('pending', 'needs_action', 'unknown')"),
-        ),
+        Index("ix_attempts_begun", "begun_at", postgresql_where=text("state = 'begun'")),
         Index("ix_attempts_unknown", "merchant_id", postgresql_where=text("outcome = 'unknown'")),
     )
 
@@ -109,7 +105,6 @@ class Attempt(Base):
     raw: Mapped[Json | None]
     evidence: Mapped[Json | None]  # how an unknown was resolved: {"by", "source", "at"}
     lookups: Mapped[int] = mapped_column(default=0)
-    look_up_at: Mapped[datetime | None]  # when an open one that no flow waits for is asked about again
     begun_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
     created_at: Mapped[datetime]

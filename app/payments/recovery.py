@@ -12,7 +12,6 @@ from sqlalchemy import select
 
 from app.access.models import User
 from app.errors import AppError, FourEyes, InvalidInput, NotFound
-from app.events import audit
 from app.gateways.port import Gateway, GatewayResult, Lookup, LookupResult, Outcome
 from app.gateways.registry import Registry as Gateways
 from app.kit.database import Tx, in_transaction
@@ -165,8 +164,6 @@ def resolve(tx: Tx, merchant_id: str, finding: Finding) -> LookupResolution:
     case = Case(tx, payment, attempt)
     result = GatewayResult(found, gateway_reference=finding.gateway_reference, message="Resolved by people")
     settle(case, result, Source("people", people, finding.note))
-    facts = {"by": list(people), "charged": finding.charged, "note": finding.note, "payment": payment.id}
-    audit.record(tx, case.actor, "attempt.resolved", attempt.id, facts)
     return resolution(tx, attempt)
 
 

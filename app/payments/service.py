@@ -22,11 +22,17 @@ from app.payments.voiding import release
 
 #: How long a request waits for the flow to come to where it is heard.
 REQUEST_LASTS = timedelta(days=7)
+RELEASE_PROCESS = "release-authorization"
 
 
 class CaptureExceedsAuthorized(Conflict):
     code = "capture_exceeds_authorized"
     title = "More was asked for than is left of the authorization"
+
+
+class NotCapturable(Conflict):
+    code = "not_capturable"
+    title = "The payment takes no request to capture now"
 
 
 class OutcomeOpen(Conflict):
@@ -107,6 +113,7 @@ def request_capture(
     """Reserve the amount and tell the flow, which captures when it comes to it; the attempt to watch."""
     actor.require(Role.INTEGRATOR, Role.OPERATOR)
     payment = lock_payment(tx, actor.merchant_id, payment_id)
+    _check_takes_captures(tx, payment)
     wanted = payment.amount_capturable if amount is None else amount
     final = wanted == payment.amount_capturable if final is None else final
     if final_capture_under_way(tx, payment.id):
@@ -141,6 +148,16 @@ def request_capture(
     return attempt
 
 
+def _check_takes_captures(tx: Tx, payment: Payment) -> None:
+    """NotCapturable while nobody would hear the request, or something else decides about the amount."""
+    if payment.status == PaymentStatus.REQUIRES_REVIEW and payment.capture_method == "automatic":
+        raise NotCapturable("The payment is under review and captured by itself once it is approved")
+    if unresolved(tx, payment.id, ("void",)) is not None:
+        raise NotCapturable("What was authorized is being given back")
+    if inbox.has_ended(tx, payment.instance_id):
+        raise NotCapturable("The payment's flow has ended and cannot capture; cancel the payment to give the rest back")
+
+
 def request_cancel(tx: Tx, actor: Actor, payment_id: str, reason: str) -> Payment:
     """Ask the flow to cancel; a payment whose flow was never started is canceled at once."""
     actor.require(Role.INTEGRATOR, Role.OPERATOR)
@@ -149,10 +166,23 @@ def request_cancel(tx: Tx, actor: Actor, payment_id: str, reason: str) -> Paymen
         raise IllegalTransition(f"The payment is {payment.status}; that is final", extra={"status": payment.status})
     if payment.instance_id is None:
         move(tx, payment, PaymentStatus.CANCELED, reason, actor)
+    elif inbox.has_ended(tx, payment.instance_id):
+        _cancel_without_flow(tx, actor, payment, reason)
     else:
         _message(tx, payment, "cancel.requested", {"reason": reason}, new_id("msg"), actor)
     audit.record(tx, actor, "payment.cancel_requested", payment.id, {"reason": reason})
     return payment
+
+
+def _cancel_without_flow(tx: Tx, actor: Actor, payment: Payment, reason: str) -> None:
+    """The flow left the payment half-way: what is held is given back by another flow, and nothing held is the end."""
+    if payment.amount_capturable or payment.amount_capturing:
+        variables: Json = {"payment": payment.id}
+        payment.instance_id = inbox.start_instance(tx, actor, RELEASE_PROCESS, payment.id, variables).id
+        tx.session.flush()
+        return
+    end = PaymentStatus.SUCCEEDED if payment.amount_captured else PaymentStatus.CANCELED
+    transition(tx, payment, end, reason, actor)
 
 
 def transition(tx: Tx, payment: Payment, to: str, reason: str, actor: Actor) -> None:

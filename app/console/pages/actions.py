@@ -1,4 +1,4 @@
-"""What an operator may do to a payment: capture, cancel, refund. Each is one form, one service call, one transaction."""
+"""What an operator may do to a payment: capture, cancel, refund. Each is one form and one transaction."""
 
 from collections.abc import Callable
 

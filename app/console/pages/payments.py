@@ -1,6 +1,7 @@
 """Payments: the list, one payment with its flow, and the list as a file."""
 
 from collections.abc import Iterator
+from typing import Any
 from urllib.parse import urlencode
 
 from flask import Blueprint, request, stream_with_context
@@ -70,7 +71,7 @@ def live(payment_id: str, name: str) -> Response:
     return part(f"payments/{name}.html", **_view(payment_id))
 
 
-def _view(payment_id: str) -> dict[str, object]:
+def _view(payment_id: str) -> dict[str, Any]:
     with transaction() as tx:
         view = payment.payment_page(tx, identity.actor(), payment_id)
         flow = flow_of(tx, view.instance, request.args.get("flow", ""))

@@ -1,5 +1,7 @@
 """Repairs: incidents with the button that lets their flow go on, and what is not known at gateways."""
 
+from typing import Any
+
 from flask import Blueprint, request
 from werkzeug.wrappers import Response
 
@@ -14,7 +16,7 @@ from app.errors import AppError
 pages = Blueprint("repairs", __name__)
 
 
-def _view() -> dict[str, object]:
+def _view() -> dict[str, Any]:
     status = "resolved" if request.args.get("status") == "resolved" else "open"
     with transaction() as tx:
         view = read.repairs(tx, identity.actor(), status)

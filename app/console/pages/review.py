@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime
+from typing import Any
 from urllib.parse import urlencode
 
 from flask import Blueprint, request
@@ -24,7 +25,7 @@ from app.kit.database import Tx
 pages = Blueprint("review", __name__)
 
 #: Facts of a task that the page shows in places of their own.
-_SHOWN = {"amount", "currency", "payment", "risk"}
+_SHOWN = {"amount", "currency", "payment", "risk", "expires_at"}
 
 
 def _filter() -> Filter:
@@ -44,7 +45,7 @@ def _query(chosen: Filter) -> str:
     return urlencode({key: value for key, value in parts.items() if value})
 
 
-def _desk() -> dict[str, object]:
+def _desk() -> dict[str, Any]:
     chosen = _filter()
     with transaction() as tx:
         view = desk.desk(tx, identity.actor(), chosen, tx.now())

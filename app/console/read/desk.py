@@ -148,16 +148,17 @@ def _lines(tx: Tx, actor: Actor, chosen: Filter, now: datetime) -> list[Line]:
 def subjects_of(tx: Tx, tasks: Sequence[Task]) -> list[Line]:
     """The tasks with what they are about, in their order, in three queries however many there are."""
     subjects = {task.subject for task in tasks}
-    refunds = {row.id: row for row in tx.session.scalars(select(Refund).where(Refund.id.in_(subjects)))}
-    disputes = {row.id: row for row in tx.session.scalars(select(Dispute).where(Dispute.id.in_(subjects)))}
-    parts = {**refunds, **disputes}
+    parts: dict[str, Refund | Dispute] = {
+        **{row.id: row for row in tx.session.scalars(select(Refund).where(Refund.id.in_(subjects)))},
+        **{row.id: row for row in tx.session.scalars(select(Dispute).where(Dispute.id.in_(subjects)))},
+    }
     wanted = subjects | {part.payment_id for part in parts.values()}
     payments = {row.id: row for row in tx.session.scalars(select(Payment).where(Payment.id.in_(wanted)))}
     lines = []
     for task in tasks:
         part = parts.get(task.subject)
         payment = payments.get(part.payment_id if part else task.subject)
-        money = part or payment
+        money: Refund | Dispute | Payment | None = part or payment
         lines.append(Line(task, payment, money.amount if money else None, money.currency if money else ""))
     return lines
 

@@ -12,6 +12,7 @@ from sqlalchemy import select
 
 from app.access.actor import Actor
 from app.console.read.diagram import element_names
+from app.engine import archive
 from app.engine.inbox import find_instance
 from app.engine.models import Definition, Incident, Instance, JournalRow, WaitRow
 from app.engine.step import JournalKind
@@ -56,7 +57,7 @@ def flow_of(tx: Tx, instance: Instance | None, wanted: str = "", node: str = "")
     """`wanted` names the process to draw; else it is the one in which `node` is, else the one at the top."""
     if instance is None:
         return None
-    rows = _journal(tx, instance.id)
+    rows = archive.lines(tx, [instance.id])
     names = names_in(tx, [instance])
     drawings = _drawings(tx, instance, rows)
     at_node = next((row.process for row in rows if node and row.node == node), "")
@@ -80,7 +81,7 @@ def find_definition(tx: Tx, actor: Actor, definition_id: str) -> Definition:
 def drawing_state(tx: Tx, actor: Actor, instance_id: str, process: str) -> Json:
     """What the viewer draws over one process: elements and flows with how often they were passed, waits, incidents."""
     instance = find_instance(tx, actor.merchant_id, instance_id)
-    rows = [row for row in _journal(tx, instance_id) if row.process == process]
+    rows = [row for row in archive.lines(tx, [instance_id]) if row.process == process]
     passed = Counter(row.element for row in rows if row.kind in (JournalKind.ENTERED, JournalKind.TAKEN))
     elements = {row.node: row.element for row in rows if row.kind == JournalKind.ENTERED}
     incidents = tx.session.scalars(
@@ -122,9 +123,7 @@ def _drawings(tx: Tx, instance: Instance, rows: Sequence[JournalRow]) -> list[Dr
     called = dict.fromkeys(row.process for row in rows if row.process and row.process != instance.process)
     pinned = instance.pins.get("processes", {})
     ids = {"": instance.definition_id} | {name: pinned[name] for name in called if name in pinned}
-    definitions = {
-        row.id: row for row in tx.session.scalars(select(Definition).where(Definition.id.in_(ids.values())))
-    }
+    definitions = {row.id: row for row in tx.session.scalars(select(Definition).where(Definition.id.in_(ids.values())))}
     return [Drawing(process, definitions[one].name, one) for process, one in ids.items()]
 
 
@@ -133,10 +132,14 @@ def _steps(rows: Sequence[JournalRow], names: dict[str, str]) -> Iterator[Step]:
     failed -= {row.node for row in rows if row.kind == JournalKind.REPAIRED}
     left = {row.node: row for row in rows if row.kind in (JournalKind.LEFT, JournalKind.CANCELED)}
     for row in rows:
-        if row.kind == JournalKind.ENTERED:
-            end = left.get(row.node)
+        if row.kind != JournalKind.ENTERED:
+            continue
+        end = left.get(row.node)
+        state = _state(row, end, failed)
+        # What nobody named, such as a join, is told only when something is the matter there.
+        if row.element in names or state in {"now", "failed"}:
             name = names.get(row.element, row.element)
-            yield Step(row.element, name, row.scope.count("/") + bool(row.scope), _state(row, end, failed), row, end)
+            yield Step(row.element, name, row.scope.count("/") + bool(row.scope), state, row, end)
 
 
 def _state(row: JournalRow, end: JournalRow | None, failed: set[str]) -> str:
@@ -145,11 +148,6 @@ def _state(row: JournalRow, end: JournalRow | None, failed: set[str]) -> str:
     if end is None:
         return "now"
     return "interrupted" if end.kind == JournalKind.CANCELED else "done"
-
-
-def _journal(tx: Tx, instance_id: str) -> Sequence[JournalRow]:
-    query = select(JournalRow).where(JournalRow.instance_id == instance_id).order_by(JournalRow.seq)
-    return tx.session.scalars(query).all()
 
 
 def _waits(tx: Tx, instance_id: str) -> Sequence[WaitRow]:

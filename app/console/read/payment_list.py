@@ -71,7 +71,8 @@ def payments(tx: Tx, actor: Actor, filter_: Filter, after: str | None) -> Page[P
 def counts(tx: Tx, actor: Actor) -> dict[str, int]:
     """How many payments stand in each status."""
     query = select(Payment.status, func.count()).where(Payment.merchant_id == actor.merchant_id)
-    return {status: count for status, count in tx.session.execute(query.group_by(Payment.status)).all()}
+    rows = tx.session.execute(query.group_by(Payment.status)).all()
+    return {row[0]: row[1] for row in rows}
 
 
 def export(tx: Tx, actor: Actor, filter_: Filter) -> Iterator[str]:

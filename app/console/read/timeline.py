@@ -11,7 +11,8 @@ from sqlalchemy import select
 
 from app.console.read.flow import names_in
 from app.console.words import Look, moment_look
-from app.engine.models import Instance, JournalRow
+from app.engine import archive
+from app.engine.models import Instance
 from app.engine.step import JournalKind
 from app.events.models import Event
 from app.kit.database import Json, Tx
@@ -53,13 +54,11 @@ def timeline(tx: Tx, subjects: Sequence[str]) -> list[Moment]:
     """Newest first."""
     instances = tx.session.scalars(select(Instance).where(Instance.subject.in_(subjects))).all()
     names = names_in(tx, instances)
-    rows = tx.session.scalars(
-        select(JournalRow).where(JournalRow.instance_id.in_([row.id for row in instances]), JournalRow.kind.in_(_TOLD))
-    )
+    rows = [row for row in archive.lines(tx, [row.id for row in instances]) if row.kind in _TOLD]
     moments = [
-        Moment(row.at, "flow", row.kind, names.get(row.element, row.element), row.actor, row.facts, row.seq) for row in rows
+        Moment(row.at, "flow", row.kind, names.get(row.element, row.element), row.actor, row.facts, row.seq)
+        for row in rows
     ]
     events = tx.session.scalars(select(Event).where(Event.object_id.in_(subjects)))
     moments += [Moment(row.created_at, "event", row.type, "", row.actor, row.data, row.sequence) for row in events]
     return sorted(moments, key=lambda moment: (moment.at, moment.order), reverse=True)
-

@@ -1,0 +1,127 @@
+"""`sluice recover`, `restored` and `release-sending`: finding out what gateways did, and who says that it may go on."""
+
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import click
+from sqlalchemy import func, select
+
+from app import books, installation
+from app.books import BooksUnreadable
+from app.bootstrap import Wired
+from app.commands.running import database, wired
+from app.commands.tables import table
+from app.engine import inbox
+from app.engine.models import Incident
+from app.installation import Hold, Sending
+from app.kit.database import Database
+from app.payments import recheck, restored
+from app.payments.recheck import Question
+from app.payments.reconcile import verify_books
+from app.settings import Settings
+
+AT_A_TIME = 8
+
+
+@click.command()
+@click.option("--hours", default=24, show_default=True, help="After a restore: how far back known attempts are asked.")
+def recover(hours: int) -> None:
+    """Ask gateways now what became of every open attempt; exit with 1 when something remains for people.
+
+    After a restore it also asks about recent attempts that are resolved and compares with the books of every gateway
+    that shows them. Each difference becomes an incident. It never sends anything but questions.
+    """
+    settings = Settings()
+    with wired(settings) as running:
+        with running.database.begin() as tx:
+            held = Sending().held(tx)
+            recent = timedelta(hours=hours) if held else timedelta()
+            asked = recheck.open_attempts(tx, recent)
+        problems = list(_ask_all(running, asked))
+        if held:
+            problems += _compare(running.database, settings)
+        _tell(running.database, problems)
+        with running.database.begin() as tx:
+            remains = bool(problems or recheck.still_open(tx))
+    sys.exit(remains)
+
+
+@click.command("restored")
+@click.option("--reason", default="An operator said that this database was restored", show_default=True)
+def mark_restored(reason: str) -> None:
+    """Say that this database was restored, when it cannot know: nothing is sent until it is released."""
+    with database(Settings()) as opened:
+        with opened.begin() as tx:
+            Sending().held(tx)
+            installation.hold(tx, reason)
+        click.echo("Nothing is sent from now on. Next: sluice recover, then sluice release-sending.")
+
+
+@click.command("release-sending")
+@click.option("--by", required=True, help="Who has looked at what `sluice recover` found.")
+@click.option("--note", default="", help="What was found and decided.")
+@click.option("--compared", multiple=True, help="A gateway without books here whose own pages were compared.")
+def release_sending(by: str, note: str, compared: tuple[str, ...]) -> None:
+    """Let a restored database send again. What people have to decide stays open as incidents."""
+    with database(Settings()) as opened:
+        with opened.begin() as tx:
+            Sending().held(tx)
+        with opened.begin() as tx:
+            released = installation.release(tx, by, note, frozenset(compared))
+            tx.notify(inbox.CHANNEL)
+        click.echo(f"Sending is released; it was held since {released.opened_at:%Y-%m-%d %H:%M} UTC.")
+
+
+def _ask_all(running: Wired, attempt_ids: list[str]) -> Iterator[str]:
+    """Ask about each and print what is known now; a sentence for each that could not be asked about."""
+    with running.database.begin() as tx:
+        questions = [recheck.question(tx, running.gateways, attempt_id) for attempt_id in attempt_ids]
+    with ThreadPoolExecutor(AT_A_TIME) as pool:
+        for number, (asked, answer) in enumerate(zip(questions, pool.map(Question.ask, questions), strict=True), 1):
+            if isinstance(answer, str):
+                after = answer
+                yield f"{asked.attempt_id}: {answer}"
+            else:
+                with running.database.begin() as tx:
+                    after = recheck.take_in(tx, running.gateways, asked, answer)
+            change = after if after == asked.before else f"{asked.before} -> {after}"
+            click.echo(f"[{number}/{len(questions)}] {asked.attempt_id} {asked.operation} at {asked.gateway}: {change}")
+
+
+def _compare(opened: Database, settings: Settings) -> list[str]:
+    """Both books after a restore: incidents for what we do not know, and the findings kept with the hold."""
+    told: list[str] = []
+    unseen: list[str] = []
+    for gateway, url in books.addresses(settings).items():
+        try:
+            charges = books.read(gateway, url) if url else None
+        except BooksUnreadable as error:
+            click.echo(error.detail)
+            charges = None
+        if charges is None:
+            unseen.append(gateway)
+            continue
+        with opened.begin() as tx:
+            told += restored.report(tx, gateway, verify_books(tx, gateway, charges), charges)
+    with opened.begin() as tx:
+        hold: Hold | None = installation.open_hold(tx)
+        if hold is not None:
+            installation.recovered(tx, hold, {"differences": told, "unseen": unseen})
+    return told + [f"{gateway} shows no books here; compare its own pages or files" for gateway in unseen]
+
+
+def _tell(opened: Database, problems: list[str]) -> None:
+    with opened.begin() as tx:
+        left = [(one.id, one.operation, one.gateway, one.outcome or one.state) for one in recheck.still_open(tx)]
+        incidents = tx.session.scalar(select(func.count()).where(Incident.status == "open")) or 0
+        hold = installation.open_hold(tx)
+    for problem in problems:
+        click.echo(problem)
+    if left:
+        click.echo("\nStill open; timers go on asking, and at last two people decide:\n")
+        click.echo(table(("attempt", "operation", "gateway", "stands at"), left))
+    click.echo(f"\n{len(left)} attempts open, {incidents} incidents for people.")
+    if hold is not None:
+        click.echo(f"Nothing is sent: {hold.reason}. When all is looked at: sluice release-sending --by NAME")

@@ -1,0 +1,63 @@
+"""History of instances that ended long ago: one compressed row each, so that the tables in use stay small.
+
+Nothing of it is lost, and readers do not notice: `lines` answers with the same rows wherever they lie.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from sqlalchemy import select, text
+
+from app.engine.models import ArchivedJournal, JournalRow
+from app.kit.database import Json, Tx
+
+#: Messages are kept this long after they were received or had expired; until then a repetition is recognised.
+MESSAGES_KEPT = timedelta(days=30)
+
+_CHOOSE = text("""
+SELECT id FROM instances
+WHERE ended_at < :before AND archived_at IS NULL
+ORDER BY ended_at LIMIT :limit FOR NO KEY UPDATE SKIP LOCKED
+""")
+# The journal's guard lets go of a line only once the archive holds it.
+_FOLD = text("""
+INSERT INTO journal_archive (instance_id, last_seq, lines)
+SELECT instance_id, max(seq), jsonb_agg(to_jsonb(journal) - 'instance_id' ORDER BY seq)
+FROM journal WHERE instance_id = ANY(:ids) GROUP BY instance_id
+""")
+_CLEAR = text("DELETE FROM journal WHERE instance_id = ANY(:ids)")
+_MARK = text("UPDATE instances SET archived_at = :now WHERE id = ANY(:ids)")
+_FORGET = text("""
+DELETE FROM messages WHERE id IN (
+    SELECT id FROM messages
+    WHERE coalesce(delivered_at, expires_at) < :before
+    ORDER BY coalesce(delivered_at, expires_at) LIMIT :limit FOR UPDATE SKIP LOCKED
+)
+""")
+
+
+def fold(tx: Tx, after: timedelta, limit: int) -> int:
+    """Move the journals of up to `limit` instances that ended longer than `after` ago; how many there were."""
+    ids = list(tx.session.scalars(_CHOOSE, {"before": tx.now() - after, "limit": limit}))
+    if ids:
+        for statement in (_FOLD, _CLEAR):
+            tx.execute(statement, {"ids": ids})
+        tx.execute(_MARK, {"ids": ids, "now": tx.now()})
+    return len(ids)
+
+
+def forget_messages(tx: Tx, limit: int) -> int:
+    """Delete messages that were received or expired long ago; how many."""
+    return tx.changed(_FORGET, {"before": tx.now() - MESSAGES_KEPT, "limit": limit})
+
+
+def lines(tx: Tx, instance_ids: Sequence[str]) -> list[JournalRow]:
+    """The whole history of the instances, in order; rows that come from the archive belong to no session."""
+    archived = tx.session.scalars(select(ArchivedJournal).where(ArchivedJournal.instance_id.in_(instance_ids)))
+    rows = [_row(one.instance_id, line) for one in archived for line in one.lines]
+    rows += tx.session.scalars(select(JournalRow).where(JournalRow.instance_id.in_(instance_ids)))
+    return sorted(rows, key=lambda row: (row.instance_id, row.seq))
+
+
+def _row(instance_id: str, line: Json) -> JournalRow:
+    return JournalRow(**{**line, "instance_id": instance_id, "at": datetime.fromisoformat(line["at"])})

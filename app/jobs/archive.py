@@ -1,0 +1,45 @@
+"""The chore that keeps the tables in use small: old history to the archive, and away with what has served."""
+
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from time import monotonic
+
+from app.engine import archive
+from app.kit.database import Tx
+
+EVERY_SECONDS = 60.0
+#: Rows of one kind in one transaction: some ten milliseconds of work, so nobody waits for it.
+SLICE = 200
+
+Purge = Callable[[Tx], None]
+
+
+class Archive:
+    """Does its work where others only take theirs: it needs nobody outside the database.
+
+    `purges` delete what other rooms need no longer.
+    """
+
+    name = "archive"
+
+    def __init__(self, after: timedelta, purges: Sequence[Purge] = ()) -> None:
+        self._after = after
+        self._purges = purges
+        self._next = 0.0
+
+    def take(self, tx: Tx, limit: int) -> Sequence[None]:  # noqa: ARG002 - a slice of its own size
+        if monotonic() < self._next:
+            return []
+        moved = archive.fold(tx, self._after, SLICE)
+        forgotten = archive.forget_messages(tx, SLICE)
+        if max(moved, forgotten) < SLICE:
+            for purge in self._purges:
+                purge(tx)
+            self._next = monotonic() + EVERY_SECONDS
+        return []
+
+    def do(self, job: None) -> None:
+        """Nothing is left to do outside the transaction."""
+
+    def book(self, tx: Tx, job: None, answer: None) -> None:
+        """Nothing to book."""

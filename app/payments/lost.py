@@ -1,0 +1,137 @@
+"""Nobody's attempts: begun by a flow that went on or ended before the answer came, and a crash lost the answer.
+
+While an instance still waits for its call, the worker that takes it over finds out by itself. Everything else that is
+begun and old is found here, looked up, and at least known to be unknown. What is open when its flow ends is given to
+a flow of its own, so somebody always looks after it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from math import ceil
+from typing import Final
+
+from sqlalchemy import select
+
+from app.access.actor import system
+from app.engine import inbox, incidents
+from app.engine.models import Instance, WaitRow
+from app.engine.step import WaitKind
+from app.errors import AppError, NotFound
+from app.gateways.port import GatewayResult, LookupResult, Outcome
+from app.gateways.registry import Registry as Gateways
+from app.kit.database import Json, Tx
+from app.payments.booking import settle
+from app.payments.models import Attempt, Payment
+from app.payments.queries import lock_payment
+from app.payments.recovery import Looking, looking
+from app.payments.states import is_terminal
+from app.payments.verbs import LOOKUP, UNRESOLVED, Case
+
+#: Longer than any call may take, its wait for a thread included.
+LOST_AFTER: Final = timedelta(minutes=2)
+WATCH_PROCESS: Final = "resolve-unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """A lost attempt in hand, read out of its row."""
+
+    attempt_id: str
+    looking: Looking | None
+
+
+class LostAnswers:
+    """The chore that finds out about begun attempts nobody waits for."""
+
+    name = "lost_answers"
+
+    def __init__(self, gateways: Gateways) -> None:
+        self._gateways = gateways
+
+    def take(self, tx: Tx, limit: int) -> Sequence[Search]:
+        waited_for = select(WaitRow.id).where(
+            WaitRow.instance_id == Attempt.instance_id,
+            WaitRow.node == Attempt.activation,
+            WaitRow.kind == WaitKind.CALL,
+        )
+        # An instance that stopped at the call goes on with it once it is repaired.
+        stopped = select(Instance.id).where(Instance.id == Attempt.instance_id, Instance.status == "incident")
+        lost = tx.session.scalars(
+            select(Attempt)
+            .where(
+                Attempt.state == "begun",
+                Attempt.begun_at < tx.now() - LOST_AFTER,
+                ~waited_for.exists(),
+                ~stopped.exists(),
+            )
+            .order_by(Attempt.begun_at)
+            .limit(limit)
+        )
+        return [self._search(tx, attempt) for attempt in lost]
+
+    def do(self, job: Search) -> LookupResult:
+        return job.looking.call() if job.looking is not None else LookupResult(None)
+
+    def book(self, tx: Tx, job: Search, answer: LookupResult) -> None:
+        attempt = tx.session.get_one(Attempt, job.attempt_id)
+        payment = lock_payment(tx, attempt.merchant_id, attempt.payment_id)
+        tx.session.refresh(attempt)
+        if attempt.state != "begun":
+            return
+        found = answer.result if answer.found else None
+        result = found or GatewayResult(Outcome.UNKNOWN, message="The answer to the call was lost")
+        settle(Case(tx, payment, attempt), result, LOOKUP)
+        if tx.session.get_one(Instance, attempt.instance_id).ended_at is not None:
+            watch(tx, self._gateways, attempt)
+
+    def _search(self, tx: Tx, attempt: Attempt) -> Search:
+        try:
+            return Search(attempt.id, looking(tx, self._gateways, attempt))
+        except AppError:
+            return Search(attempt.id, None)  # its gateway is configured no longer: unknown it is
+
+
+def flow_ended(tx: Tx, gateways: Gateways, instance_id: str, subject: str) -> None:
+    """An instance has ended: what it left open at gateways is watched on, and a payment left half-way is shown."""
+    left_open = tx.session.scalars(
+        select(Attempt).where(
+            Attempt.instance_id == instance_id, Attempt.state == "finished", Attempt.outcome.in_(UNRESOLVED)
+        )
+    )
+    for attempt in left_open.all():
+        watch(tx, gateways, attempt)
+    payment = tx.session.get(Payment, subject)
+    if payment is None or payment.instance_id != instance_id or is_terminal(payment.status):
+        return
+    held = payment.amount_capturable + payment.amount_capturing
+    message = (
+        f"The flow has ended and the payment is {payment.status}, with {held} {payment.currency} held at "
+        f"{payment.gateway or 'no gateway'}; cancel the payment to give it back"
+    )
+    incidents.report(tx, payment.merchant_id, instance_id, payment.id, "", "flow_ended", message, {"held": held})
+
+
+def watch(tx: Tx, gateways: Gateways, attempt: Attempt) -> None:
+    """Start a flow that looks after an open attempt whose own flow has ended."""
+    if attempt.state != "finished" or attempt.outcome not in UNRESOLVED:
+        return
+    try:
+        ladder = [ceil(seconds) for seconds in gateways.get(attempt.gateway).lookup_ladder_seconds]
+        variables: Json = {"payment": attempt.payment_id, "attempt": attempt.id, "ladder": ladder}
+        actor = system(attempt.merchant_id)
+        subject = attempt.refund_id or attempt.dispute_id or attempt.payment_id
+        attempt.instance_id = inbox.start_instance(tx, actor, WATCH_PROCESS, subject, variables).id
+    except NotFound as missing:
+        message = f"Nobody looks after the {attempt.operation} at {attempt.gateway}, which is {attempt.outcome}"
+        incidents.report(
+            tx,
+            attempt.merchant_id,
+            attempt.instance_id,
+            attempt.refund_id or attempt.dispute_id or attempt.payment_id,
+            attempt.activation,
+            "unwatched",
+            f"{message}: {missing.detail}",
+            {"attempt": attempt.id},
+        )
+    tx.session.flush()

@@ -1,0 +1,107 @@
+"""Flows: uploading past the gate, publishing by another person, and the drawings."""
+
+import io
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import orjson
+from sqlalchemy import select
+from werkzeug.test import TestResponse
+
+import handlers
+from app.engine.models import Definition
+from app.kit.database import Database
+from tests.console.conftest import Visitor
+from tests.console.seed import DIAGRAMS, Seeded
+
+Come = Callable[[str], Visitor]
+assert handlers  # importing them declares the operations that our own flows call
+WORKFLOWS = Path(__file__).parents[2] / "workflows"
+
+
+def upload(person: Visitor, *files: Path) -> TestResponse:
+    parts = [(io.BytesIO(path.read_bytes()), path.name) for path in files]
+    return person.post("/flows/new", files=parts)
+
+
+def test_a_form_is_stored_as_a_draft_that_another_person_publishes(
+    visitor: Come, database: Database, seeded: Seeded, tmp_path: Path
+) -> None:
+    changed = tmp_path / "review.form.json"
+    changed.write_bytes((DIAGRAMS / "review.form.json").read_bytes().replace(b"Customer was called", b"Called back"))
+    author, other = visitor("analyst"), visitor("analyst2")
+    assert upload(author, changed).location == "/flows/review?kind=form"
+    with database.begin() as tx:
+        made = tx.session.scalars(select(Definition).where(Definition.key == "review", Definition.version == 2)).one()
+    assert made.status == "draft"
+    assert "Waiting to be published" in other.read("/flows")
+    author.post("/flows/review/publish", definition=made.id, kind="form")
+    assert "You deployed review version 2 yourself" in author.read("/flows/review?kind=form")
+    other.post("/flows/review/publish", definition=made.id, kind="form")
+    assert "review version 2 is published" in other.read("/flows/review?kind=form")
+    with database.begin() as tx:
+        assert tx.session.get_one(Definition, made.id).published_by == seeded.users["analyst2"]
+
+
+def test_a_refused_diagram_comes_back_drawn_with_its_findings(
+    visitor: Come, database: Database, seeded: Seeded
+) -> None:
+    refused = upload(visitor("analyst"), DIAGRAMS / "refused.bpmn")
+    assert refused.status_code == 422
+    assert "payment.vallidate" in refused.text
+    inline = re.search(r'<script type="application/json" class="findings">(.*?)</script>', refused.text, re.DOTALL)
+    assert inline is not None
+    found = orjson.loads(inline[1])
+    assert "Validate" in {finding["element"] for finding in found}
+    assert 'data-element="Validate"' in refused.text
+    assert "&lt;bpmn:process id=&#34;card-payment&#34;" in refused.text
+    with database.begin() as tx:
+        assert len(tx.session.scalars(select(Definition)).all()) == len(seeded.definitions)
+
+
+def test_a_diagram_cannot_break_out_of_the_page(visitor: Come, tmp_path: Path) -> None:
+    hostile = tmp_path / "x.bpmn"
+    hostile.write_bytes(
+        (DIAGRAMS / "refused.bpmn").read_bytes().replace(b"Assess risk", b"&lt;/textarea&gt;&lt;script&gt;")
+    )
+    page = upload(visitor("analyst"), hostile).text
+    assert "<script>" not in page
+    assert "</textarea><" not in page.replace("</textarea>\n", "").split("csrf_token")[0] or "&lt;/textarea" in page
+
+
+def test_only_analysts_upload_and_publish(visitor: Come, database: Database, seeded: Seeded) -> None:
+    reviewer = visitor("reviewer")
+    assert upload(reviewer, DIAGRAMS / "review.form.json").status_code == 403
+    reviewer.post("/flows/card-payment/publish", definition=seeded.definitions["flow3"])
+    with database.begin() as tx:
+        assert tx.session.get_one(Definition, seeded.definitions["flow3"]).status == "draft"
+    assert "Upload diagrams" not in reviewer.read("/flows")
+
+
+def test_a_page_names_who_uses_which_version(visitor: Come) -> None:
+    page = visitor("analyst").read("/flows/card-payment")
+    assert "Marta Silva" in page
+    assert "Jonas Berg" in page
+    assert "Published" in page
+    assert "Retired" in page
+
+
+def test_a_download_is_byte_for_byte_what_was_deployed(visitor: Come, seeded: Seeded) -> None:
+    response = visitor("analyst").get(f"/definitions/{seeded.definitions['flow2']}/source?download")
+    assert response.data == (DIAGRAMS / "card-payment.bpmn").read_bytes()
+    assert response.headers["Content-Disposition"] == 'attachment; filename="card-payment-2.bpmn"'
+
+
+def test_nothing_to_upload_is_said(visitor: Come) -> None:
+    page = visitor("analyst").post("/flows/new")
+    assert page.status_code == 422
+    assert "There is no file to deploy" in page.text
+
+
+def test_our_own_flows_pass_and_are_drawn(visitor: Come) -> None:
+    analyst = visitor("admin")
+    files = sorted(path for path in WORKFLOWS.rglob("*") if path.suffix in {".bpmn", ".dmn", ".json"})
+    stored = upload(analyst, *files)
+    assert stored.status_code == 303, re.findall(r'class="findings">(.*?)</ul>', stored.text, re.DOTALL)
+    assert "Manual review" in analyst.read("/flows")

@@ -1,0 +1,171 @@
+"""Payments: finding them, the file, the page of one, and what an operator may do."""
+
+from collections.abc import Callable
+
+import orjson
+import pytest
+from sqlalchemy import select
+
+from app.engine.models import JournalRow, Message, WaitRow
+from app.kit.database import Database
+from app.payments.models import Attempt, Payment
+from app.refunds.models import Refund
+from tests.console.conftest import Visitor
+from tests.console.seed import Seeded
+
+Come = Callable[[str], Visitor]
+
+
+@pytest.mark.parametrize("term", ["order-1001", "cus_ken", "KEN@example", "Ken Mori"])
+def test_a_payment_is_found_by_what_people_know(visitor: Come, seeded: Seeded, term: str) -> None:
+    page = visitor("operator").read(f"/payments?search={term}")
+    assert page.count('<tr class="link"') == 1
+    assert seeded.payments["yen"] in page
+
+
+def test_a_payment_is_found_by_its_id(visitor: Come, seeded: Seeded) -> None:
+    assert visitor("operator").read(f"/payments?search={seeded.payments['held']}").count('<tr class="link"') == 1
+
+
+def test_a_percent_sign_is_no_wildcard(visitor: Come) -> None:
+    assert "No payment matches" in visitor("operator").read("/payments?search=%25")
+
+
+def test_pages_follow_each_other_without_gap_or_repetition(visitor: Come) -> None:
+    operator = visitor("operator")
+    first = operator.read("/payments?status=succeeded")
+    link = first.split('rel="next" href="')[1].split('"')[0].replace("&amp;", "&")
+    ids = [
+        row.split('"')[0] for page in (first, operator.read(link)) for row in page.split('<tr class="link" id="')[1:]
+    ]
+    assert len(ids) == len(set(ids)) == 64
+    assert ids == sorted(ids, reverse=True)
+
+
+def test_the_file_holds_the_same_filter_and_no_formula(visitor: Come, database: Database, seeded: Seeded) -> None:
+    with database.begin() as tx:
+        tx.session.get_one(Payment, seeded.payments["yen"]).reference = '=HYPERLINK("http://evil")'
+    response = visitor("operator").get("/payments.csv?status=requires_review")
+    lines = response.text.splitlines()
+    assert response.headers["Content-Disposition"].startswith('attachment; filename="payments-')
+    assert lines[0].startswith("id,reference,status")
+    assert len(lines) == 1 + 7
+    assert "\"'=HYPERLINK" in response.text
+    assert ",480000," in response.text
+
+
+def test_the_page_tells_money_path_attempts_and_ledger(visitor: Come, seeded: Seeded) -> None:
+    page = visitor("operator").read(f"/payments/{seeded.payments['succeeded']}")
+    for text in (
+        "129.00\u00a0EUR",
+        "29.00\u00a0EUR",
+        "Not enough money (51)",
+        "psp:sandbox_a:clearing",
+        "Refund succeeded",
+        "Assess risk",
+    ):
+        assert text in page, text
+
+
+def test_the_drawing_says_where_the_instance_is(visitor: Come, database: Database, seeded: Seeded) -> None:
+    with database.begin() as tx:
+        instance = tx.session.get_one(Payment, seeded.payments["stuck"]).instance_id
+    answer = visitor("operator").get(f"/instances/{instance}/state")
+    state = orjson.loads(answer.data)
+    assert state["status"] == "incident"
+    assert {"element": "f4", "count": 1} in state["path"]
+    assert [row["element"] for row in state["incidents"]] == ["Authorize"]
+    again = visitor("operator").get(f"/instances/{instance}/state", headers={"If-None-Match": answer.headers["ETag"]})
+    assert again.status_code == 304
+
+
+def test_an_operator_asks_for_a_capture_in_major_units(visitor: Come, database: Database, seeded: Seeded) -> None:
+    payment = seeded.payments["held"]
+    with database.begin() as tx:
+        tx.session.get_one(Payment, payment).instance_id = tx.session.get_one(
+            Payment, seeded.payments["succeeded"]
+        ).instance_id
+    sent = visitor("operator").post(f"/payments/{payment}/capture", amount="120.50", final="yes")
+    assert sent.location == f"/payments/{payment}"
+    with database.begin() as tx:
+        attempt = tx.session.scalars(select(Attempt).where(Attempt.payment_id == payment)).one()
+        message = tx.session.scalars(select(Message).where(Message.correlation == payment)).one()
+    assert (attempt.operation, attempt.amount, attempt.final) == ("capture", 12050, True)
+    assert message.name == "capture.requested"
+
+
+def test_too_much_is_refused_in_words_and_changes_nothing(visitor: Come, database: Database, seeded: Seeded) -> None:
+    operator, payment = visitor("operator"), seeded.payments["held"]
+    operator.post(f"/payments/{payment}/capture", amount="500.01")
+    assert "cannot be captured" in operator.read(f"/payments/{payment}")
+    operator.post(f"/payments/{payment}/capture", amount="a lot")
+    assert "must be a number such as" in operator.read(f"/payments/{payment}")
+    with database.begin() as tx:
+        assert tx.session.scalars(select(Attempt).where(Attempt.payment_id == payment)).all() == []
+
+
+@pytest.mark.parametrize("action", ["capture", "refund", "cancel"])
+def test_actions_are_for_operators(visitor: Come, database: Database, seeded: Seeded, action: str) -> None:
+    refused = visitor("reviewer").post(
+        f"/payments/{seeded.payments['succeeded']}/{action}", amount="1", reason="duplicate"
+    )
+    assert refused.status_code == 403
+    with database.begin() as tx:
+        assert len(tx.session.scalars(select(Refund)).all()) == 1
+
+
+def test_actions_that_cannot_be_are_not_offered(visitor: Come, seeded: Seeded) -> None:
+    operator = visitor("operator")
+    held, bought = (operator.read(f"/payments/{seeded.payments[word]}") for word in ("held", "succeeded"))
+    assert "/capture" in held
+    assert "/refund" not in held
+    assert "/refund" in bought
+    assert "/cancel" not in bought
+    assert "/refund" not in visitor("reviewer").read(f"/payments/{seeded.payments['succeeded']}")
+
+
+def test_an_incident_is_repaired_from_the_payment(visitor: Come, seeded: Seeded) -> None:
+    operator, payment = visitor("operator"), seeded.payments["stuck"]
+    page = operator.read(f"/payments/{payment}")
+    assert "the gateway answered 500" in page
+    sent = operator.post(f"/repairs/{seeded.others['incident']}/retry", back=f"/payments/{payment}")
+    assert sent.location == f"/payments/{payment}"
+    assert "The flow tries again" in operator.read(f"/payments/{payment}")
+
+
+def test_repairs_need_an_operator(visitor: Come, seeded: Seeded) -> None:
+    reviewer = visitor("reviewer")
+    reviewer.post(f"/repairs/{seeded.others['incident']}/retry")
+    assert "This needs the role operator" in reviewer.read("/repairs")
+
+
+def test_unknown_outcomes_show_money_age_and_next_look(visitor: Come) -> None:
+    page = visitor("operator").read("/repairs")
+    assert "205.00\u00a0EUR" in page
+    assert "in 3 min" in page or "in 4 min" in page
+    assert "12 min" in page
+
+
+def test_what_waits_in_a_called_process_is_drawn_there_and_at_its_call(
+    visitor: Come, database: Database, seeded: Seeded
+) -> None:
+    with database.begin() as tx:
+        instance = tx.session.get_one(Payment, seeded.payments["flagged"]).instance_id
+        assert instance is not None
+        wait = tx.session.scalars(select(WaitRow).where(WaitRow.instance_id == instance)).one()
+        wait.node, wait.element = "Review#1/Decide#1", "Decide"
+        entered = {"kind": "entered", "process": "manual-review", "scope": "Review#1", "actor": "", "facts": {}}
+        tx.session.add(
+            JournalRow(instance_id=instance, seq=90, at=tx.now(), element="Decide", node="Review#1/Decide#1", **entered)
+        )
+    operator = visitor("operator")
+    drawn = {
+        process: [
+            wait["element"]
+            for wait in orjson.loads(operator.get(f"/instances/{instance}/state{process}").data)["waits"]
+        ]
+        for process in ("", "?process=manual-review", "?process=refund")
+    }
+    assert drawn == {"": ["Review"], "?process=manual-review": ["Decide"], "?process=refund": []}
+    page = operator.read(f"/payments/{seeded.payments['flagged']}")
+    assert "Decide" in page

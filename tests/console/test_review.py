@@ -1,0 +1,196 @@
+"""Deciding: claiming, one decision only, four eyes, what is kept when somebody else was faster."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+from sqlalchemy import select
+
+from app.engine.models import InboxItem, Task
+from app.events.models import AuditEntry
+from app.kit.clock import ShiftedClock
+from app.kit.database import Database
+from tests.console.conftest import Visitor
+from tests.console.seed import Seeded
+
+Come = Callable[[str], Visitor]
+APPROVE = {"decision": "approve", "reason": "customer_confirmed", "note": "She knows the order"}
+
+
+def stored(database: Database, task_id: str) -> Task:
+    with database.begin() as tx:
+        return tx.session.get_one(Task, task_id)
+
+
+def test_the_desk_shows_why_how_much_and_how_urgent(visitor: Come) -> None:
+    page = visitor("reviewer").read("/review?queue=all")
+    assert "High" in page
+    assert "480,000\u00a0JPY" in page
+    assert "4 payments with this card within one hour" in page
+    assert "overdue" in page
+    assert "2/2" in page
+
+
+def test_queues_count_what_they_hold(visitor: Come) -> None:
+    reviewer = visitor("reviewer")
+    for queue, rows in {
+        "unclaimed": 5,
+        "mine": 1,
+        "second": 1,
+        "overdue": 1,
+        "escalated": 1,
+        "all": 7,
+        "done": 2,
+    }.items():
+        page = reviewer.read(f"/review?queue={queue}")
+        assert page.count('<tr class="link"') == rows, queue
+
+
+def test_an_empty_queue_says_which_filter_is_on(visitor: Come) -> None:
+    page = visitor("reviewer").read("/review?queue=unclaimed&process=refund")
+    assert "The filter is: Unclaimed · refund" in page
+    assert 'href="/review?queue=unclaimed"' in page
+
+
+def test_take_next_claims_the_most_urgent_task_and_never_the_same_for_two(
+    visitor: Come, database: Database, seeded: Seeded
+) -> None:
+    one, two = visitor("reviewer"), visitor("reviewer2")
+    first = one.post("/review/next").location
+    second = two.post("/review/next").location
+    assert first.startswith(f"/review/{seeded.tasks['escalated']}")
+    assert second.startswith(f"/review/{seeded.tasks['overdue']}")
+    assert stored(database, seeded.tasks["escalated"]).assignee == seeded.users["reviewer"]
+
+
+def test_take_next_leaves_out_what_four_eyes_forbid(visitor: Come, seeded: Seeded) -> None:
+    sent = visitor("reviewer").post("/review/next?queue=second")
+    assert sent.location == "/review?queue=second"
+    assert (
+        visitor("reviewer2").post("/review/next?queue=second").location.startswith(f"/review/{seeded.tasks['second']}")
+    )
+
+
+def test_a_decision_goes_to_the_flow_and_the_next_task_opens(visitor: Come, database: Database, seeded: Seeded) -> None:
+    reviewer = visitor("reviewer")
+    sent = reviewer.post(f"/review/{seeded.tasks['mine']}/decide?queue=unclaimed", **APPROVE)
+    assert sent.status_code == 303
+    assert sent.location == f"/review/{seeded.tasks['escalated']}?queue=unclaimed"
+    task = stored(database, seeded.tasks["mine"])
+    assert (task.status, task.decision, task.note) == ("completed", "approve", "She knows the order")
+    assert task.data == {"call_back": False}
+    with database.begin() as tx:
+        item = tx.session.scalars(select(InboxItem).where(InboxItem.instance_id == task.instance_id)).one()
+        entry = tx.session.scalars(select(AuditEntry).where(AuditEntry.object_id == task.id)).one()
+    assert (item.kind, item.node, item.payload["decision"]) == ("task_completed", "Review#1", "approve")
+    assert entry.actor == seeded.users["reviewer"]
+
+
+def test_a_missing_reason_is_said_beside_its_field_and_the_note_comes_back(
+    visitor: Come, database: Database, seeded: Seeded
+) -> None:
+    refused = visitor("reviewer").post(
+        f"/review/{seeded.tasks['mine']}/decide", decision="reject", note="Looks wrong to me"
+    )
+    assert refused.status_code == 422
+    assert 'id="reason-wrong"' in refused.text
+    assert "Looks wrong to me</textarea>" in refused.text
+    assert stored(database, seeded.tasks["mine"]).status == "claimed"
+
+
+def test_who_comes_second_sees_who_was_first_and_keeps_the_note(
+    visitor: Come, database: Database, seeded: Seeded
+) -> None:
+    late = visitor("reviewer").post(
+        f"/review/{seeded.tasks['done']}/decide", decision="reject", reason="stolen_card", note="My long note"
+    )
+    assert late.status_code == 409
+    assert "Li Wei decided “Approve” on" in late.text
+    assert "readonly" in late.text
+    assert "My long note" in late.text
+    assert stored(database, seeded.tasks["done"]).decision == "approve"
+
+
+def test_a_task_somebody_has_cannot_be_claimed_or_decided(visitor: Come, database: Database, seeded: Seeded) -> None:
+    reviewer = visitor("reviewer")
+    for path, fields in (("claim", {}), ("decide", APPROVE)):
+        taken = reviewer.post(f"/review/{seeded.tasks['taken']}/{path}", **fields)
+        assert taken.status_code == 409
+        assert "Li Wei has this task since" in taken.text
+    assert stored(database, seeded.tasks["taken"]).assignee == seeded.users["reviewer2"]
+
+
+def test_a_claim_that_ran_out_is_free_again(
+    visitor: Come, database: Database, clock: ShiftedClock, seeded: Seeded
+) -> None:
+    clock.advance(timedelta(minutes=20))
+    reviewer = visitor("reviewer")
+    assert "Unclaimed" in reviewer.read(f"/review/{seeded.tasks['taken']}/state")
+    assert reviewer.post(f"/review/{seeded.tasks['taken']}/claim").status_code == 303
+    assert stored(database, seeded.tasks["taken"]).assignee == seeded.users["reviewer"]
+
+
+def test_four_eyes_are_told_in_a_sentence_and_kept_by_the_engine(
+    visitor: Come, database: Database, seeded: Seeded
+) -> None:
+    reviewer, task = visitor("reviewer"), seeded.tasks["second"]
+    assert "the rules ask for another person" in reviewer.read(f"/review/{task}")
+    refused = reviewer.post(f"/review/{task}/decide", **APPROVE)
+    assert refused.status_code == 403
+    assert "the rules ask for another person" in refused.text
+    assert stored(database, task).status == "open"
+
+
+def test_who_is_no_reviewer_is_told_whom_the_task_is_for(visitor: Come, database: Database, seeded: Seeded) -> None:
+    analyst = visitor("analyst")
+    assert "This task is for: reviewer" in analyst.read(f"/review/{seeded.tasks['open']}")
+    assert analyst.post(f"/review/{seeded.tasks['open']}/decide", **APPROVE).status_code == 403
+    assert stored(database, seeded.tasks["open"]).status == "open"
+
+
+def test_a_task_can_be_given_back_and_an_operator_can_take_it_away(
+    visitor: Come, database: Database, seeded: Seeded
+) -> None:
+    visitor("reviewer").post(f"/review/{seeded.tasks['mine']}/release")
+    assert stored(database, seeded.tasks["mine"]).status == "open"
+    visitor("operator").post(f"/review/{seeded.tasks['taken']}/release")
+    assert stored(database, seeded.tasks["taken"]).assignee is None
+
+
+def test_the_review_tells_what_a_decision_needs(visitor: Come, seeded: Seeded) -> None:
+    page = visitor("reviewer").read(f"/review/{seeded.tasks['mine']}")
+    assert "Captures 84.50\u00a0EUR now" in page
+    assert "+35" in page
+    assert "Card from Brazil, address in Germany" in page
+    assert 'class="here"' in page
+    assert "Same method" in page
+    assert "Customer was called" in page
+
+
+def test_the_second_person_sees_the_first_decision(visitor: Come, seeded: Seeded) -> None:
+    page = visitor("reviewer2").read(f"/review/{seeded.tasks['second']}")
+    assert "Dana Okafor" in page
+    assert "Called the customer, she knows the order." in page
+
+
+def test_what_the_flow_tells_cannot_become_markup(visitor: Come, database: Database, seeded: Seeded) -> None:
+    with database.begin() as tx:
+        task = tx.session.get_one(Task, seeded.tasks["open"])
+        task.facts = {**task.facts, "<script>alert(1)</script>": "<img src=x onerror=alert(2)>"}
+    page = visitor("reviewer").read(f"/review/{seeded.tasks['open']}")
+    assert "<script>alert" not in page
+    assert "<img src=x" not in page
+
+
+def test_a_live_part_is_sent_again_only_when_it_changed(visitor: Come, seeded: Seeded) -> None:
+    reviewer = visitor("reviewer")
+    first = reviewer.get("/review/live?queue=all")
+    again = reviewer.get("/review/live?queue=all", headers={"If-None-Match": first.headers["ETag"]})
+    assert (first.status_code, again.status_code, again.text) == (200, 304, "")
+    reviewer.post(f"/review/{seeded.tasks['open']}/claim")
+    changed = reviewer.get("/review/live?queue=all", headers={"If-None-Match": first.headers["ETag"]})
+    assert changed.status_code == 200
+
+
+def test_a_live_part_sends_who_was_signed_out_to_the_door(visitor: Come) -> None:
+    answer = visitor("").get("/review/live", headers={"HX-Request": "true"})
+    assert (answer.status_code, answer.headers["HX-Redirect"]) == (401, "/sign-in")

@@ -1,0 +1,94 @@
+"""The files in deploy/, as far as they can be checked without a container engine and without systemd."""
+
+from typing import Any
+
+import pytest
+import yaml
+
+from app.jobs.worker import STOP_SECONDS
+from app.settings import ROOT, Settings
+from tests.deploy.units import DEPLOY, UNITS, command, directives, example, setting_names
+
+COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+OURS = ("migrate", "web", "worker")
+HARDENED = {
+    "NoNewPrivileges": "yes",
+    "ProtectSystem": "strict",
+    "ProtectHome": "yes",
+    "PrivateTmp": "yes",
+    "CapabilityBoundingSet": "",
+    "User": "sluice",
+}
+
+
+def test_compose_starts_what_is_needed_in_order() -> None:
+    assert set(SERVICES) == {"postgres", "redis", *OURS}
+    assert SERVICES["migrate"]["depends_on"] == {"postgres": {"condition": "service_healthy"}}
+    for name in ("web", "worker"):
+        assert SERVICES[name]["depends_on"]["migrate"] == {"condition": "service_completed_successfully"}
+    for name in ("postgres", "redis", "web"):
+        assert SERVICES[name]["healthcheck"]["test"]
+    for service in SERVICES.values():
+        for wanted in service.get("depends_on", {}):
+            assert wanted in SERVICES
+    assert set(COMPOSE["volumes"]) == {"postgres", "redis"}
+    assert SERVICES["postgres"]["image"] == "postgres:18"
+
+
+def test_our_containers_may_do_little() -> None:
+    for name in OURS:
+        assert SERVICES[name]["read_only"] is True
+        assert SERVICES[name]["cap_drop"] == ["ALL"]
+        assert SERVICES[name]["security_opt"] == ["no-new-privileges:true"]
+    assert "\nUSER sluice\n" in (DEPLOY / "Dockerfile").read_text()
+
+
+def test_no_secret_and_no_sandbox_is_in_the_files() -> None:
+    for path in DEPLOY.rglob("*"):
+        if path.is_file() and path.name != "README.md":
+            text = path.read_text()
+            assert "app.sandbox" not in text, path
+            assert '"adapter": "sandbox"' not in text, path
+    given = example()
+    assert given["SLUICE_SECRET_KEY"] == given["SLUICE_MASTER_KEY"] == ""
+    assert given["SLUICE_GATEWAYS"] == "[]"
+    assert "POSTGRES_PASSWORD" not in SERVICES["postgres"]["environment"]
+    assert {"deploy/sluice.env", "deploy/postgres.password"} <= set((ROOT / ".gitignore").read_text().splitlines())
+    assert {"deploy/sluice.env", "deploy/postgres.password"} <= set((ROOT / ".dockerignore").read_text().splitlines())
+
+
+def test_every_name_in_the_environment_is_a_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = example()
+    assert set(given) <= setting_names()
+    for unit in UNITS.glob("*.service"):
+        told = " ".join(directives(unit)["Environment"]).split()
+        assert {pair.partition("=")[0] for pair in told} <= setting_names(), unit
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    assert Settings().secure_cookies
+
+
+def test_compose_and_systemd_start_the_same_commands() -> None:
+    for name, unit in (("web", "sluice-web@.service"), ("worker", "sluice-worker@.service")):
+        in_unit = [word for word in command(unit, "8000") if word not in ("--bind", "127.0.0.1:8000")][1:]
+        in_compose = " ".join(SERVICES[name]["command"]).replace("=", " ").split()
+        assert [word for word in in_compose if word not in ("--bind", "0.0.0.0:8000")][1:] == in_unit
+    assert command("sluice-migrate.service")[1:] == SERVICES["migrate"]["command"][1:]
+
+
+@pytest.mark.parametrize("unit", sorted(UNITS.glob("*.service")), ids=lambda unit: unit.name)
+def test_units_are_hardened_and_wait_for_a_graceful_stop(unit: Any) -> None:
+    found = {name: values[-1] for name, values in directives(unit).items()}
+    assert HARDENED.items() <= found.items()
+    assert found["EnvironmentFile"] == "/etc/sluice/sluice.env"
+    if found["Type"] != "oneshot":
+        assert int(found["TimeoutStopSec"]) > STOP_SECONDS
+        assert found["Restart"] == "always"
+        assert directives(unit, "Install")["WantedBy"] == ["sluice.target"]
+
+
+def test_the_readme_names_every_file() -> None:
+    readme = (DEPLOY / "README.md").read_text()
+    names = [path.name for path in DEPLOY.rglob("*") if path.is_file() and path.name != "README.md"]
+    assert [name for name in names if name not in readme and not name.endswith((".env", ".password"))] == []

@@ -1,0 +1,225 @@
+"""The commands as people type them, against a real database, real sandboxes and the shipped files."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import orjson
+import pytest
+from click.testing import CliRunner, Result
+from sqlalchemy import select
+
+from app.access.merchants import create_merchant
+from app.cli import cli
+from app.commands.tables import table
+from app.engine.models import Definition
+from app.kit.clock import ShiftedClock
+from app.kit.database import Database
+from app.ledger.models import Posting
+from app.settings import ROOT
+from tests.engine.lint.draw import bpmn, end, path, start
+from tests.fixtures_sandbox import sandbox
+from tests.house import MERCHANT, House, house, patience
+
+assert sandbox
+assert house
+assert patience
+WORKFLOWS = str(ROOT / "workflows")
+Sluice = Callable[..., Result]
+
+
+@pytest.fixture
+def sluice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sluice:
+    """Run a command with data in a folder of its own; `database` when it has one."""
+    monkeypatch.delenv("DATABASE_URL", raising=False)
+    monkeypatch.setenv("SLUICE_VAR", str(tmp_path / "var"))
+
+    def run(*arguments: str, database: Database | None = None) -> Result:
+        if database is not None:
+            monkeypatch.setenv("DATABASE_URL", database.url)
+        return CliRunner().invoke(cli, arguments, catch_exceptions=False)
+
+    return run
+
+
+def tell_of(house: House, folder: Path) -> None:
+    """The file by which commands find the sandboxes of a running stack."""
+    folder.mkdir()
+    listed = [{"name": sandbox.config.name, "url": sandbox.base_url} for sandbox in house.sandboxes]
+    (folder / "demo.json").write_bytes(orjson.dumps({"sandboxes": listed}))
+
+
+@pytest.mark.parametrize("command", ["verify-ledger", "verify-gateway", "demo", "migrate"])
+def test_without_anything_running_a_command_says_how_to_start(sluice: Sluice, command: str) -> None:
+    result = sluice(command)
+    assert result.exit_code == 1
+    assert "make up" in result.output
+    assert "Traceback" not in result.output
+
+
+def test_a_database_that_does_not_answer_is_a_sentence(sluice: Sluice, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql+psycopg://nobody@127.0.0.1:9/none")
+    result = sluice("verify-ledger")
+    assert result.exit_code == 1
+    assert "does not answer" in result.output
+
+
+def test_migrating_a_new_database_again_changes_nothing(sluice: Sluice, database: Database) -> None:
+    assert sluice("migrate", database=database).exit_code == 0
+
+
+def test_a_ledger_that_balances_is_shown_per_merchant_and_currency(sluice: Sluice, house: House) -> None:
+    house.pay("pm_card_visa", 1250)
+    house.run()
+    result = sluice("verify-ledger", database=house.database)
+    assert result.exit_code == 0, result.output
+    assert f"{MERCHANT}  EUR" in result.output
+    assert "-1,250" in result.output
+    assert "The ledger balances." in result.output
+
+
+def test_a_posting_without_entries_is_a_problem(sluice: Sluice, database: Database) -> None:
+    with database.begin() as tx:
+        create_merchant(tx, "Test", merchant_id=MERCHANT)
+        posting = {"id": "pst_1", "merchant_id": MERCHANT, "kind": "capture", "subject": "pay_1"}
+        tx.session.add(Posting(**posting, source_type="attempt", source_id="att_1", created_at=tx.now()))
+    result = sluice("verify-ledger", database=database)
+    assert result.exit_code == 1
+    assert "Posting pst_1 has no entries" in result.output
+
+
+def test_books_that_agree_are_shown_side_by_side(sluice: Sluice, house: House, tmp_path: Path) -> None:
+    tell_of(house, tmp_path / "var")
+    house.pay("pm_card_visa", 1250)
+    house.run()
+    result = sluice("verify-gateway", database=house.database)
+    assert result.exit_code == 0, result.output
+    assert [line.split() for line in result.output.splitlines() if "captured" in line] == [
+        ["EUR", "captured", "1,250", "1,250"]
+    ]
+    assert "The books agree." in result.output
+
+
+def test_a_charge_we_do_not_know_of_is_a_difference_to_the_cent(sluice: Sluice, house: House, tmp_path: Path) -> None:
+    tell_of(house, tmp_path / "var")
+    house.pay("pm_card_visa", 1250)
+    house.run()
+    house.a.pay("att_strange", amount=1)
+    result = sluice("verify-gateway", "sandbox_a", database=house.database)
+    assert result.exit_code == 1
+    assert "sandbox_a: att_strange: authorized is 0 in our books and 1 in the other" in result.output
+    assert "1,250   1,251  differs" in result.output
+    assert sluice("verify-gateway", "sandbox_b", database=house.database).exit_code == 0
+
+
+def test_a_dispute_is_part_of_the_comparison(sluice: Sluice, house: House, tmp_path: Path, clock: ShiftedClock) -> None:
+    tell_of(house, tmp_path / "var")
+    payment = house.until(house.pay("pm_card_visa", 1250), "succeeded")
+    house.a.dispute(house.charges()[0]["id"])
+    assert sluice("verify-gateway", database=house.database).exit_code == 1, "the gateway's word has not arrived"
+    end = 200
+    while not house.payment(payment.id).amount_disputed and (end := end - 1):
+        house.later(seconds=0.05)
+    result = sluice("verify-gateway", database=house.database)
+    assert result.exit_code == 0, result.output
+    assert [line.split() for line in result.output.splitlines() if "disputed" in line] == [
+        ["EUR", "disputed", "1,250", "1,250"]
+    ]
+
+
+def test_a_gateway_without_books_says_so_and_an_unknown_one_is_named(
+    sluice: Sluice, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SLUICE_GATEWAYS", '[{"name": "acme", "adapter": "acme"}]')
+    result = sluice("verify-gateway", "acme", database=database)
+    assert result.exit_code == 0
+    assert "acme: this gateway has no books to read" in result.output
+    unknown = sluice("verify-gateway", "nobody", database=database)
+    assert unknown.exit_code == 1
+    assert "known are: acme" in unknown.output
+
+
+def test_books_that_cannot_be_read_are_no_agreement(
+    sluice: Sluice, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = {"name": "away", "adapter": "sandbox", "options": {"base_url": "http://127.0.0.1:9"}}
+    monkeypatch.setenv("SLUICE_GATEWAYS", orjson.dumps([options]).decode())
+    result = sluice("verify-gateway", database=database)
+    assert result.exit_code == 1
+    assert "away at http://127.0.0.1:9 does not show its books" in result.output
+
+
+def test_the_shipped_flows_pass_the_gate_and_a_wrong_one_is_named_with_its_remedy(
+    sluice: Sluice, tmp_path: Path
+) -> None:
+    good = sluice("lint", WORKFLOWS)
+    assert good.exit_code == 0, good.output
+    wrong = tmp_path / "wrong.bpmn"
+    wrong.write_bytes(b"<!DOCTYPE a><a/>")
+    refused = sluice("lint", str(wrong))
+    assert refused.exit_code == 1
+    assert "doctype" in refused.output.lower()
+    assert "1 errors" in refused.output
+
+
+def test_deploying_makes_a_published_version_and_an_unknown_merchant_is_refused(
+    sluice: Sluice, database: Database, tmp_path: Path
+) -> None:
+    with database.begin() as tx:
+        create_merchant(tx, "Test", merchant_id=MERCHANT)
+    file = _diagram(tmp_path)
+    stranger = sluice("deploy", str(file), "--merchant", "mer_none", database=database)
+    assert stranger.exit_code == 2
+    assert f"known are: {MERCHANT}" in stranger.output
+    result = sluice("deploy", str(file), "--merchant", MERCHANT, "--publish", database=database)
+    assert result.exit_code == 0, result.output
+    with database.begin() as tx:
+        (made,) = tx.session.scalars(select(Definition)).all()
+    assert (made.version, made.status) == (1, "published")
+    assert "version 1" in result.output
+
+
+def test_element_templates_are_written_once_and_told_when_stale(sluice: Sluice, tmp_path: Path) -> None:
+    folder = tmp_path / "templates"
+    assert sluice("templates", "--check", str(folder)).exit_code == 1
+    assert sluice("templates", str(folder)).exit_code == 0
+    again = sluice("templates", "--check", str(folder))
+    assert again.exit_code == 0
+    assert again.output.startswith("0 are stale")
+
+
+def test_the_committed_element_templates_are_those_of_the_operations(sluice: Sluice) -> None:
+    result = sluice("templates", "--check")
+    assert result.exit_code == 0, f"run `sluice templates` and commit:\n{result.output}"
+
+
+def test_scenarios_print_the_coverage_of_each_diagram_and_fail_when_a_flow_is_not_visited(
+    sluice: Sluice, tmp_path: Path
+) -> None:
+    _diagram(tmp_path)
+    told = tmp_path / "scenarios.yaml"
+    told.write_text("process: flow\nscenarios: [{name: It ends, expect: {ends: [end]}}]")
+    good = sluice("scenarios", str(tmp_path))
+    assert good.exit_code == 0, good.output
+    assert "1/1 flows" in good.output
+
+    told.write_text("process: flow\nscenarios: [{name: It hangs, expect: {status: waiting}}]")
+    wrong = sluice("scenarios", str(tmp_path))
+    assert wrong.exit_code == 1
+    assert "It hangs" in wrong.output
+
+    told.unlink()
+    bare = sluice("scenarios", str(tmp_path))
+    assert bare.exit_code == 1
+    assert "not visited: start-end" in bare.output
+
+
+def test_a_table_aligns_numbers_to_the_right() -> None:
+    assert table(("name", "minor"), [("a", 1250), ("long name", 5)]) == (
+        "name       minor\n---------  -----\na          1,250\nlong name      5"
+    )
+
+
+def _diagram(folder: Path) -> Path:
+    file = folder / "small.bpmn"
+    file.write_bytes(bpmn(start(), end(), path("start", "end")))
+    return file

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+import pytest
 import urllib3
 
 from tests.fixtures_sandbox import until
@@ -76,3 +77,9 @@ def local_stripe(folder: Path) -> Iterator[LocalStripe]:
         server.close()
         process.terminate()
         process.wait(10)
+
+
+@pytest.fixture(scope="session")
+def stripe(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStripe]:
+    with local_stripe(tmp_path_factory.mktemp("localstripe")) as server:
+        yield server

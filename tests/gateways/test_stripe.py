@@ -35,7 +35,7 @@ from app.kit.ids import new_id
 from app.kit.money import EXPONENTS, Money
 from tests.fixtures_sandbox import WebhookReceiver, until
 from tests.gateways.contract import SECRET, Connect, GatewayContract, Methods, eur
-from tests.gateways.localstripe import KEY, LocalStripe, local_stripe
+from tests.gateways.localstripe import KEY, LocalStripe
 from tests.gateways.recorded import Case, cases, play, recorded
 from tests.hostile import answers, closed_port, hostile
 from tests.proxy import FaultProxy, Kind, fault_proxy
@@ -44,12 +44,6 @@ CASES = cases(Path(__file__).parent / "wire" / "stripe")
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 WEBHOOK_SECRET = "whsec_contract"
 Build = Callable[..., StripeGateway]
-
-
-@pytest.fixture(scope="session")
-def stripe(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStripe]:
-    with local_stripe(tmp_path_factory.mktemp("localstripe")) as server:
-        yield server
 
 
 @pytest.fixture
@@ -95,7 +89,7 @@ class TestContract(GatewayContract):
 
     @pytest.fixture
     def connect(self, at: Build) -> Connect:
-        return lambda url: at(url, api_key=SECRET, connect_seconds=0.4, total_seconds=0.4)
+        return lambda url: at(url, api_key=SECRET, connect_seconds=0.8, total_seconds=0.8)
 
     @pytest.fixture
     def gateway(self, gateway: StripeGateway) -> StripeGateway:

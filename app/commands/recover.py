@@ -18,11 +18,12 @@ from app.engine.models import Incident
 from app.installation import Hold, Sending
 from app.kit.database import Database
 from app.payments import recheck, restored
-from app.payments.recheck import Question
+from app.payments.recheck import Answer, Question
 from app.payments.reconcile import verify_books
 from app.settings import Settings
 
 AT_A_TIME = 8
+SLICE = 500
 
 
 @click.command()
@@ -76,18 +77,26 @@ def release_sending(by: str, note: str, compared: tuple[str, ...]) -> None:
 
 def _ask_all(running: Wired, attempt_ids: list[str]) -> Iterator[str]:
     """Ask about each and print what is known now; a sentence for each that could not be asked about."""
-    with running.database.begin() as tx:
-        questions = [recheck.question(tx, running.gateways, attempt_id) for attempt_id in attempt_ids]
     with ThreadPoolExecutor(AT_A_TIME) as pool:
-        for number, (asked, answer) in enumerate(zip(questions, pool.map(Question.ask, questions), strict=True), 1):
-            if isinstance(answer, str):
-                after = answer
-                yield f"{asked.attempt_id}: {answer}"
-            else:
-                with running.database.begin() as tx:
-                    after = recheck.take_in(tx, running.gateways, asked, answer)
-            change = after if after == asked.before else f"{asked.before} -> {after}"
-            click.echo(f"[{number}/{len(questions)}] {asked.attempt_id} {asked.operation} at {asked.gateway}: {change}")
+        for start in range(0, len(attempt_ids), SLICE):
+            with running.database.begin() as tx:
+                slice_ = attempt_ids[start : start + SLICE]
+                questions = [recheck.question(tx, running.gateways, attempt_id) for attempt_id in slice_]
+            answers = zip(questions, pool.map(Question.ask, questions), strict=True)
+            for number, (asked, answer) in enumerate(answers, start + 1):
+                change = _take_in(running, asked, answer)
+                place = f"[{number}/{len(attempt_ids)}] {asked.attempt_id} {asked.operation} at {asked.gateway}"
+                click.echo(f"{place}: {change}")
+                if isinstance(answer, str):
+                    yield f"{asked.attempt_id}: {answer}"
+
+
+def _take_in(running: Wired, asked: Question, answer: Answer) -> str:
+    if isinstance(answer, str):
+        return answer
+    with running.database.begin() as tx:
+        after = recheck.take_in(tx, running.gateways, asked, answer)
+    return after if after == asked.before else f"{asked.before} -> {after}"
 
 
 def _compare(opened: Database, settings: Settings) -> list[str]:

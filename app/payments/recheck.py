@@ -24,6 +24,9 @@ from app.payments.verbs import LOOKUP, UNRESOLVED
 
 _MESSAGE_LASTS: Final = timedelta(days=7)
 
+#: What the gateway said, or why it said nothing.
+Answer = LookupResult | str
+
 
 @dataclass(frozen=True, slots=True)
 class Question:
@@ -36,8 +39,8 @@ class Question:
     looking: Looking | None
     problem: str = ""
 
-    def ask(self) -> LookupResult | str:
-        """The gateway's answer, or why there is none; with no transaction open."""
+    def ask(self) -> Answer:
+        """With no transaction open."""
         if self.looking is None:
             return self.problem
         try:

@@ -99,9 +99,7 @@ def switch(endpoint_id: str, change: str) -> Response:
 
 @pages.post("/<endpoint_id>/resend/<delivery_id>")
 def resend(endpoint_id: str, delivery_id: str) -> Response:
-    return _act(
-        endpoint_id, lambda tx: console().webhooks.resend(tx, identity.actor(), delivery_id), "settings.resent"
-    )
+    return _act(endpoint_id, lambda tx: console().webhooks.resend(tx, identity.actor(), delivery_id), "settings.resent")
 
 
 def _act(endpoint_id: str, act: Callable[[Tx], object], said: str) -> Response:

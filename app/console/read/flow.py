@@ -122,9 +122,7 @@ def _drawings(tx: Tx, instance: Instance, rows: Sequence[JournalRow]) -> list[Dr
     called = dict.fromkeys(row.process for row in rows if row.process and row.process != instance.process)
     pinned = instance.pins.get("processes", {})
     ids = {"": instance.definition_id} | {name: pinned[name] for name in called if name in pinned}
-    definitions = {
-        row.id: row for row in tx.session.scalars(select(Definition).where(Definition.id.in_(ids.values())))
-    }
+    definitions = {row.id: row for row in tx.session.scalars(select(Definition).where(Definition.id.in_(ids.values())))}
     return [Drawing(process, definitions[one].name, one) for process, one in ids.items()]
 
 

@@ -50,9 +50,7 @@ class Flow:
         """Drafts newer than what is published: those somebody is waiting for."""
         published = self.published
         since = published.definition.version if published else 0
-        return [
-            each for each in self.versions if each.definition.status == "draft" and each.definition.version > since
-        ]
+        return [each for each in self.versions if each.definition.status == "draft" and each.definition.version > since]
 
     @property
     def running(self) -> int:
@@ -103,9 +101,7 @@ def _flows(tx: Tx, actor: Actor, key: str = "", kind: str = "") -> list[Flow]:
 
 def _counts(tx: Tx, actor: Actor) -> dict[str, tuple[int, int]]:
     live = func.count().filter(Instance.status.in_(_LIVE))
-    query = select(Instance.definition_id, live, func.count() - live).where(
-        Instance.merchant_id == actor.merchant_id
-    )
+    query = select(Instance.definition_id, live, func.count() - live).where(Instance.merchant_id == actor.merchant_id)
     return {row[0]: (row[1], row[2]) for row in tx.session.execute(query.group_by(Instance.definition_id)).all()}
 
 

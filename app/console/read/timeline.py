@@ -57,9 +57,9 @@ def timeline(tx: Tx, subjects: Sequence[str]) -> list[Moment]:
         select(JournalRow).where(JournalRow.instance_id.in_([row.id for row in instances]), JournalRow.kind.in_(_TOLD))
     )
     moments = [
-        Moment(row.at, "flow", row.kind, names.get(row.element, row.element), row.actor, row.facts, row.seq) for row in rows
+        Moment(row.at, "flow", row.kind, names.get(row.element, row.element), row.actor, row.facts, row.seq)
+        for row in rows
     ]
     events = tx.session.scalars(select(Event).where(Event.object_id.in_(subjects)))
     moments += [Moment(row.created_at, "event", row.type, "", row.actor, row.data, row.sequence) for row in events]
     return sorted(moments, key=lambda moment: (moment.at, moment.order), reverse=True)
-

@@ -5,7 +5,7 @@ The library's half is asserted as well, so an upgrade that mends something is no
 
 import signal
 import time
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest

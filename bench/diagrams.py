@@ -25,7 +25,9 @@ def main(count: int, seed: int) -> int:
             drive = structured.run(number)
         except Exception as broken:  # whatever it is, it is this seed's failure and the others go on
             failed += 1
-            click.echo(f"FAILED {type(broken).__name__}: {broken}\n  replay: python -m bench.diagrams SEED={number} COUNT=1")
+            click.echo(
+                f"FAILED {type(broken).__name__}: {broken}\n  replay: python -m bench.diagrams SEED={number} COUNT=1"
+            )
             continue
         seen["steps"] += drive.steps
         seen["journal entries"] += len(drive.journal)

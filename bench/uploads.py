@@ -13,8 +13,8 @@ from collections import Counter
 from dataclasses import dataclass
 
 import click
-import handlers  # noqa: F401 - registers the operations
 
+import handlers  # noqa: F401 - registers the operations
 from app.decisions import DecisionModel, parse_decisions
 from app.engine import shipped
 from app.engine.bundle import Bundle, IncompleteBundle

@@ -45,7 +45,9 @@ from tests.engine.drive import Drive
 Block = tuple[str, str, str]
 DECLARED = (declared_message("news", '="key"'), declared_error("BROKEN"), declared_escalation("LATE"))
 RATING = document(
-    decision(table("FIRST", ["who"], ["level"], [['"a"', '"high"'], ["-", '"low"']], defaults=['"low"']), identity="rate")
+    decision(
+        table("FIRST", ["who"], ["level"], [['"a"', '"high"'], ["-", '"low"']], defaults=['"low"']), identity="rate"
+    )
 )
 ROUNDS_MAX = 600
 
@@ -165,7 +167,9 @@ class Builder:
         gate, join, late, news = self.name("race"), self.name("merge"), self.name("late"), self.name("news")
         left, right = self.block(depth), self.block(depth)
         xml = gateway("eventBased", gate) + catch(late, timer("timeDuration", "PT1H")) + catch(news, message("news"))
-        xml += gateway("exclusive", join) + left[0] + right[0] + chain(gate, late, left[1]) + chain(gate, news, right[1])
+        xml += (
+            gateway("exclusive", join) + left[0] + right[0] + chain(gate, late, left[1]) + chain(gate, news, right[1])
+        )
         return xml + flow(left[2], join) + flow(right[2], join), gate, join
 
     def caught(self, depth: int) -> Block:
@@ -305,5 +309,3 @@ def _check_journal(drive: Drive) -> None:
             one_way = ("scriptTask", "userTask", "intermediateCatchEvent", "boundaryEvent", "exclusiveGateway")
             if element.kind in one_way and sum(taken[name] for name in element.outgoing) != left[element.id]:
                 raise Unlike(f"{element.id} was left {left[element.id]} times along another number of flows")
-
-

@@ -31,6 +31,7 @@ from app.jobs.calls import Caller
 from app.jobs.chores import Chore, Chores, WhileSending
 from app.jobs.deliveries import Deliveries
 from app.jobs.loop import Loop
+from app.jobs.moves import Moves
 from app.jobs.worker import Worker
 from app.kit import log
 from app.kit.clock import SystemClock
@@ -142,6 +143,7 @@ def chores(wired: Wired) -> list[Chore]:
         InboundWebhooks(wired.gateways, appliers),
         LostAnswers(wired.gateways),
         Deliveries(webhooks(wired)),
+        Moves(),
         Archive(timedelta(days=wired.settings.archive_after_days), [idempotency.purge, sessions.purge]),
     ]
     return [WhileSending(chore, wired.sending) for chore in due]

@@ -10,10 +10,12 @@ from app.bootstrap import create_worker, wire
 from app.commands.checks import verify_gateway, verify_ledger
 from app.commands.demo import send_a_day
 from app.commands.flows import deploy, lint_files, scenarios, write_templates
+from app.commands.migrations import migrate_instances
 from app.commands.recover import mark_restored, recover, release_sending
 from app.commands.running import database
 from app.errors import AppError
-from app.settings import Settings
+from app.gateways import scaffold
+from app.settings import ROOT, Settings
 from app.stack import Stack
 
 
@@ -58,6 +60,7 @@ def migrate_schema() -> None:
 COMMANDS = (
     deploy,
     lint_files,
+    migrate_instances,
     mark_restored,
     recover,
     release_sending,
@@ -69,6 +72,14 @@ COMMANDS = (
 )
 for command in COMMANDS:
     cli.add_command(command)
+
+
+@cli.command(name="new-gateway")
+@click.argument("name")
+def new_gateway(name: str) -> None:
+    """Write the adapter of a new gateway and the tests it owes; docs/gateways.md tells how to go on."""
+    for path in scaffold.write(name, ROOT):
+        click.echo(path.relative_to(ROOT))
 
 
 def main() -> None:

@@ -35,7 +35,7 @@ from app.kit.keys import KeyFile, new_cookie_key, new_master_key
 from app.settings import ROOT, GatewaySettings, Settings
 
 SANDBOXES = {"sandbox_a": ("Sandbox A", ()), "sandbox_b": ("Sandbox B", ("pm_card_unavailable",))}
-START_SECONDS = 30
+START_SECONDS = 120
 
 
 class AddressTaken(AppError):

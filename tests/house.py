@@ -48,14 +48,19 @@ T = TypeVar("T")
 
 class House:
     def __init__(
-        self, database: Database, clock: ShiftedClock, sandboxes: list[SandboxServer], inbound: "Inbound"
+        self,
+        database: Database,
+        clock: ShiftedClock,
+        sandboxes: list[SandboxServer],
+        inbound: "Inbound",
+        patience: float,
     ) -> None:
         self.inbound = inbound
         self.database = database
         self.clock = clock
         self.sandboxes = sandboxes
         self.a, self.b = sandboxes
-        gateways = Gateways([sandbox.gateway(total_seconds=0.7) for sandbox in sandboxes])
+        gateways = Gateways([sandbox.gateway(total_seconds=patience) for sandbox in sandboxes])
         settings = Settings(database_url=database.url)
         self.wired = Wired(settings, database, registry, gateways, Pulse(), Sealer({"test": b"t" * 32}, "test"))
         self.callers: list[Caller] = []
@@ -251,13 +256,16 @@ class Inbound:
 
 
 @pytest.fixture
-def house(database: Database, clock: ShiftedClock, sandbox: SandboxFactory) -> Iterator[House]:
+def house(
+    request: pytest.FixtureRequest, database: Database, clock: ShiftedClock, sandbox: SandboxFactory
+) -> Iterator[House]:
+    """Parametrize it, indirectly, with the seconds that a gateway has to answer, to let a slow one be heard."""
     inbound = Inbound()
     quick = {"settle_seconds": 2, "dispute_seconds": 2, "hold_seconds": 2, "webhook_secret": new_signing_secret()}
     a = sandbox("sandbox_a", webhook_url=f"{inbound.url}/sandbox_a", **quick)
     healthy = frozenset({"pm_card_unavailable"})
     b = sandbox("sandbox_b", webhook_url=f"{inbound.url}/sandbox_b", healthy_for=healthy, **quick)
-    built = House(database, clock, [a, b], inbound)
+    built = House(database, clock, [a, b], inbound, patience=getattr(request, "param", 1.5))
     inbound.house = built
     yield built
     inbound.close()

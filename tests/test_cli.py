@@ -18,10 +18,11 @@ from app.ledger.models import Posting
 from app.settings import ROOT
 from tests.engine.lint.draw import bpmn, end, path, start
 from tests.fixtures_sandbox import sandbox
-from tests.house import MERCHANT, House, house
+from tests.house import MERCHANT, House, house, patience
 
 assert sandbox
 assert house
+assert patience
 WORKFLOWS = str(ROOT / "workflows")
 Sluice = Callable[..., Result]
 
@@ -209,7 +210,7 @@ def test_scenarios_print_the_coverage_of_each_diagram_and_fail_when_a_flow_is_no
     told.unlink()
     bare = sluice("scenarios", str(tmp_path))
     assert bare.exit_code == 1
-    assert "not visited: start_end" in bare.output
+    assert "not visited: start-end" in bare.output
 
 
 def test_a_table_aligns_numbers_to_the_right() -> None:

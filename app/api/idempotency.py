@@ -21,7 +21,7 @@ from app.errors import AppError, FieldError
 from app.kit.database import Database, Tx
 from app.kit.sealing import Sealer
 
-LEASE = timedelta(seconds=60)
+LEASE = timedelta(seconds=20)
 KEEP = timedelta(days=8)
 #: How long an equal request waits for the first one's answer before it is told to come back.
 PATIENCE_SECONDS = 2.0

@@ -88,12 +88,13 @@ def _operation(path: str, method: str, operation: Schema, schemas: Schema) -> Sc
     listed = "properties" in answer
     shape = answer["properties"]["data"]["items"] if listed else answer
     return {
+        "description": "",
         **operation,
         "id": operation["operationId"],
         "path": path,
         "method": method.upper(),
         "inputs": [
-            {**parameter, "type": _type(_present(parameter["schema"]), schemas)}
+            {"description": "", "required": False, **parameter, "type": _type(_present(parameter["schema"]), schemas)}
             for parameter in operation["parameters"]
             if parameter["in"] != "path"
         ],

@@ -34,6 +34,7 @@ class Finding(View):
     element: str | None = None
     message: str
     remedy: str | None = None
+    fixable: bool = Field(default=False, description="`sluice lint --fix` can correct it")
 
 
 class EventView(View):

@@ -11,18 +11,23 @@ from app.access.models import Merchant
 from app.commands.running import wired
 from app.engine import definitions, shipped, templates
 from app.engine.lint import Finding, Known, Severity, Upload, lint
+from app.engine.lint.fix import corrected
 from app.engine.scenarios import coverage
 from app.operations import registry
 from app.settings import ROOT, Settings
 
 FLOWS = ROOT / "workflows"
+_ROUNDS = 5
 FILES = click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
 
 
 @click.command("lint")
 @FILES
-def lint_files(files: tuple[Path, ...]) -> None:
+@click.option("--fix", is_flag=True, help="correct in the files what can be corrected safely, then check again")
+def lint_files(files: tuple[Path, ...], fix: bool) -> None:
     """Check diagrams, decision tables and forms as the deployment gate does; folders are searched."""
+    if fix:
+        _correct(files)
     findings = lint(_uploads(files), Known(registry))
     _print(findings)
     sys.exit(any(finding.severity is Severity.ERROR for finding in findings))
@@ -68,6 +73,25 @@ def scenarios(folder: Path) -> None:
     sys.exit(bool(found.failed) or not found.complete)
 
 
+def _correct(files: tuple[Path, ...]) -> None:
+    """Correct every file; one correction may uncover the next, so look again as long as something changed."""
+    paths = {path.name: path for place in files for path in (place.rglob("*") if place.is_dir() else [place])}
+    for _ in range(_ROUNDS):
+        told = lint(_uploads(files), Known(registry))
+        changed = False
+        for name in sorted({finding.file for finding in told if finding.fix is not None}):
+            path = paths[name]
+            content, applied = corrected(path.read_bytes(), [finding for finding in told if finding.file == name])
+            for finding in applied:
+                assert finding.fix is not None
+                click.echo(f"FIXED    {finding.code:<28} {name} {finding.element}: {finding.fix.done}")
+            if applied:
+                path.write_bytes(content)
+                changed = True
+        if not changed:
+            return
+
+
 def _uploads(files: tuple[Path, ...]) -> list[Upload]:
     found: list[Upload] = []
     for path in files:
@@ -78,6 +102,6 @@ def _uploads(files: tuple[Path, ...]) -> list[Upload]:
 def _print(findings: list[Finding]) -> None:
     for finding in findings:
         click.echo(f"{finding.severity.upper():<8} {finding.code:<28} {finding.element}: {finding.message}")
-        click.echo(f"{'':<8} {finding.remedy}")
+        click.echo(f"{'':<8} {finding.remedy}{' (--fix can do it)' if finding.fix is not None else ''}")
     errors = sum(finding.severity is Severity.ERROR for finding in findings)
     click.echo(f"{errors} errors, {len(findings) - errors} warnings")

@@ -22,6 +22,7 @@ from app.kit.money import Money, exponent
 LANGUAGES = {"en": "English", "zh": "简体中文"}
 _LOCALES = {"en": Locale("en", "GB"), "zh": Locale("zh", "CN", script="Hans")}
 _TAGS = {"en": "en", "zh": "zh-Hans"}
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 _PLACE = re.compile(r"{(\w+)}")
 _UNITS = ((86400, "age.days"), (3600, "age.hours"), (60, "age.minutes"))
 
@@ -98,7 +99,8 @@ class Language:
             return ", ".join(self.value(each) for each in value)
         if isinstance(value, Mapping):
             return ", ".join(f"{key}: {self.value(each)}" for key, each in value.items())
-        return str(value)
+        text = str(value)
+        return self.moment(datetime.fromisoformat(text)) if _MOMENT.fullmatch(text) else text
 
     def moment(self, at: datetime) -> str:
         """A point in time to the second, in UTC."""

@@ -124,6 +124,15 @@ class Form(_Part):
     def decision(self, value: str) -> FormDecision | None:
         return next((decision for decision in self.decisions if decision.value == value), None)
 
+    def lost_to(self, other: "Form") -> list[str]:
+        """What a person who has this form open could have filled in or pressed that `other` no longer takes."""
+        fields = {field.name: field for field in other.fields}
+        decisions = {decision.value for decision in other.decisions}
+        reasons = {reason.value for reason in other.reasons}
+        lost = [f"the field {one.name}" for one in self.fields if not _takes(fields.get(one.name), one)]
+        lost += [f"the decision {one.value}" for one in self.decisions if one.value not in decisions]
+        return lost + [f"the reason {one.value}" for one in self.reasons if one.value not in reasons]
+
     def reasons_for(self, decision: str) -> list[FormReason]:
         return [reason for reason in self.reasons if not reason.decisions or decision in reason.decisions]
 
@@ -139,6 +148,13 @@ def read_form(content: bytes) -> tuple[Form | None, list[tuple[str, str]]]:
             (".".join(str(part) for part in item["loc"]) or "form", item["msg"].removeprefix("Value error, "))
             for item in error.errors(include_url=False, include_context=False, include_input=False)[:20]
         ]
+
+
+def _takes(field: FormField | None, former: FormField) -> bool:
+    """Whether every value of `former` is one of `field`."""
+    if field is None or field.type != former.type:
+        return False
+    return {option.value for option in former.options} <= {option.value for option in field.options}
 
 
 def _clean_text(_: FormField, value: Any) -> str:

@@ -1,4 +1,4 @@
-"""The engine's tables. Rows are written by `definitions.py`, `store.py`, `inbox.py`, `people.py` and nobody else."""
+"""The engine's tables. Only `definitions`, `store`, `inbox`, `people`, `incidents` and `migrate` write them."""
 
 from datetime import datetime
 
@@ -247,6 +247,48 @@ class JournalRow(Base):
     scope: Mapped[str]
     actor: Mapped[str]
     facts: Mapped[Json]
+
+
+class Migration(Base):
+    """One command that moves running instances of a process from one version to another, with a Move for each."""
+
+    __tablename__ = "migrations"
+    __table_args__ = (Index("ix_migrations_merchant_created", "merchant_id", "created_at"),)
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    merchant_id: Mapped[str] = mapped_column(ForeignKey("merchants.id"))
+    process: Mapped[str]
+    from_id: Mapped[str] = mapped_column(ForeignKey("definitions.id"))
+    to_id: Mapped[str] = mapped_column(ForeignKey("definitions.id"))
+    mapping: Mapped[Json]  # element id of the old version -> of the new one
+    plan: Mapped[Json]  # {"before": {element: waits}, "after": {...}, "left_out": instances beyond the limit}
+    created_by: Mapped[str]
+    created_at: Mapped[datetime]
+    undone_by: Mapped[str | None]
+    undone_at: Mapped[datetime | None]
+
+
+class Move(Base):
+    """One instance in a migration. `fence` is the instance's when it was planned, and then what the move left.
+
+    `before` and `state` are what it was, kept until the move is undone or cannot be undone any more.
+    """
+
+    __tablename__ = "moves"
+    __table_args__ = (
+        Index("ix_moves_due", "due_at", postgresql_where=text("due_at IS NOT NULL")),
+        Index("ix_moves_instance", "instance_id"),
+    )
+
+    migration_id: Mapped[str] = mapped_column(ForeignKey("migrations.id"), primary_key=True)
+    instance_id: Mapped[str] = mapped_column(ForeignKey("instances.id"), primary_key=True)
+    status: Mapped[str]  # pending, moved, skipped, undoing, undone, kept
+    reasons: Mapped[Json]  # {"reasons": [{"code", "element", "message"}]} why it was skipped, or kept by an undo
+    fence: Mapped[int] = mapped_column(BigInteger)
+    before: Mapped[Json | None]  # {"definition_id", "version", "pins", "since", "nodes", "journal_seq"}
+    state: Mapped[bytes | None] = mapped_column(LargeBinary)
+    due_at: Mapped[datetime | None]
+    at: Mapped[datetime | None]
 
 
 class ArchivedJournal(Base):

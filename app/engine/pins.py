@@ -6,6 +6,7 @@
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from sqlalchemy import select
@@ -27,20 +28,51 @@ def pins_for(tx: Tx, merchant_id: str, process: str) -> tuple[Definition, Json]:
 
     NotFound when it is not published, Conflict when something it reaches is not.
     """
-    standing = published(tx, merchant_id)
-    processes = {one.key: one for one in standing if one.kind == "bpmn"}
-    decisions = {name: one for one in standing if one.kind == "dmn" for name in one.uses["defines"]}
-    forms = {one.key: one for one in standing if one.kind == "form"}
-    if process not in processes:
+    standing = Standing.of(published(tx, merchant_id))
+    if process not in standing.processes:
         raise NotFound(f"No version of the process {process!r} is published")
     pins: Json = {"process": process, "processes": {}, "decisions": {}, "forms": {}}
-    for name in (order := [process]):
-        found = _found(processes, name, "process", process)
-        pins["processes"][name] = found.id
-        order += [called for called in found.uses["processes"] if called not in order]
-        pins["decisions"] |= {one: _found(decisions, one, "decision", name).id for one in found.uses["decisions"]}
-        pins["forms"] |= {one: _found(forms, one, "form", name).id for one in found.uses["forms"]}
-    return processes[process], pins
+    standing.pin(pins, standing.processes[process])
+    return standing.processes[process], pins
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What is published, by the names that diagrams use."""
+
+    processes: Mapping[str, Definition]
+    decisions: Mapping[str, Definition]
+    forms: Mapping[str, Definition]
+
+    @classmethod
+    def of(cls, standing: Sequence[Definition]) -> "Standing":
+        return cls(
+            {one.key: one for one in standing if one.kind == "bpmn"},
+            {name: one for one in standing if one.kind == "dmn" for name in one.uses["defines"]},
+            {one.key: one for one in standing if one.kind == "form"},
+        )
+
+    def pin(self, pins: Json, first: Definition) -> None:
+        """Add `first`, the forms and decisions it uses, and the same for every process it calls that has no pin."""
+        pins["processes"][first.key] = first.id
+        for one in (order := [first]):
+            for called in one.uses["processes"]:
+                if called not in pins["processes"]:
+                    order.append(_found(self.processes, called, "process", one.key))
+                    pins["processes"][called] = order[-1].id
+            used = one.uses
+            pins["decisions"] |= {n: _found(self.decisions, n, "decision", one.key).id for n in used["decisions"]}
+            pins["forms"] |= {n: _found(self.forms, n, "form", one.key).id for n in used["forms"]}
+
+
+def moved_pins(standing: Standing, pins: Mapping[str, Any], target: Definition) -> Json:
+    """The pins of an instance that goes on with `target`: what only other diagrams use stays as it was pinned.
+
+    Conflict when `target` uses something that is not published.
+    """
+    moved: Json = {name: dict(value) if isinstance(value, dict) else value for name, value in pins.items()}
+    standing.pin(moved, target)
+    return moved
 
 
 def load_bundle(tx: Tx, pins: Mapping[str, Any]) -> Bundle:

@@ -52,6 +52,10 @@ class Run:
     def dump(self) -> bytes:
         return codec.dump(self._instance)
 
+    def look(self) -> Step:
+        """What is open now, and what was journalled since it was loaded, without moving anything."""
+        return _step(self._instance)
+
     def advance(self, items: Sequence[Item], now: datetime) -> Step:
         """Apply the items in order, each until nothing moves, then fire what is due at `now` (aware, UTC)."""
         instance = self._instance

@@ -220,6 +220,12 @@ class Join(Node):
         else:
             super().retry(token)
 
+    def _on_cancel(self, token: Token) -> None:
+        if "got" in token.internal_data:  # it was never entered, so the journal does not speak of it
+            token.scope.remove(token)
+        else:
+            super()._on_cancel(token)
+
     def _on_ready_hook(self, token: Token) -> None:
         super()._on_ready_hook(token)
         rest = {flow: count - 1 for flow, count in token.internal_data.pop("got", {}).items() if count > 1}

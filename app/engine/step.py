@@ -133,6 +133,7 @@ class JournalKind(StrEnum):
     INCIDENT = "incident"
     REPAIRED = "repaired"
     STALE = "stale"  # something arrived for a node that was gone
+    MIGRATED = "migrated"  # to another version; facts: from, to, and what changed: nodes, armed, closed, timers
     ENDED = "ended"  # the instance; facts: outcome
 
 

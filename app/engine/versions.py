@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import func, or_, select, text
 from sqlalchemy.orm import defer
 
 from app.engine.definitions import DRAFT, USED_AS, Kind
@@ -97,3 +97,21 @@ def who_uses(tx: Tx, one: Definition) -> list[Use]:
         .order_by(Definition.version.desc())
     )
     return [Use(row.id, row.version, row.running) for row in tx.session.execute(counted)]
+
+
+_PINNED = text("""
+    SELECT pinned.value AS definition_id, count(DISTINCT instances.id) AS running
+    FROM instances
+    CROSS JOIN LATERAL jsonb_each(instances.pins) AS kinds(kind, pins)
+    CROSS JOIN LATERAL jsonb_each_text(
+        CASE jsonb_typeof(kinds.pins) WHEN 'object' THEN kinds.pins ELSE '{}' END
+    ) AS pinned
+    WHERE instances.merchant_id = :merchant AND instances.status = ANY(:running)
+    GROUP BY pinned.value
+""")
+
+
+def running(tx: Tx, merchant_id: str) -> dict[str, int]:
+    """How many instances that have not ended may still touch each definition, called ones included, by its id."""
+    rows = tx.execute(_PINNED, {"merchant": merchant_id, "running": _RUNNING})
+    return {row.definition_id: row.running for row in rows}

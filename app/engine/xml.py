@@ -40,8 +40,11 @@ class UnreadableXml(AppError):
         self.line = line
 
 
-def read(content: bytes) -> Element:
-    """The root element of `content`; UnreadableXml when it is too large, not XML, or declares a document type."""
+def read(content: bytes, *, notes: bool = False) -> Element:
+    """The root element of `content`; UnreadableXml when it is too large, not XML, or declares a document type.
+
+    With `notes` comments and instructions stay in the tree, for a file that is written again.
+    """
     if len(content) > MAX_BYTES:
         raise UnreadableXml(
             f"The file has {len(content):,} bytes, more than the {MAX_BYTES:,} allowed",
@@ -52,7 +55,7 @@ def read(content: bytes) -> Element:
         raise UnreadableXml(
             "The file declares a document type (DOCTYPE)", "Remove the DOCTYPE; a diagram needs none.", _line(text)
         )
-    root = _parse(text.encode())
+    root = _parse(text.encode(), notes=notes)
     _measure(root)
     return root
 
@@ -103,7 +106,7 @@ def _decode(content: bytes) -> str:
     return text
 
 
-def _parse(content: bytes) -> Element:
+def _parse(content: bytes, *, notes: bool) -> Element:
     parser = etree.XMLParser(
         encoding="utf-8",
         resolve_entities=False,
@@ -111,8 +114,8 @@ def _parse(content: bytes) -> Element:
         load_dtd=False,
         dtd_validation=False,
         huge_tree=False,
-        remove_comments=True,
-        remove_pis=True,
+        remove_comments=not notes,
+        remove_pis=not notes,
     )
     try:
         root = etree.fromstring(content, parser)

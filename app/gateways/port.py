@@ -132,12 +132,15 @@ class Refund:
 class Lookup:
     """Find an operation: by the key we gave it and, when we have one, by the gateway's reference.
 
-    `operation` is the verb that was tried: authorize, capture, void or refund.
+    `operation` is the verb that was tried: authorize, capture, void, refund, evidence or accept. `charge` is what it
+    was tried on (the dispute for the last two). Nothing of it can be older than `begun_at`.
     """
 
     operation: str
     key: str
     gateway_reference: str = ""
+    charge: str = ""
+    begun_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -212,7 +212,8 @@ def unresolved(tx: Tx, payment_id: str, operations: Sequence[str], *, but: str =
 
 
 def lookup_of(attempt: Attempt) -> Lookup:
-    return Lookup(attempt.operation, attempt.id, attempt.gateway_reference)
+    reference, charge = attempt.gateway_reference, attempt.charge
+    return Lookup(attempt.operation, attempt.id, reference, charge, attempt.begun_at)
 
 
 def _own_id(context: OperationContext) -> str:

@@ -30,6 +30,11 @@ class CaptureExceedsAuthorized(Conflict):
     title = "More was asked for than is left of the authorization"
 
 
+class NotCapturable(Conflict):
+    code = "not_capturable"
+    title = "The payment takes no request to capture now"
+
+
 class OutcomeOpen(Conflict):
     code = "outcome_open"
     title = "The payment cannot end while it is not known where its money is"
@@ -108,6 +113,7 @@ def request_capture(
     """Reserve the amount and tell the flow, which captures when it comes to it; the attempt to watch."""
     actor.require(Role.INTEGRATOR, Role.OPERATOR)
     payment = lock_payment(tx, actor.merchant_id, payment_id)
+    _check_takes_captures(tx, payment)
     wanted = payment.amount_capturable if amount is None else amount
     final = wanted == payment.amount_capturable if final is None else final
     if final_capture_under_way(tx, payment.id):
@@ -140,6 +146,16 @@ def request_capture(
     audit.record(tx, actor, "payment.capture_requested", payment.id, {**variables, "currency": payment.currency})
     _tell(tx, payment, "payment.updated", actor)
     return attempt
+
+
+def _check_takes_captures(tx: Tx, payment: Payment) -> None:
+    """NotCapturable while nobody would hear the request, or something else decides about the amount."""
+    if payment.status == PaymentStatus.REQUIRES_REVIEW and payment.capture_method == "automatic":
+        raise NotCapturable("The payment is under review and captured by itself once it is approved")
+    if unresolved(tx, payment.id, ("void",)) is not None:
+        raise NotCapturable("What was authorized is being given back")
+    if inbox.has_ended(tx, payment.instance_id):
+        raise NotCapturable("The payment's flow has ended and cannot capture; cancel the payment to give the rest back")
 
 
 def request_cancel(tx: Tx, actor: Actor, payment_id: str, reason: str) -> Payment:

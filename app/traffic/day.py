@@ -14,24 +14,20 @@ from app.traffic.shop import Shop
 
 #: Orders under way at the same time; most of them only wait.
 _AT_ONCE: Final = 16
-_MOVING: Final = {"payments": ("processing",), "refunds": ("pending",)}
+#: Outcomes of attempts that become others by themselves; None is a call under way.
+_OPEN: Final = (None, "pending", "unknown")
 
 
 @dataclass(slots=True)
 class Outcome:
-    """How the merchant's objects of one day stand: status by story, and of refunds and disputes."""
+    """How one day's payments (by story), refunds and disputes stand; `moving` counts those not at rest yet."""
 
     payments: dict[str, Counter[str]] = field(default_factory=dict)
     refunds: Counter[str] = field(default_factory=Counter)
     disputes: Counter[str] = field(default_factory=Counter)
     tasks: int = 0
     incidents: int = 0
-
-    @property
-    def moving(self) -> int:
-        """How many are still on their way to a rest."""
-        payments = sum(statuses[status] for statuses in self.payments.values() for status in _MOVING["payments"])
-        return payments + sum(self.refunds[status] for status in _MOVING["refunds"])
+    moving: int = 0
 
 
 def send(shop: Shop, orders: Sequence[Order], rate: float, told: Callable[[], None]) -> list[str]:
@@ -82,18 +78,29 @@ def outcome(shop: Shop, orders: Sequence[Order]) -> Outcome:
         if story := stories.pop(payment["reference"], None):
             ours.add(payment["id"])
             found.payments.setdefault(story, Counter())[payment["status"]] += 1
+            found.moving += _moves(payment)
         if not stories:
             break
     found.refunds = Counter(x["status"] for x in shop.every("/v1/refunds") if x["payment"] in ours)
+    found.moving += found.refunds["pending"]
     found.disputes = Counter(x["status"] for x in shop.every("/v1/disputes") if x["payment"] in ours)
     found.tasks = sum(1 for _ in shop.every("/v1/tasks", status="open"))
     found.incidents = sum(1 for _ in shop.every("/v1/instances", status="incident"))
     return found
 
 
+def _moves(payment: Json) -> bool:
+    return payment["status"] == "processing" or any(one["outcome"] in _OPEN for one in payment["attempts"])
+
+
 def settle(shop: Shop, orders: Sequence[Order], seconds: float) -> Outcome:
-    """Look until nothing moves any more, or for `seconds`."""
+    """Look until nothing moves and two looks in a row see the same, or for `seconds`.
+
+    The second look is for what was asked for and not begun: that shows nowhere yet.
+    """
     end = time.monotonic() + seconds
-    while (found := outcome(shop, orders)).moving and time.monotonic() < end:
+    before, found = None, outcome(shop, orders)
+    while (found.moving or found != before) and time.monotonic() < end:
         shop.pause(2)
+        before, found = found, outcome(shop, orders)
     return found

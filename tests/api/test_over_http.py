@@ -195,7 +195,7 @@ def test_a_payment_is_confirmed_captured_in_part_and_refunded(web: Web) -> None:
     assert web.get(f"/v1/payments/{payment}")["amount_capturable"] == 1000
     over = web.post(f"/v1/payments/{payment}/capture", {"amount": 1001})
     assert (over.status_code, over.get_json()["amount_capturable"]) == (409, 1000)
-    captured = web.post(f"/v1/payments/{payment}/capture", {"amount": 600, "final": True}, headers={"Prefer": "wait=5"})
+    captured = web.post(f"/v1/payments/{payment}/capture", {"amount": 600}, headers={"Prefer": "wait=5"})
     assert (captured.get_json()["status"], captured.get_json()["amount_captured"]) == ("partially_captured", 600)
     refund = web.post("/v1/refunds", {"payment": payment, "amount": 250}, headers={"Prefer": "wait=5"})
     assert (refund.status_code, refund.get_json()["status"]) == (201, "succeeded")

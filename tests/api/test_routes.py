@@ -15,7 +15,7 @@ from app.api.problems import known_problems
 from app.api.resources import RESOURCES
 from app.api.route import Route, Upload
 from app.disputes.models import Dispute
-from app.engine.models import Definition, Incident, Instance, Task
+from app.engine.models import Definition, Incident, Instance, Migration, Move, Task
 from app.events.catalog import EVENT_TYPES
 from app.events.models import Delivery, Event, WebhookEndpoint
 from app.kit.database import Base, Tx
@@ -42,6 +42,7 @@ IDS = {
     "instance": "ins_1",
     "incident": "inc_1",
     "definition_id": "def_1",
+    "migration": "mig_1",
     "event": "evt_1",
     "endpoint": "whe_1",
     "delivery": "dlv_1",
@@ -124,6 +125,10 @@ def own(tx: Tx, merchant_id: str) -> None:
     add(row(Dispute, id="dis_1", payment_id="pay_1", stage="chargeback", status="needs_response", **mine))
     add(row(Task, id="tsk_1", instance_id="ins_1", status="open", form_id="def_2", subject="pay_1", **mine))
     add(row(Incident, id="inc_1", instance_id="ins_1", status="open", **mine))
+    totals = {"before": {}, "after": {}, "left_out": 0}
+    add(row(Migration, id="mig_1", process="p", from_id="def_1", to_id="def_1", plan=totals, **mine))
+    tx.session.flush()
+    add(row(Move, migration_id="mig_1", instance_id="ins_1", status="skipped", reasons={"reasons": []}))
     add(row(Event, id="evt_1", type="payment.created", object_id="pay_1", **mine))
     place = "webhook_endpoints/whe_1/secrets"
     add(

@@ -124,6 +124,7 @@ def test_a_note_survives_a_reload_and_a_lost_race(
     page.get_by_role("button", name="Approve", exact=True).click()
     expect(page.get_by_text("Li Wei decided “Approve” on")).to_be_visible()
     expect(page.get_by_label("Your note")).to_have_value("A note of ten minutes' work")
+    assert page.evaluate("Object.keys(localStorage)") == []
 
 
 def test_an_open_desk_learns_what_others_do(enter: Enter, address: str, database: Database, seeded: Seeded) -> None:

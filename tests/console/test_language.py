@@ -82,6 +82,12 @@ def test_a_span_names_its_two_largest_units(length: timedelta, text: str) -> Non
     assert Language("en").span(length) == text
 
 
+def test_facts_of_a_flow_are_told_as_people_read_them() -> None:
+    told = {"paid": True, "tries": 1200, "at": "2026-11-30T01:21:59.34Z", "parts": ["a", None]}
+    wanted = "paid: Yes, tries: 1,200, at: 30 Nov 2026, 01:21:59 UTC, parts: a, -"
+    assert Language("en").value(told) == wanted
+
+
 def test_a_text_with_places_cannot_reach_into_what_fills_them() -> None:
     filled = Language("en").filled("Takes {amount}, {amount.__class__} and {nothing}", {"amount": "5 EUR"})
     assert filled == "Takes 5 EUR, {amount.__class__} and {nothing}"

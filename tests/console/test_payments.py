@@ -6,7 +6,7 @@ import orjson
 import pytest
 from sqlalchemy import select
 
-from app.engine.models import Message
+from app.engine.models import JournalRow, Message, WaitRow
 from app.kit.database import Database
 from app.payments.models import Attempt, Payment
 from app.refunds.models import Refund
@@ -144,3 +144,28 @@ def test_unknown_outcomes_show_money_age_and_next_look(visitor: Come) -> None:
     assert "205.00\u00a0EUR" in page
     assert "in 3 min" in page or "in 4 min" in page
     assert "12 min" in page
+
+
+def test_what_waits_in_a_called_process_is_drawn_there_and_at_its_call(
+    visitor: Come, database: Database, seeded: Seeded
+) -> None:
+    with database.begin() as tx:
+        instance = tx.session.get_one(Payment, seeded.payments["flagged"]).instance_id
+        assert instance is not None
+        wait = tx.session.scalars(select(WaitRow).where(WaitRow.instance_id == instance)).one()
+        wait.node, wait.element = "Review#1/Decide#1", "Decide"
+        entered = {"kind": "entered", "process": "manual-review", "scope": "Review#1", "actor": "", "facts": {}}
+        tx.session.add(
+            JournalRow(instance_id=instance, seq=90, at=tx.now(), element="Decide", node="Review#1/Decide#1", **entered)
+        )
+    operator = visitor("operator")
+    drawn = {
+        process: [
+            wait["element"]
+            for wait in orjson.loads(operator.get(f"/instances/{instance}/state{process}").data)["waits"]
+        ]
+        for process in ("", "?process=manual-review", "?process=refund")
+    }
+    assert drawn == {"": ["Review"], "?process=manual-review": ["Decide"], "?process=refund": []}
+    page = operator.read(f"/payments/{seeded.payments['flagged']}")
+    assert "Decide" in page

@@ -25,12 +25,13 @@ def bundle_of(*diagrams: bytes, decisions: bytes = b"") -> Bundle:
 
 
 class Drive:
-    """An instance under test; `journal` is all of it, `step` the last one."""
+    """An instance under test; `journal` is all of it, `step` the last one, `steps` how many there were."""
 
     def __init__(self, *diagrams: bytes, decisions: bytes = b"", **variables: Any) -> None:
         self.bundle = bundle_of(*diagrams, decisions=decisions)
         self.now = START
         self.journal: list[JournalEntry] = []
+        self.steps = 0
         self._kept = Run.start(self.bundle, variables)
         self.state = Run.start(self.bundle, variables).dump()
         self.step = self.advance()
@@ -43,6 +44,7 @@ class Drive:
         assert self._kept.dump() == self.state
         assert Run.load(self.bundle, self.state).dump() == self.state
         self.journal.extend(step.journal)
+        self.steps += 1
         self.step = step
         return step
 

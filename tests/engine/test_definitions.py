@@ -274,6 +274,8 @@ def test_who_uses_counts_running_instances_of_every_version(store: Database) -> 
         assert counted(top) == [(1, 3)]
         assert counted(newer) == counted(inner) == [(2, 1), (1, 2)]
         assert counted(table) == counted(form) == [(1, 3)]
+        running = versions.running(tx, M)
+        assert [running[one.id] for one in (top, inner, newer, table, form)] == [3, 2, 1, 3, 3]
 
 
 def test_lists_show_drafts_and_versions_newest_first(store: Database) -> None:
@@ -395,3 +397,4 @@ def test_a_file_can_be_looked_at_without_deploying_it(store: Database) -> None:
         assert [(one.code, one.element) for one in found] == [("unknown_process", "c")]
         assert lint([parent(), child()], known) == []
         assert stored(tx) == 2
+

@@ -220,3 +220,20 @@ def test_no_true_condition_at_an_inclusive_gateway_without_default_is_an_inciden
         flow("g", "b", "=x"),
     )
     assert Drive(drawn).step.incidents[0].node == "g#1"
+
+
+def test_a_join_that_was_never_passed_is_not_told_as_canceled() -> None:
+    drawn = draw(
+        start(),
+        gateway("parallel", "fork"),
+        service("a"),
+        service("b"),
+        gateway("parallel", "join"),
+        end(),
+        chain("s", "fork", "a", "join", "e"),
+        chain("fork", "b", "join"),
+    )
+    drive = Drive(drawn)
+    drive.result("a#1")
+    drive.cancel()
+    assert drive.nodes(JournalKind.CANCELED) == ["b#1"]

@@ -1,3 +1,4 @@
 from tests.fixtures_sandbox import receiver, sandbox
+from tests.gateways.localstripe import stripe
 
-__all__ = ["receiver", "sandbox"]
+__all__ = ["receiver", "sandbox", "stripe"]

@@ -1,4 +1,4 @@
 from tests.fixtures_sandbox import sandbox
-from tests.house import house
+from tests.house import house, patience
 
-__all__ = ["house", "sandbox"]
+__all__ = ["house", "patience", "sandbox"]

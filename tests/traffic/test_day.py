@@ -7,16 +7,22 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
+import orjson
 import pytest
+from click.testing import CliRunner
+from sqlalchemy import select
 from werkzeug.serving import make_server
 
 from app.access.actor import Role, system
 from app.access.api_keys import create_key, create_token
 from app.access.models import User
 from app.bootstrap import web_app
+from app.cli import cli
 from app.demo import NothingRuns
 from app.errors import Unavailable
+from app.payments.models import Payment
 from app.traffic import day, follow
 from app.traffic.mix import STORIES, Story
 from app.traffic.orders import Order, orders
@@ -170,3 +176,27 @@ def test_a_stopped_run_gives_up_waiting_at_once(shop: Shop) -> None:
 
 def _waiting() -> dict[str, object]:
     return {"amount": 100, "currency": "EUR", "confirm": False}
+
+
+def test_the_command_sends_a_day_and_prints_what_became_of_it_and_both_books(
+    house: House, where: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = {
+        "base_url": where.base_url,
+        "api_key": where.secrets[SHOP],
+        "users": {name: {"token": secret} for name, secret in where.secrets.items() if name != SHOP},
+        "sandboxes": [{"name": name, "url": url} for name, url in where.sandboxes.items()],
+    }
+    (tmp_path / "demo.json").write_bytes(orjson.dumps(told))
+    monkeypatch.setenv("SLUICE_VAR", str(tmp_path))
+    monkeypatch.setenv("DATABASE_URL", house.database.url)
+
+    result = CliRunner().invoke(cli, ["demo", "--payments", "4", "--rate", "50", "--seed", "9"], catch_exceptions=False)
+
+    assert result.exit_code == 0, result.output
+    for order in orders(9, 4):
+        assert order.story.name in result.output
+    assert "sandbox_a" in result.output
+    assert result.output.endswith("The books agree.\n")
+    with house.database.begin() as tx:
+        assert len(tx.session.scalars(select(Payment)).all()) == 4

@@ -25,7 +25,7 @@ from app.kit.database import Tx
 pages = Blueprint("review", __name__)
 
 #: Facts of a task that the page shows in places of their own.
-_SHOWN = {"amount", "currency", "payment", "risk"}
+_SHOWN = {"amount", "currency", "payment", "risk", "expires_at"}
 
 
 def _filter() -> Filter:

@@ -132,10 +132,14 @@ def _steps(rows: Sequence[JournalRow], names: dict[str, str]) -> Iterator[Step]:
     failed -= {row.node for row in rows if row.kind == JournalKind.REPAIRED}
     left = {row.node: row for row in rows if row.kind in (JournalKind.LEFT, JournalKind.CANCELED)}
     for row in rows:
-        if row.kind == JournalKind.ENTERED:
-            end = left.get(row.node)
+        if row.kind != JournalKind.ENTERED:
+            continue
+        end = left.get(row.node)
+        state = _state(row, end, failed)
+        # What nobody named, such as a join, is told only when something is the matter there.
+        if row.element in names or state in {"now", "failed"}:
             name = names.get(row.element, row.element)
-            yield Step(row.element, name, row.scope.count("/") + bool(row.scope), _state(row, end, failed), row, end)
+            yield Step(row.element, name, row.scope.count("/") + bool(row.scope), state, row, end)
 
 
 def _state(row: JournalRow, end: JournalRow | None, failed: set[str]) -> str:

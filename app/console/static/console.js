@@ -58,14 +58,19 @@ document.addEventListener("click", (event) => {
   if (opener) document.getElementById(opener.dataset.opens).showModal();
 });
 
-// Notes survive a reload until they are sent -----------------------------------------------------------------------
-for (const note of document.querySelectorAll("textarea[data-draft]")) {
-  const key = `sluice:${note.dataset.draft}`;
-  if (!note.value) note.value = quietly(() => localStorage.getItem(key)) ?? "";
-  note.addEventListener("input", () => quietly(() => localStorage.setItem(key, note.value)));
-}
-for (const done of document.querySelectorAll("[data-forget-draft]")) {
-  quietly(() => localStorage.removeItem(`sluice:${done.dataset.forgetDraft}`));
+// Notes survive a reload, and a sending that did not arrive: a note is forgotten on the next page without its field -----
+const SENT = "sluice:sent";
+const drafts = [...document.querySelectorAll("textarea[data-draft]")];
+const keyOf = (note) => `sluice:${note.dataset.draft}`;
+
+const sent = quietly(() => sessionStorage.getItem(SENT));
+if (sent && !drafts.some((note) => keyOf(note) === sent)) quietly(() => localStorage.removeItem(sent));
+quietly(() => sessionStorage.removeItem(SENT));
+
+for (const note of drafts) {
+  if (!note.value) note.value = quietly(() => localStorage.getItem(keyOf(note))) ?? "";
+  note.addEventListener("input", () => quietly(() => localStorage.setItem(keyOf(note), note.value)));
+  note.form.addEventListener("submit", () => quietly(() => sessionStorage.setItem(SENT, keyOf(note))));
 }
 
 // Diagrams that were uploaded and refused are on the page as text; the viewer, which runs after this, wants an address

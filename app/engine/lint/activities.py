@@ -1,25 +1,38 @@
 """Tasks as a whole: each says once what it does, user tasks say who does it and with which form."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 
+from app.engine.lint.expressions import repeatable
 from app.engine.lint.finding import Finding, error, nearest, warning
+from app.engine.lint.fix import drop_repeated_extension, drop_repeated_mapping
 from app.engine.lint.known import Known
 from app.engine.lint.model import Model, Node
 from app.engine.lint.reading import zeebe_extensions
 
 _LISTED = frozenset({"input", "output", "header", "property"})
+#: What they hold is not in their attributes, so two of them are never told to be the same.
+_HOLDING = frozenset({"ioMapping", "taskHeaders", "properties"})
 _HEADERS = frozenset({"excluded"})
 _PRIORITY = re.compile(r"\d{1,2}|100")
 
 
 def complete(model: Model) -> Iterator[Finding]:
-    """`repeated_extension`, `missing_script`, `missing_collection`."""
+    """`repeated_extension`, `duplicate_output`, `missing_script`, `missing_collection`."""
     for node in model.nodes():
         for name, items in node.extensions.items():
             if len(items) > 1 and name not in _LISTED:
                 message = f"{node.label} has zeebe:{name} {len(items)} times; only one can count"
-                yield error("repeated_extension", node.id, message, "Keep one of them.", node.line)
+                same = all(item == items[0] for item in items) and name not in _HOLDING
+                fix = drop_repeated_extension(node.id, name) if same else None
+                yield error("repeated_extension", node.id, message, "Keep one of them.", node.line, fix=fix)
+        outputs = Counter((one.get("source", ""), one.get("target", "")) for one in node.extensions.get("output", ()))
+        for (source, target), count in outputs.items():
+            if count > 1:
+                message = f"{node.label} writes {source} to {target!r} {count} times"
+                fix = drop_repeated_mapping(node.id, "output", source, target) if repeatable(source, target) else None
+                yield warning("duplicate_output", node.id, message, "Keep one of the mappings.", node.line, fix=fix)
         if node.tag == "scriptTask" and not node.script and "script" not in node.extensions:
             remedy = "Write a FEEL expression and its result variable in zeebe:script."
             yield error("missing_script", node.id, f"{node.label} has no expression", remedy, node.line)

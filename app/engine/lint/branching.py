@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from app.engine.lint.finding import Finding, error, warning
+from app.engine.lint.fix import drop_condition, set_attribute
 from app.engine.lint.graph import spread
 from app.engine.lint.model import GATEWAYS, Flow, Model, Node, Scope
 
@@ -86,7 +87,10 @@ def _choice(node: Node, flows: Sequence[Flow]) -> Iterator[Finding]:
     if (len(flows) > 1 or conditional) and default not in {flow.id for flow in flows}:
         message = f"{node.label} has no default flow, so an instance would stop there when no condition is true"
         remedy = "Mark one of its flows as default: the way to take when nothing else applies."
-        yield error("gateway_without_default", node.id, message, remedy, node.line)
+        open_ways = [flow for flow in flows if flow.condition is None]
+        plain = len(open_ways) == 1 and not default and bool(open_ways[0].id)
+        fix = set_attribute(node.id, "default", open_ways[0].id) if plain else None
+        yield error("gateway_without_default", node.id, message, remedy, node.line, fix=fix)
     for flow in flows:
         if flow.condition is None and flow.id != default and len(flows) > 1:
             message = f"The flow {flow.id} out of {node.label} has no condition and is not the default"
@@ -94,7 +98,8 @@ def _choice(node: Node, flows: Sequence[Flow]) -> Iterator[Finding]:
             yield error("flow_without_condition", flow.id, message, remedy, flow.line)
         if flow.condition is not None and flow.id == default:
             message = f"The default flow {flow.id} of {node.label} has a condition, which is never looked at"
-            yield error("condition_on_default", flow.id, message, "Remove the condition.", flow.line)
+            fix = drop_condition(flow.id)
+            yield error("condition_on_default", flow.id, message, "Remove the condition.", flow.line, fix=fix)
 
 
 def _arrivals(scope: Scope, branches: Sequence[str], split: str) -> dict[str, dict[str, set[int]]]:

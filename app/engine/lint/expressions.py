@@ -46,6 +46,14 @@ def feel(text: str) -> Expression | None:
         return None
 
 
+def repeatable(source: str, target: str) -> bool:
+    """Whether a mapping may be done twice with the same outcome: it does not read what it writes."""
+    expression = feel(source)
+    if expression is None:
+        return not source.startswith("=")
+    return target.partition(".")[0] not in expression.names | expression.possible
+
+
 def compiled(model: Model) -> Iterator[Finding]:
     """`invalid_expression`, `expression_required`, `unknown_function`, `invalid_variable_name`."""
     for place in places(model):

@@ -2,9 +2,11 @@
 
 import difflib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
+
+from app.engine.lint.fix import Fix
 
 
 class Severity(StrEnum):
@@ -14,7 +16,10 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """`element` is the id of the element (the file's name when it has none); `remedy` says what to draw instead."""
+    """`element` is the id of the element (the file's name when it has none); `remedy` says what to draw instead.
+
+    `fix` is there where the file alone tells how to correct it.
+    """
 
     code: str
     severity: Severity
@@ -23,6 +28,7 @@ class Finding:
     remedy: str
     file: str = ""
     line: int | None = None
+    fix: Fix | None = field(default=None, compare=False)
 
     def view(self) -> dict[str, Any]:
         """The finding in the API's shape."""
@@ -34,20 +40,25 @@ class Finding:
             "remedy": self.remedy,
             "file": self.file,
             "line": self.line,
+            "fixable": self.fix is not None,
         }
 
 
-def error(code: str, element: str, message: str, remedy: str, line: int | None = None) -> Finding:
-    return Finding(code, Severity.ERROR, element, message, remedy, line=line)
+def error(
+    code: str, element: str, message: str, remedy: str, line: int | None = None, *, fix: Fix | None = None
+) -> Finding:
+    return Finding(code, Severity.ERROR, element, message, remedy, line=line, fix=fix)
 
 
-def warning(code: str, element: str, message: str, remedy: str, line: int | None = None) -> Finding:
-    return Finding(code, Severity.WARNING, element, message, remedy, line=line)
+def warning(
+    code: str, element: str, message: str, remedy: str, line: int | None = None, *, fix: Fix | None = None
+) -> Finding:
+    return Finding(code, Severity.WARNING, element, message, remedy, line=line, fix=fix)
 
 
-def dangling(element: str, message: str, remedy: str, line: int | None) -> Finding:
+def dangling(element: str, message: str, remedy: str, line: int | None, *, fix: Fix | None = None) -> Finding:
     """A name that leads nowhere."""
-    return error("dangling_reference", element, message, remedy, line)
+    return error("dangling_reference", element, message, remedy, line, fix=fix)
 
 
 def nearest(word: str, words: Iterable[str]) -> str:

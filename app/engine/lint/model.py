@@ -147,6 +147,7 @@ class Process:
     id: str
     name: str
     executable: bool
+    undeclared: bool  # it says nothing about being executable
     line: int | None
     scopes: Mapping[str, Scope]
     lanes: tuple[Lane, ...]

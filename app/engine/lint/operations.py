@@ -8,7 +8,9 @@ from typing import Any
 import orjson
 from pydantic import ValidationError
 
+from app.engine.lint.expressions import repeatable
 from app.engine.lint.finding import Finding, error, nearest, warning
+from app.engine.lint.fix import Fix, drop_repeated_mapping, set_retries
 from app.engine.lint.known import Known
 from app.engine.lint.model import Attributes, Model, Node, Process, Scope
 from app.operations import Operation
@@ -37,7 +39,8 @@ def called(model: Model, known: Known) -> Iterator[Finding]:
         if not _RETRIES.fullmatch(retries):
             message = f"The retries {retries!r} of {node.label} are not a number from 0 to 10"
             remedy = "Write how often a technical failure is tried again, such as 3."
-            yield error("invalid_retries", node.id, message, remedy, node.line)
+            fix = None if retries else set_retries(node.id, "3")
+            yield error("invalid_retries", node.id, message, remedy, node.line, fix=fix)
 
 
 def boundaries(model: Model, known: Known) -> Iterator[Finding]:
@@ -71,13 +74,21 @@ def _parameters(node: Node, operation: Operation) -> Iterator[Finding]:
     for name, count in whole.items():
         if count > 1:
             message = f"{node.label} gives the parameter {name!r} {count} times"
-            yield error("duplicate_parameter", node.id, message, "Keep one of the input mappings.", node.line)
+            fix = _kept_once(node, inputs, name)
+            yield error("duplicate_parameter", node.id, message, "Keep one of the input mappings.", node.line, fix=fix)
     for name, field in fields.items():
         if field.is_required() and name not in targets:
             message = f"{node.label} does not give {operation.name} its parameter {name!r}"
             remedy = f"Add an input mapping to {name}{f': {field.description}' if field.description else ''}."
             yield error("missing_parameter", node.id, message, remedy.replace("..", "."), node.line)
     yield from _literals(node, operation, inputs)
+
+
+def _kept_once(node: Node, inputs: tuple[Attributes, ...], target: str) -> Fix | None:
+    sources = {mapping.get("source", "") for mapping in inputs if mapping.get("target", "") == target}
+    source = sources.pop()
+    safe = not sources and repeatable(source, target)
+    return drop_repeated_mapping(node.id, "input", source, target) if safe else None
 
 
 def _literals(node: Node, operation: Operation, inputs: tuple[Attributes, ...]) -> Iterator[Finding]:

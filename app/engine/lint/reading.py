@@ -70,6 +70,7 @@ def _process(element: Element) -> Process:
         id=process_id,
         name=element.get("name", "").strip(),
         executable=element.get("isExecutable", "false") == "true",
+        undeclared=element.get("isExecutable") is None,
         line=line_of(element),
         scopes=scopes,
         lanes=tuple(_lane(lane) for lane in element.iterdescendants(f"{{{BPMN}}}lane")),

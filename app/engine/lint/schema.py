@@ -19,8 +19,10 @@ _MOST = 20
 
 def valid(model: Model) -> Iterator[Finding]:
     """`invalid_schema`, at most twenty of them: one slip often breaks the rules of many places."""
-    for line, path, message in _violations(model.root):
-        place = _place(model.root, path)
+    violations = _violations(model.root)
+    spaces = _prefixes(model.root) if violations else {}
+    for line, path, message in violations:
+        place = _place(model.root, path, spaces)
         sentence = _NAMESPACE.sub("", message)
         remedy = "Open and save the diagram in the modeler, which writes valid files; or correct the named place."
         yield error("invalid_schema", _owner(place), f"Not valid BPMN 2.0: {sentence}", remedy, line)
@@ -40,8 +42,7 @@ def _violations(root: Element) -> list[tuple[int, str, str]]:
         return [(entry.line, entry.path or "", entry.message) for entry in list(schema.error_log)[:_MOST]]
 
 
-def _place(root: Element, path: str) -> Element:
-    spaces = {prefix: uri for prefix, uri in _prefixes(root).items() if prefix}
+def _place(root: Element, path: str, spaces: dict[str, str]) -> Element:
     try:
         found = root.xpath(path, namespaces=spaces)
     except etree.XPathError:
@@ -49,11 +50,12 @@ def _place(root: Element, path: str) -> Element:
     return found[0] if isinstance(found, list) and found and hasattr(found[0], "iterancestors") else root
 
 
-def _prefixes(root: Element) -> dict[str | None, str]:
-    prefixes: dict[str | None, str] = {}
+def _prefixes(root: Element) -> dict[str, str]:
+    prefixes: dict[str, str] = {}
     for element in root.iter("*"):
         for prefix, uri in element.nsmap.items():
-            prefixes.setdefault(prefix, uri)
+            if prefix:
+                prefixes.setdefault(prefix, uri)
     return prefixes
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from app.engine.lint.finding import Finding, dangling, error, warning
+from app.engine.lint.fix import drop_listed, set_attribute
 from app.engine.lint.graph import forerunners, spread
 from app.engine.lint.model import ACTIVITIES, Flow, Model, Node, Scope
 
@@ -24,7 +25,11 @@ def process_level(model: Model) -> Iterator[Finding]:
     for process in model.processes:
         if not process.executable:
             message = f"The process {process.id} is not marked as executable"
-            yield error("not_executable", process.id, message, 'Set isExecutable="true" on the process.', process.line)
+            # A process that says "false" was meant to be a drawing only; that is its author's to change.
+            alone = process.undeclared and len(model.processes) == 1
+            fix = set_attribute(process.id, "isExecutable", "true") if alone else None
+            remedy = 'Set isExecutable="true" on the process.'
+            yield error("not_executable", process.id, message, remedy, process.line, fix=fix)
         if not process.name:
             message = f"The process {process.id} has no name"
             yield warning("missing_name", process.id, message, "Name it in the words of its users.", process.line)
@@ -109,7 +114,8 @@ def _node_references(scope: Scope, node: Node, flows: dict[str, Flow]) -> Iterat
         flow = flows.get(name)
         if flow is None or node.id != (flow.target if direction == "incoming" else flow.source):
             message = f"{node.label} lists the {direction} flow {name!r}, which is not one of its flows"
-            yield dangling(node.id, message, "Remove the entry, or draw the flow again.", node.line)
+            fix = drop_listed(node.id, direction, name)
+            yield dangling(node.id, message, "Remove the entry, or draw the flow again.", node.line, fix=fix)
     if node.tag in ("startEvent", "boundaryEvent") and scope.into(node.id):
         message = f"A flow leads into {node.label}, where a path begins"
         yield error("flow_into_start", node.id, message, "Lead the flow to the node behind it.", node.line)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 
 from app.engine.expressions import EvaluationFailed
 from app.engine.lint.finding import Finding, error
+from app.engine.lint.fix import write_time
 from app.engine.lint.model import EventDefinition, Model, Node
 from app.engine.timing import ANY_TIME, parse_cycle, parse_date, parse_due, parse_duration
 
@@ -48,7 +49,10 @@ def _timer(node: Node, event: EventDefinition) -> Iterator[Finding]:
     if problem:
         message = f"The timer {node.label} cannot be read: {problem}"
         remedy = f"Write {_EXAMPLES.get(tag, _EXAMPLES['timeDuration'])}, or a FEEL expression with =."
-        yield error("invalid_timer", node.id, message, remedy, node.line)
+        plain = "".join(text.split()).upper()
+        readable = plain != text and not _problem(_READERS.get(tag, parse_date), plain)
+        fix = write_time(node.id, tag, plain) if readable else None
+        yield error("invalid_timer", node.id, message, remedy, node.line, fix=fix)
 
 
 def _problem(read: Callable[[str], object], text: str) -> str:

@@ -178,6 +178,9 @@ def tasks() -> Iterator[Case]:
     yield Case("repeated_extension", "a", one(service("a", "risk.record", ("=1", "amount"), more=twice)))
     loop = "<bpmn:multiInstanceLoopCharacteristics/>"
     yield Case("missing_collection", "a", one(script("a").replace("</bpmn:s", f"{loop}</bpmn:s")))
+    repeated = mapped(outputs=(("=1", "n"), ("=1", "n")))
+    drawn = script("a").replace("<zeebe:script", f"{repeated}<zeebe:script")
+    yield Case("duplicate_output", "a", one(drawn), "warning")
     everybody = user("a").replace(' candidateGroups="reviewer"', "")
     yield Case("task_for_nobody", "a", one(everybody), "warning")
     header = '<zeebe:taskHeaders><zeebe:header key="excludes" value="=[]"/></zeebe:taskHeaders>'

@@ -1,0 +1,96 @@
+"""Migrations in the API's shape: a plan that was only asked for, and a command with the state of each of its moves."""
+
+from collections import Counter
+
+from sqlalchemy import select
+
+from app.engine.models import Definition, Instance, Migration, Move
+from app.engine.planning import Plan, Verdict
+from app.kit.database import Json, Tx
+
+PENDING, MOVED, SKIPPED = "pending", "moved", "skipped"
+UNDOING, UNDONE, KEPT = "undoing", "undone", "kept"
+ALLOWED, REFUSED = "allowed", "refused"
+
+
+def plan_view(plan: Plan) -> Json:
+    """What a dry run answers."""
+    moves = [_verdict_view(verdict) for verdict in plan.verdicts]
+    return {
+        "id": None,
+        "object": "migration",
+        "status": "planned",
+        **_versions_view(plan.source, plan.target),
+        "mapping": dict(plan.mapping),
+        **plan.totals(),
+        "counts": dict(Counter(move["status"] for move in moves)),
+        "moves": moves,
+        "created_by": None,
+        "created_at": None,
+        "undone_by": None,
+        "undone_at": None,
+    }
+
+
+def migration_view(tx: Tx, migration: Migration) -> Json:
+    query = select(Move, Instance.subject).join(Instance, Instance.id == Move.instance_id)
+    query = query.where(Move.migration_id == migration.id).order_by(Instance.created_at, Instance.id)
+    moves = [_move_view(move, subject) for move, subject in tx.session.execute(query)]
+    source, target = (tx.session.get_one(Definition, one) for one in (migration.from_id, migration.to_id))
+    counts = Counter(move["status"] for move in moves)
+    return {
+        "id": migration.id,
+        "object": "migration",
+        "status": _status(migration, counts),
+        **_versions_view(source, target),
+        "mapping": migration.mapping,
+        **migration.plan,
+        "counts": dict(counts),
+        "moves": moves,
+        "created_by": migration.created_by,
+        "created_at": migration.created_at,
+        "undone_by": migration.undone_by,
+        "undone_at": migration.undone_at,
+    }
+
+
+def _status(migration: Migration, counts: Counter[str]) -> str:
+    if counts[PENDING] or counts[UNDOING]:
+        return "running"
+    return "done" if migration.undone_at is None else "undone"
+
+
+def _versions_view(source: Definition, target: Definition) -> Json:
+    return {
+        "process": source.key,
+        "from": source.id,
+        "from_version": source.version,
+        "to": target.id,
+        "to_version": target.version,
+    }
+
+
+def _verdict_view(verdict: Verdict) -> Json:
+    waits = [
+        {"element": w.element, "node": w.node, "kind": w.kind, "due_at": w.due_at, "message": w.message or None}
+        for w in verdict.waits
+    ]
+    return {
+        "instance": verdict.instance_id,
+        "subject": verdict.subject,
+        "status": REFUSED if verdict.refusals else ALLOWED,
+        "reasons": [refusal.view() for refusal in verdict.refusals],
+        "waits": waits,
+        "at": None,
+    }
+
+
+def _move_view(move: Move, subject: str) -> Json:
+    return {
+        "instance": move.instance_id,
+        "subject": subject,
+        "status": move.status,
+        "reasons": move.reasons["reasons"],
+        "waits": [],
+        "at": move.at,
+    }

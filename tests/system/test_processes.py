@@ -1,0 +1,149 @@
+"""The real thing as processes, killed in the middle of its work and started again."""
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from datetime import timedelta
+from itertools import cycle, islice
+from typing import Any
+
+import pytest
+import urllib3
+from sqlalchemy import or_, select
+
+from app.engine.models import Instance, WaitRow
+from app.payments.models import Attempt, Payment
+from app.payments.reconcile import verify_books, verify_ledger
+from tests.system.stack import RunningStack
+
+METHODS = (
+    "pm_card_visa",
+    "pm_card_mastercard",
+    "pm_card_insufficient_funds",
+    "pm_card_pending",
+    "pm_card_visa",
+    "pm_card_3ds",
+    "pm_card_unavailable",
+    "pm_card_high_risk",
+)
+PAYMENTS = 40
+PATIENCE_SECONDS = 90
+RESTS = ("waiting", "completed")
+
+
+@pytest.fixture
+def stack() -> Iterator[RunningStack]:
+    running = RunningStack()
+    yield running
+    running.close()
+
+
+def order(number: int, method: str) -> dict[str, Any]:
+    return {"amount": 1000 + number, "currency": "EUR", "payment_method": method, "reference": f"order-{number}"}
+
+
+def insist(stack: RunningStack, number: int, method: str) -> str:
+    """Ask with the same key until there is an answer, as a careful client does."""
+    end = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < end:
+        try:
+            status, body, _ = stack.post("/v1/payments", order(number, method), f"order-{number}")
+        except (urllib3.exceptions.HTTPError, OSError):
+            time.sleep(0.2)
+            continue
+        if status == 201:
+            return str(body["id"])
+        assert status in (409, 500, 502, 503), body
+        time.sleep(0.2)
+    raise AssertionError(f"order-{number} was never answered")
+
+
+def open_business(stack: RunningStack) -> list[str]:
+    """What has neither ended nor rests where everybody can see why."""
+    database = stack.database()
+    try:
+        with database.begin() as tx:
+            undecided = tx.session.scalars(
+                select(Attempt).where(or_(Attempt.state == "begun", Attempt.outcome.in_(("unknown", "pending"))))
+            )
+            waits = select(WaitRow.id).where(WaitRow.instance_id == Instance.id)
+            unseen = (Instance.status == "waiting") & ~waits.exists()
+            soon = Instance.due_at < tx.now() + timedelta(minutes=1)
+            restless = tx.session.scalars(select(Instance).where(or_(Instance.status.not_in(RESTS), unseen, soon)))
+            return [f"{one.id} {one.outcome}" for one in undecided] + [f"{one.id} {one.status}" for one in restless]
+    finally:
+        database.close()
+
+
+def check_everything(stack: RunningStack) -> None:
+    """Our amounts, the ledger and the books of both gateways agree, and nobody was charged twice."""
+    charges = stack.charges()
+    database = stack.database()
+    with database.begin() as tx:
+        assert verify_ledger(tx) == []
+        for gateway, books in charges.items():
+            assert verify_books(tx, gateway, books) == []
+        succeeded = set(tx.session.scalars(select(Payment.id).where(Payment.status == "succeeded")))
+    database.close()
+    captured = Counter(charge["reference"] for books in charges.values() for charge in books if charge["captured"])
+    assert captured == Counter(succeeded), "each is captured once and at one gateway"
+
+
+@pytest.mark.timeout(400)
+def test_killed_in_the_middle_everything_ends_or_waits_and_nothing_is_charged_twice(stack: RunningStack) -> None:
+    stack.start()
+    orders = list(enumerate(islice(cycle(METHODS), PAYMENTS)))
+    with ThreadPoolExecutor(6) as pool:
+        asked: dict[Future[str], int] = {pool.submit(insist, stack, *one): one[0] for one in orders}
+        for answered, _ in enumerate(as_completed(asked), start=1):
+            if answered == PAYMENTS // 3:
+                assert stack.kill() > 8
+                stack.start()
+        payments = {number: future.result() for future, number in asked.items()}
+
+    assert len(set(payments.values())) == PAYMENTS
+    for number, method in orders[:5]:
+        status, body, replayed = stack.post("/v1/payments", order(number, method), f"order-{number}")
+        assert (status, body["id"], replayed) == (201, payments[number], True)
+    end = time.monotonic() + PATIENCE_SECONDS
+    while open_business(stack) and time.monotonic() < end:
+        time.sleep(0.5)
+    assert open_business(stack) == []
+
+    shown = {payment: stack.get(f"/v1/payments/{payment}") for payment in payments.values()}
+    ends = Counter((orders[number][1], shown[payment]["status"]) for number, payment in payments.items())
+    each = PAYMENTS // len(METHODS)
+    assert ends == {
+        ("pm_card_visa", "succeeded"): 2 * each,
+        ("pm_card_mastercard", "succeeded"): each,
+        ("pm_card_insufficient_funds", "failed"): each,
+        ("pm_card_pending", "succeeded"): each,
+        ("pm_card_3ds", "requires_action"): each,
+        ("pm_card_unavailable", "succeeded"): each,
+        ("pm_card_high_risk", "requires_review"): each,
+    }
+    check_everything(stack)
+    one_key_is_one_payment(stack)
+    assert stack.stop() == 0
+
+
+def one_key_is_one_payment(stack: RunningStack) -> None:
+    """Twenty requests at once under one key, and another body under it."""
+
+    def ask(_: int) -> tuple[int, Any, bool]:
+        for _ in range(20):
+            status, body, replayed = stack.post("/v1/payments", order(99, "pm_card_visa"), "all-at-once")
+            if status != 409:
+                break
+            time.sleep(0.2)
+        return status, body["id"], replayed
+
+    with ThreadPoolExecutor(20) as pool:
+        answers = list(pool.map(ask, range(20)))
+    assert len({(status, payment) for status, payment, _ in answers}) == 1
+    assert answers[0][0] == 201
+    assert [replayed for _, _, replayed in answers].count(False) == 1
+
+    status, body, _ = stack.post("/v1/payments", order(100, "pm_card_visa"), "all-at-once")
+    assert (status, body["code"]) == (422, "idempotency_key_reused")

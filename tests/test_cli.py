@@ -18,11 +18,10 @@ from app.ledger.models import Posting
 from app.settings import ROOT
 from tests.engine.lint.draw import bpmn, end, path, start
 from tests.fixtures_sandbox import sandbox
-from tests.house import MERCHANT, House, house, patience
+from tests.house import MERCHANT, House, house
 
 assert sandbox
 assert house
-assert patience
 WORKFLOWS = str(ROOT / "workflows")
 Sluice = Callable[..., Result]
 

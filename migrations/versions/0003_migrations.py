@@ -1,4 +1,7 @@
-"""migrations of running instances, and what each move can be taken back to"""
+"""migrations of running instances, and what each move can be taken back to
+
+Safe while the former version runs: yes, it only adds tables.
+"""
 
 import sqlalchemy as sa
 from alembic import op

@@ -47,7 +47,7 @@ class Backup:
     def house_on(self, url: str) -> House:
         opened = Database(url, shift=lambda: self._house.clock.shift)
         self._open.callback(opened.close)
-        again = House(opened, self._house.clock, self._house.sandboxes, self._house.inbound)
+        again = House(opened, self._house.clock, self._house.sandboxes, self._house.inbound, patience=1.5)
         self._open.callback(again.close)
         self._house.inbound.house = again
         return again

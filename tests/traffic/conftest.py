@@ -1,4 +1,4 @@
 from tests.fixtures_sandbox import sandbox
-from tests.house import house, patience
+from tests.house import house
 
-__all__ = ["house", "patience", "sandbox"]
+__all__ = ["house", "sandbox"]

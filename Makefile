@@ -1,6 +1,6 @@
 # Every target sets up what it needs. PYTHON=/path/to/python3.11 chooses the interpreter of a fresh environment.
 .DEFAULT_GOAL := help
-.PHONY: help up test check lock clean environment
+.PHONY: help up test check lock clean environment bench-engine simulate-diagrams mutate-uploads conformance
 .NOTPARALLEL:
 
 BIN := .venv/bin
@@ -8,7 +8,7 @@ BIN := .venv/bin
 PYTEST_ARGS ?= -n 2
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name text; do printf '  make %-8s %s\n' "$$name" "$$text"; done
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name text; do printf '  make %-17s %s\n' "$$name" "$$text"; done
 
 up: environment ## everything in the foreground: database, gateway sandbox, web, workers; Ctrl-C stops all
 	@$(BIN)/python -m app.cli up
@@ -21,6 +21,18 @@ check: environment ## lint, format, types, layers
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@PYTHONPATH=. $(BIN)/lint-imports
+
+bench-engine: environment ## what expressions, instances and retries cost, beside SpiffWorkflow as it comes
+	@$(BIN)/python -m bench.engine
+
+simulate-diagrams: environment ## random diagrams stopped after every step; COUNT=5000 SEED=1
+	@$(BIN)/python -m bench.diagrams COUNT=$(or $(COUNT),5000) $(if $(SEED),SEED=$(SEED))
+
+mutate-uploads: environment ## broken files through the gate; COUNT=100000 SEED=1
+	@$(BIN)/python -m bench.uploads COUNT=$(or $(COUNT),100000) $(if $(SEED),SEED=$(SEED))
+
+conformance: environment ## renew docs/conformance.md
+	@$(BIN)/python -m tests.conformance
 
 lock: environment ## renew requirements.lock from pyproject.toml
 	@$(BIN)/python -m venv --clear build/lock

@@ -187,7 +187,8 @@ class Builder:
         name, border, over = self.name("busy"), self.name("note"), self.name("over")
         event = self.chance.choice([timer("timeDuration", "PT1H"), timer("timeCycle", "R3/PT1H"), message("news")])
         inner, first, last = self.block(depth)
-        xml = self.chance.choice([service, user])(name) + boundary(border, name, event, interrupting="false")
+        task = service(name) if self.chance.random() < 0.5 else user(name)
+        xml = task + boundary(border, name, event, interrupting="false")
         return xml + inner + end(over) + chain(border, first) + chain(last, over), name, name
 
     def inside(self, depth: int) -> Block:

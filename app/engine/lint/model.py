@@ -15,6 +15,8 @@ ACTIVITIES = TASKS | {"subProcess"}
 GATEWAYS = frozenset({"exclusiveGateway", "parallelGateway", "inclusiveGateway", "eventBasedGateway"})
 EVENTS = frozenset({"startEvent", "endEvent", "intermediateCatchEvent", "intermediateThrowEvent", "boundaryEvent"})
 FLOW_NODES = ACTIVITIES | GATEWAYS | EVENTS
+#: Refused by the allow-list, and in the graph all the same: nobody is told that what they drew is not there.
+REFUSED_NODES = frozenset({"task", "manualTask", "complexGateway", "transaction", "adHocSubProcess"})
 
 Attributes = Mapping[str, str]
 

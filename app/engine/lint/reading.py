@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from app.engine.lint.model import (
     FLOW_NODES,
+    REFUSED_NODES,
     Attributes,
     Declaration,
     EventDefinition,
@@ -81,7 +82,7 @@ def _scope(container: Element, parent: str | None) -> Scope:
     scope_id = container.get("id", "")
     nodes: dict[str, Node] = {}
     for element in container.iterchildren(f"{{{BPMN}}}*"):
-        if local_name(element) in FLOW_NODES:
+        if local_name(element) in FLOW_NODES | REFUSED_NODES:
             node = _node(element, scope_id)
             nodes.setdefault(node.id, node)
     flows = tuple(_flow(element) for element in children(container, "sequenceFlow"))

@@ -7,7 +7,7 @@ from functools import partial
 from app.engine.lint.finding import Finding, dangling, error, warning
 from app.engine.lint.fix import drop_listed, set_attribute
 from app.engine.lint.graph import forerunners, spread
-from app.engine.lint.model import ACTIVITIES, Flow, Model, Node, Scope
+from app.engine.lint.model import ACTIVITIES, REFUSED_NODES, Flow, Model, Node, Scope
 
 MAX_NODES = 300
 MAX_NESTING = 8
@@ -107,7 +107,7 @@ def _node_references(scope: Scope, node: Node, flows: dict[str, Flow]) -> Iterat
         yield dangling(node.id, message, "Choose one of its own outgoing flows as default.", node.line)
     if node.tag == "boundaryEvent":
         host = scope.nodes.get(node.host)
-        if host is None or host.tag not in ACTIVITIES:
+        if host is None or host.tag not in ACTIVITIES | REFUSED_NODES:
             message = f"The boundary event {node.label} is not attached to a task or sub-process of {_where(scope)}"
             yield dangling(node.id, message, "Attach it to the border of a task or sub-process.", node.line)
     for direction, name in node.listed:

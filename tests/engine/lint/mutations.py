@@ -18,7 +18,8 @@ TEXTS = (
     "2030-13-99T99:99:99Z", "P9999Y", '=@"P9999999999Y"', "=if", "=not", "=/* ", '="\\u"', "#", "ns:a", "{a}b",
     "=function(x) x(x)", "={a: function() a()}.a()", "not(", "[1..", ">", "> 1, < 2,", "1e9999", "=1e-9999999",
     "=string join(for i in 1..5000 return string(i))", '=matches("a", "(a*)*b")', "=some x in x satisfies x",
-    "COLLECT", "RULE ORDER", "feel", "number", "list<list<Any>>", "function<a>->b", "=date(99999,1,1)", "=x.y.z", "١",
+    "COLLECT", "RULE ORDER", "feel", "number", "list<list<Any>>", "function<a>->b", "=date(99999,1,1)", "=x.y.z",
+    "\u0661",
 )  # fmt: skip
 Mutation = Callable[[random.Random, bytes], bytes]
 

@@ -1,0 +1,141 @@
+"""What the dialect, FEEL and DMN support, each with the test that proves it: the source of `docs/conformance.md`.
+
+`python -m tests.conformance` writes the page. A test compares it with this list, the list with the gate's vocabulary,
+and every named test with the test files.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from app.engine.lint.model import FLOW_NODES
+from app.engine.lint.vocabulary import EVENTS, EXTENSIONS
+
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "conformance.md"
+
+#: A BPMN element, or `event: kind`, and the test that runs it.
+ELEMENTS: Mapping[str, str] = {
+    "startEvent: none": "engine/test_people.py::test_the_decision_becomes_variables_and_the_journal_names_the_person",
+    "endEvent: none": "engine/test_gateways.py::test_an_exclusive_gateway_takes_the_first_true_flow_else_its_default",
+    "endEvent: error": "engine/test_events.py::test_an_error_end_event_is_caught_at_its_sub_process",
+    "endEvent: terminate": "engine/test_events.py::test_terminate_ends_everything_in_its_scope_and_nothing_outside",
+    "endEvent: message": "engine/test_events.py::test_messages_are_thrown_with_their_key_and_their_inputs",
+    "endEvent: escalation": "engine/test_events.py::test_an_escalation_may_interrupt_or_not",
+    "intermediateCatchEvent: message": "engine/test_events.py::test_two_waits_for_the_same_message_are_answered_one_by_one",
+    "intermediateCatchEvent: timer": "engine/test_events.py::test_a_timer_is_due_when_the_diagram_says",
+    "intermediateThrowEvent: message": "engine/test_events.py::test_messages_are_thrown_with_their_key_and_their_inputs",
+    "intermediateThrowEvent: escalation": "engine/test_events.py::test_an_escalation_may_interrupt_or_not",
+    "boundaryEvent: error": "engine/test_service_tasks.py::test_an_error_takes_the_boundary_event_with_its_code",
+    "boundaryEvent: timer": "engine/test_events.py::test_missed_rounds_of_a_cycle_are_folded_into_one",
+    "boundaryEvent: message": "engine/test_events.py::test_a_non_interrupting_message_fires_every_time",
+    "boundaryEvent: escalation": "engine/test_events.py::test_an_escalation_may_interrupt_or_not",
+    "serviceTask": "engine/test_service_tasks.py::test_a_service_task_asks_for_its_operation_with_its_inputs",
+    "sendTask": "engine/test_events.py::test_a_send_task_with_an_operation_asks_for_a_call",
+    "receiveTask": "engine/test_events.py::test_a_receive_task_waits_for_its_message_and_merges_its_variables",
+    "userTask": "engine/test_people.py::test_a_user_task_asks_for_people_with_everything_the_diagram_says",
+    "businessRuleTask": "engine/test_rules_and_scripts.py::test_a_decision_is_made_and_the_journal_tells_why",
+    "scriptTask": "engine/test_rules_and_scripts.py::test_a_script_sets_its_result",
+    "callActivity": "engine/test_scopes.py::test_a_called_process_has_variables_of_its_own",
+    "subProcess": "engine/test_scopes.py::test_a_sub_process_sees_its_parent_and_gives_back_what_it_wrote",
+    "exclusiveGateway": "engine/test_gateways.py::test_of_two_true_conditions_the_first_in_the_file_wins_wherever_its_shape_is",
+    "parallelGateway": "engine/test_gateways.py::test_a_parallel_join_waits_for_both_calls_in_whatever_order_they_answer",
+    "inclusiveGateway": "engine/test_gateways.py::test_an_inclusive_gateway_takes_every_true_flow_and_joins_as_many",
+    "eventBasedGateway": "engine/test_events.py::test_behind_an_event_based_gateway_the_first_event_wins_and_closes_the_other",
+}
+#: A zeebe extension, and the test that shows what it does.
+ZEEBE: Mapping[str, str] = {
+    "taskDefinition": "engine/test_service_tasks.py::test_the_number_of_retries_is_read_from_the_diagram",
+    "ioMapping": "engine/test_service_tasks.py::test_an_output_mapping_sets_an_entry_of_a_context_and_nothing_else",
+    "userTask": "engine/test_people.py::test_a_user_task_asks_for_people_with_everything_the_diagram_says",
+    "assignmentDefinition": "engine/test_people.py::test_what_a_task_asks_for_is_decided_when_it_starts",
+    "formDefinition": "engine/test_people.py::test_a_user_task_asks_for_people_with_everything_the_diagram_says",
+    "taskSchedule": "engine/test_people.py::test_a_due_date_may_be_a_moment",
+    "priorityDefinition": "engine/test_people.py::test_a_user_task_asks_for_people_with_everything_the_diagram_says",
+    "taskHeaders": "engine/test_people.py::test_a_person_who_is_excluded_cannot_complete_the_task",
+    "calledDecision": "engine/test_rules_and_scripts.py::test_a_decision_is_made_and_the_journal_tells_why",
+    "script": "engine/test_rules_and_scripts.py::test_a_script_sets_its_result",
+    "calledElement": "engine/test_scopes.py::test_without_outputs_a_call_gives_back_everything_or_nothing",
+    "subscription": "engine/test_events.py::test_a_message_without_a_correlation_value_is_an_incident",
+    "loopCharacteristics": "engine/test_many.py::test_parallel_instances_are_asked_for_all_at_once_and_collected_in_order",
+    "properties": "engine/test_dialect.py::test_a_diagram_tells_what_it_uses",
+    "versionTag": "engine/lint/test_gate.py::test_a_sound_diagram_of_every_element_passes_in_silence",
+}
+#: Inside of others in the table.
+_PARTS = frozenset({"input", "output", "header", "property"})
+DMN: Mapping[str, str] = {
+    "UNIQUE": "decisions/test_hit_policies.py::test_unique_with_two_rules_fails_and_names_both",
+    "ANY": "decisions/test_hit_policies.py::test_any_accepts_several_rules_with_equal_outputs_only",
+    "FIRST": "decisions/test_hit_policies.py::test_first_stops_at_the_first_rule_that_holds",
+    "PRIORITY": "decisions/test_hit_policies.py::test_priority_follows_the_order_of_the_output_values",
+    "RULE ORDER": "decisions/test_hit_policies.py::test_rule_order_lists_results_as_the_rules_stand",
+    "OUTPUT ORDER": "decisions/test_hit_policies.py::test_output_order_lists_results_by_priority",
+    "COLLECT, SUM, COUNT, MIN, MAX": "decisions/test_hit_policies.py::test_collect_lists_or_aggregates",
+    "several outputs": "decisions/test_hit_policies.py::test_several_outputs_give_a_context",
+    "allowed values": "decisions/test_hit_policies.py::test_an_input_outside_its_allowed_values_fails_and_null_does_not",
+    "literal expression": "decisions/test_models.py::test_a_literal_expression_reads_variables",
+    "required decision": "decisions/test_models.py::test_a_required_decision_is_seen_under_its_name_and_reported",
+    "business knowledge model": "decisions/test_models.py::test_a_knowledge_model_is_called_by_name",
+    "invocation": "decisions/test_models.py::test_a_knowledge_model_is_invoked_with_bindings",
+    "boxed context": "decisions/test_models.py::test_a_boxed_context_builds_up_and_may_end_in_a_result",
+    "boxed function": "decisions/test_models.py::test_a_boxed_function_is_called_from_a_later_entry",
+    "list, relation, conditional": "decisions/test_models.py::test_boxed_lists_relations_and_conditionals",
+    "for, some, every, filter": "decisions/test_models.py::test_boxed_iterators_and_filters",
+    "item definitions": "decisions/test_models.py::test_item_definitions_are_types_whose_names_may_hold_spaces",
+}
+#: Files whose cases are grouped by a comment, and the test that runs them all.
+FEEL: Mapping[str, str] = {
+    "feel/test_constructs.py": "test_an_expression_has_its_value",
+    "feel/test_functions.py": "test_a_function_has_its_result",
+}
+
+
+def drawn() -> set[str]:
+    """Everything the gate lets pass as a node, by the names of the table."""
+    events = {f"{tag}: {kind or 'none'}" for tag, kinds in EVENTS.items() for kind in kinds}
+    return events | (FLOW_NODES - set(EVENTS))
+
+
+def extensions() -> set[str]:
+    return {name for allowed in EXTENSIONS.values() for name in allowed} - _PARTS
+
+
+def families(file: str) -> Iterator[tuple[str, int]]:
+    """Each group of cases in a FEEL test, with how many there are."""
+    listed = (ROOT / "tests" / file).read_text().partition("\nCASES = [")[2].partition("\n]\n")[0]
+    for group in re.split(r"^    # ", listed, flags=re.MULTILINE)[1:]:
+        name, _, cases = group.partition("\n")
+        yield name, len(re.findall(r"^    \(", cases, re.MULTILINE))
+
+
+def proofs() -> list[str]:
+    """Every test the page names."""
+    named = [proof for table in (ELEMENTS, ZEEBE, DMN) for proof in table.values()]
+    return named + [f"{file}::{test}" for file, test in FEEL.items()]
+
+
+def page() -> str:
+    """The whole of docs/conformance.md."""
+    parts = [
+        "# What is supported, and the test that proves it\n",
+        "Written by `make conformance` from `tests/conformance.py`; a test keeps it true.\n",
+        _table("BPMN", "element", ELEMENTS),
+        _table("zeebe extensions", "extension", ZEEBE),
+        _table("DMN", "construct", DMN),
+        "## FEEL\n\n| family | cases | test |\n|---|---|---|",
+    ]
+    parts += [
+        f"| {name} | {cases} | `tests/{file}::{test}` |"
+        for file, test in FEEL.items()
+        for name, cases in families(file)
+    ]
+    return "\n".join(parts) + "\n"
+
+
+def _table(title: str, what: str, rows: Mapping[str, str]) -> str:
+    lines = [f"| `{name}` | `tests/{proof}` |" for name, proof in rows.items()]
+    return "\n".join([f"## {title}\n", f"| {what} | test |", "|---|---|", *lines, ""])
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page())

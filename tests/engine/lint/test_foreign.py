@@ -1,0 +1,114 @@
+"""Files as other tools write them: a verdict that names what has to change, never a traceback.
+
+`sluice lint tests/engine/foreign` prints the findings with their remedies.
+"""
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from app.commands.flows import lint_files
+from app.engine.dialect import DiagramError, parse_diagram
+from tests.engine.lint.draw import findings
+
+FOLDER = Path(__file__).parents[1] / "foreign"
+VERDICTS: dict[str, set[str]] = {
+    "bizagi": {
+        "implicit_split",
+        "missing_decision",
+        "not_drawn",
+        "not_executable",
+        "unsupported_element",
+        "unsupported_extension",
+    },
+    "bpmn-io": {
+        "flow_without_condition",
+        "gateway_without_default",
+        "missing_name",
+        "not_executable",
+        "unsupported_element",
+    },
+    "camunda-7": {
+        "missing_form",
+        "missing_operation",
+        "task_for_nobody",
+        "unsupported_attribute",
+        "unsupported_extension",
+    },
+    "camunda-8": set(),
+    "flowable": {
+        "expression_required",
+        "gateway_without_default",
+        "missing_form",
+        "missing_name",
+        "missing_operation",
+        "task_for_nobody",
+        "unsupported_attribute",
+    },
+    "jbpm": {"python_script", "unsupported_attribute", "unsupported_element", "unsupported_extension"},
+    "miwg-a": {
+        "flow_without_condition",
+        "gateway_without_default",
+        "no_start_event",
+        "not_executable",
+        "unsupported_element",
+    },
+    "signavio": {"not_executable", "unsupported_element", "unsupported_extension"},
+    "spiffworkflow": {
+        "missing_name",
+        "missing_operation",
+        "python_script",
+        "unsupported_element",
+        "unsupported_extension",
+    },
+    "visual-paradigm": {
+        "message_missing",
+        "no_path_to_end",
+        "no_start_event",
+        "not_drawn",
+        "not_executable",
+        "several_processes",
+        "unsupported_element",
+        "unsupported_event",
+    },
+}
+
+
+def test_every_file_has_a_verdict() -> None:
+    assert {path.stem for path in FOLDER.glob("*.bpmn")} == set(VERDICTS)
+    assert len(VERDICTS) == 10
+
+
+@pytest.mark.parametrize("name", VERDICTS)
+def test_a_file_of_another_tool_is_told_what_has_to_change(name: str) -> None:
+    content = (FOLDER / f"{name}.bpmn").read_bytes()
+    found = findings(content)
+    assert {finding.code for finding in found} == VERDICTS[name]
+    identities = {finding.element for finding in found if f'id="{finding.element}"'.encode() in content}
+    assert {finding.element for finding in found} - identities <= {"flow.bpmn"}
+    assert all(finding.message and finding.remedy for finding in found)
+
+
+@pytest.mark.parametrize("name", VERDICTS)
+def test_the_engine_refuses_what_the_gate_refuses_or_reads_it(name: str) -> None:
+    content = (FOLDER / f"{name}.bpmn").read_bytes()
+    try:
+        diagram = parse_diagram(content)
+    except DiagramError as refused:
+        assert refused.detail  # noqa: PT017 - some of these files are also readable
+    else:
+        assert diagram.elements
+
+
+def test_a_task_without_a_kind_is_refused_as_that_and_not_as_a_gap() -> None:
+    found = findings((FOLDER / "bpmn-io.bpmn").read_bytes())
+    assert not {finding.code for finding in found} & {"dangling_reference", "unreachable", "no_path_to_end"}
+
+
+def test_the_command_prints_the_findings_of_all_of_them() -> None:
+    printed = CliRunner().invoke(lint_files, [str(FOLDER)])
+    assert printed.exit_code == 1
+    assert printed.exception is None or isinstance(printed.exception, SystemExit)
+    assert printed.output.count("ERROR") > 50
+    assert "Use a user task with a form." in printed.output

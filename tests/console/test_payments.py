@@ -6,12 +6,12 @@ import orjson
 import pytest
 from sqlalchemy import select
 
-from app.engine.models import JournalRow, Message, WaitRow
-from app.kit.database import Database
+from app.engine.models import Definition, Instance, JournalRow, Message, WaitRow
+from app.kit.database import Database, Tx
 from app.payments.models import Attempt, Payment
 from app.refunds.models import Refund
 from tests.console.conftest import Visitor
-from tests.console.seed import Seeded
+from tests.console.seed import DIAGRAMS, Seeded
 
 Come = Callable[[str], Visitor]
 
@@ -82,9 +82,8 @@ def test_the_drawing_says_where_the_instance_is(visitor: Come, database: Databas
 def test_an_operator_asks_for_a_capture_in_major_units(visitor: Come, database: Database, seeded: Seeded) -> None:
     payment = seeded.payments["held"]
     with database.begin() as tx:
-        tx.session.get_one(Payment, payment).instance_id = tx.session.get_one(
-            Payment, seeded.payments["succeeded"]
-        ).instance_id
+        running = tx.session.get_one(Payment, seeded.payments["stuck"]).instance_id
+        tx.session.get_one(Payment, payment).instance_id = running
     sent = visitor("operator").post(f"/payments/{payment}/capture", amount="120.50", final="yes")
     assert sent.location == f"/payments/{payment}"
     with database.begin() as tx:
@@ -169,3 +168,47 @@ def test_what_waits_in_a_called_process_is_drawn_there_and_at_its_call(
     assert drawn == {"": ["Review"], "?process=manual-review": ["Decide"], "?process=refund": []}
     page = operator.read(f"/payments/{seeded.payments['flagged']}")
     assert "Decide" in page
+
+
+def test_the_path_names_each_element_by_its_own_process(visitor: Come, database: Database, seeded: Seeded) -> None:
+    payment = seeded.payments["flagged"]
+    with database.begin() as tx:
+        _call_a_process_with_the_same_ids(tx, payment, seeded.definitions["flow2"])
+    page = visitor("operator").read(f"/payments/{payment}")
+    path = page.split('<ol class="steps">')[1].split("</ol>")[0]
+    assert "Look closely" in path
+    assert path.count("Validate payment") == 1
+    assert "Approved" not in path  # the gateway without a name; at the top the same id has one
+    assert "Look closely" in page.rsplit("Waits for", 1)[1].split("</p>")[0]
+
+
+def _call_a_process_with_the_same_ids(tx: Tx, payment: str, caller: str) -> None:
+    drawn = (DIAGRAMS / "card-payment.bpmn").read_bytes()
+    called = tx.session.get_one(Definition, caller)
+    tx.session.add(
+        Definition(
+            id="def_called",
+            merchant_id=called.merchant_id,
+            kind="bpmn",
+            key="manual-review",
+            version=1,
+            name="Manual review",
+            status="published",
+            content=drawn.replace(b'"Validate payment"', b'"Look closely"').replace(b'name="Approved?"', b""),
+            content_hash="called",
+            file_name="manual-review.bpmn",
+            uses=called.uses,
+            warnings={"findings": []},
+            created_by=called.created_by,
+            created_at=called.created_at,
+        )
+    )
+    instance = tx.session.scalars(select(Instance).where(Instance.subject == payment)).one()
+    instance.pins = {**instance.pins, "processes": {**instance.pins["processes"], "manual-review": "def_called"}}
+    inside = {"instance_id": instance.id, "process": "manual-review", "scope": "Review#1", "actor": "", "facts": {}}
+    lines = [("entered", "Approved"), ("left", "Approved"), ("entered", "Validate")]
+    for seq, (kind, element) in enumerate(lines, 90):
+        node = f"Review#1/{element}#1"
+        tx.session.add(JournalRow(seq=seq, at=tx.now(), kind=kind, element=element, node=node, **inside))
+    wait = tx.session.scalars(select(WaitRow).where(WaitRow.instance_id == instance.id)).one()
+    wait.node, wait.element = "Review#1/Validate#1", "Validate"

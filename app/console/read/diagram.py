@@ -6,7 +6,6 @@ from typing import cast
 from lxml import etree
 
 from app.engine.models import Definition
-from app.kit.database import Tx
 
 _MODEL = "{http://www.omg.org/spec/BPMN/20100524/MODEL}"
 
@@ -22,11 +21,6 @@ def _names(content: bytes) -> dict[str, str]:
     }
 
 
-def element_names(tx: Tx, definition_ids: list[str]) -> dict[str, str]:
-    """Element id -> its name in the diagram, over several definitions; elements without a name are left out."""
-    names: dict[str, str] = {}
-    for definition_id in definition_ids:
-        definition = tx.session.get(Definition, definition_id)
-        if definition is not None and definition.kind == "bpmn":
-            names |= {key: name for key, name in _names(definition.content).items() if name}
-    return names
+def element_names(definition: Definition) -> dict[str, str]:
+    """Element id -> its name in the diagram; elements without a name are left out."""
+    return {key: name for key, name in _names(definition.content).items() if name}

@@ -4,8 +4,8 @@ An instance is one process at the top and those it called. A drawing shows one o
 process is shown at the call too, since a node's id begins with the ids of the calls around it.
 """
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import select
@@ -42,6 +42,29 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class ElementNames:
+    """What the elements of one instance are called. An id tells an element only together with its process.
+
+    `by_process` has the process at the top under ""; `calls` is the node of each call -> the process it runs.
+    """
+
+    by_process: Mapping[str, Mapping[str, str]]
+    calls: Mapping[str, str]
+
+    def named(self, process: str, element: str) -> str | None:
+        return self.by_process.get(process, {}).get(element)
+
+    def of(self, process: str, element: str) -> str:
+        """The element's name, or its id when nobody gave it one."""
+        return self.named(process, element) or element
+
+    def at(self, node: str, element: str) -> str:
+        """The same, for rows that know their node and not their process: wherever the innermost call around it is."""
+        calls = (node[:end] for end in range(len(node) - 1, 0, -1) if node[end] == "/")
+        return self.of(next((self.calls[call] for call in calls if call in self.calls), ""), element)
+
+
+@dataclass(frozen=True, slots=True)
 class Flow:
     """An instance with its path in words and what it waits for; `shown` is the drawing the page begins with."""
 
@@ -50,7 +73,7 @@ class Flow:
     shown: Drawing
     steps: Sequence[Step]
     waits: Sequence[WaitRow]
-    names: dict[str, str]
+    names: ElementNames
 
 
 def flow_of(tx: Tx, instance: Instance | None, wanted: str = "", node: str = "") -> Flow | None:
@@ -58,7 +81,7 @@ def flow_of(tx: Tx, instance: Instance | None, wanted: str = "", node: str = "")
     if instance is None:
         return None
     rows = archive.lines(tx, [instance.id])
-    names = names_in(tx, [instance])
+    names = names_in(tx, [instance], rows)[instance.id]
     drawings = _drawings(tx, instance, rows)
     at_node = next((row.process for row in rows if node and row.node == node), "")
     return Flow(
@@ -101,11 +124,27 @@ def drawing_state(tx: Tx, actor: Actor, instance_id: str, process: str) -> Json:
     }
 
 
-def names_in(tx: Tx, instances: Sequence[Instance]) -> dict[str, str]:
-    """Element id -> name, over all diagrams these instances may touch."""
-    ids = {row.definition_id for row in instances}
-    ids |= {str(one) for row in instances for one in row.pins.get("processes", {}).values()}
-    return element_names(tx, sorted(ids))
+def names_in(tx: Tx, instances: Sequence[Instance], rows: Sequence[JournalRow]) -> dict[str, ElementNames]:
+    """The names in each of these instances, by its id; `rows` are their journals, which tell what runs inside what."""
+    calls: dict[str, dict[str, str]] = defaultdict(dict)
+    for row in rows:
+        if row.scope:
+            calls[row.instance_id][row.scope] = row.process
+    ids = {one for instance in instances for one in _processes(instance).values()}
+    definitions = tx.session.scalars(select(Definition).where(Definition.id.in_(ids)))
+    names = {definition.id: element_names(definition) for definition in definitions}
+    return {
+        instance.id: ElementNames(
+            {process: names[one] for process, one in _processes(instance).items()}, calls[instance.id]
+        )
+        for instance in instances
+    }
+
+
+def _processes(instance: Instance) -> dict[str, str]:
+    """The definitions the instance is pinned to, by process; "" is the one at the top."""
+    pinned: dict[str, str] = instance.pins.get("processes", {})
+    return {**pinned, "": instance.definition_id}
 
 
 def _around(node: str, elements: dict[str, str]) -> Iterator[str]:
@@ -127,7 +166,7 @@ def _drawings(tx: Tx, instance: Instance, rows: Sequence[JournalRow]) -> list[Dr
     return [Drawing(process, definitions[one].name, one) for process, one in ids.items()]
 
 
-def _steps(rows: Sequence[JournalRow], names: dict[str, str]) -> Iterator[Step]:
+def _steps(rows: Sequence[JournalRow], names: ElementNames) -> Iterator[Step]:
     failed = {row.node for row in rows if row.kind == JournalKind.INCIDENT}
     failed -= {row.node for row in rows if row.kind == JournalKind.REPAIRED}
     left = {row.node: row for row in rows if row.kind in (JournalKind.LEFT, JournalKind.CANCELED)}
@@ -137,8 +176,8 @@ def _steps(rows: Sequence[JournalRow], names: dict[str, str]) -> Iterator[Step]:
         end = left.get(row.node)
         state = _state(row, end, failed)
         # What nobody named, such as a join, is told only when something is the matter there.
-        if row.element in names or state in {"now", "failed"}:
-            name = names.get(row.element, row.element)
+        if names.named(row.process, row.element) or state in {"now", "failed"}:
+            name = names.of(row.process, row.element)
             yield Step(row.element, name, row.scope.count("/") + bool(row.scope), state, row, end)
 
 

@@ -9,14 +9,17 @@ from sqlalchemy import select
 
 from app.access.actor import Actor
 from app.console.read.people import names_of
+from app.console.read.repairs import Trouble, troubles
 from app.console.read.timeline import Moment, timeline
 from app.disputes.models import Dispute
 from app.engine.models import Incident, Instance, Task
-from app.errors import NotFound
 from app.kit.database import Base, Tx
 from app.ledger.models import Account, Entry, Posting
 from app.payments.models import Attempt, Payment
+from app.payments.queries import find_payment
+from app.payments.states import is_terminal
 from app.refunds.models import Refund
+from app.refunds.service import refundable
 
 Row = TypeVar("Row", bound=Base)
 
@@ -39,41 +42,33 @@ class PaymentPage:
     refunds: Sequence[Refund]
     disputes: Sequence[Dispute]
     ledger: Sequence[LedgerLine]
-    incidents: Sequence[Incident]
+    troubles: Sequence[Trouble]
     tasks: Sequence[Task]
     moments: Sequence[Moment]
     names: dict[str, str]
 
     @property
     def refundable(self) -> int:
-        row = self.payment
-        return row.amount_captured - row.amount_refunding - row.amount_refunded
+        return refundable(self.payment)
 
     @property
     def cancelable(self) -> bool:
-        return self.payment.status in {
-            "requires_payment_method",
-            "requires_confirmation",
-            "requires_action",
-            "requires_review",
-            "requires_capture",
-        }
-
-
-def find_payment(tx: Tx, actor: Actor, payment_id: str) -> Payment:
-    payment = tx.session.get(Payment, payment_id)
-    if payment is None or payment.merchant_id != actor.merchant_id:
-        raise NotFound(f"There is no payment {payment_id}")
-    return payment
+        """Whether a request to cancel is taken: one under way is heard where its flow waits next."""
+        return not is_terminal(self.payment.status)
 
 
 def payment_page(tx: Tx, actor: Actor, payment_id: str) -> PaymentPage:
-    payment = find_payment(tx, actor, payment_id)
+    payment = find_payment(tx, actor.merchant_id, payment_id)
     refunds = _of(tx, Refund, payment_id)
     disputes = _of(tx, Dispute, payment_id)
     subjects = [payment_id, *(row.id for row in refunds), *(row.id for row in disputes)]
     tasks = tx.session.scalars(select(Task).where(Task.subject.in_(subjects)).order_by(Task.id.desc())).all()
-    incidents = tx.session.scalars(select(Incident).where(Incident.subject.in_(subjects)).order_by(Incident.id.desc()))
+    incidents = tx.session.execute(
+        select(Incident, Instance)
+        .join(Instance, Instance.id == Incident.instance_id)
+        .where(Incident.subject.in_(subjects), Incident.status == "open")
+        .order_by(Incident.created_at.desc())
+    ).all()
     moments = timeline(tx, subjects)
     people = {moment.actor for moment in moments} | {row.requested_by for row in refunds}
     return PaymentPage(
@@ -83,7 +78,7 @@ def payment_page(tx: Tx, actor: Actor, payment_id: str) -> PaymentPage:
         refunds=refunds,
         disputes=disputes,
         ledger=_ledger(tx, payment_id),
-        incidents=incidents.all(),
+        troubles=troubles(tx, [(row, instance) for row, instance in incidents]),
         tasks=tasks,
         moments=moments,
         names=names_of(tx, people | {row.assignee for row in tasks} | {row.completed_by for row in tasks}),

@@ -9,6 +9,7 @@ from sqlalchemy import func, select
 from app.access.actor import Actor
 from app.console.read.flow import names_in
 from app.console.read.people import Names, names_of
+from app.engine import archive
 from app.engine.models import Incident, Instance, WaitRow
 from app.kit.database import Tx
 from app.payments.models import Attempt, Payment
@@ -57,14 +58,20 @@ def repairs(tx: Tx, actor: Actor, status: str) -> Repairs:
         .order_by(Incident.created_at.desc())
         .limit(LIMIT)
     ).all()
-    names = names_in(tx, [instance for _, instance in incidents])
-    troubles = [Trouble(row, instance, names.get(row.element, row.element)) for row, instance in incidents]
     return Repairs(
-        troubles=troubles,
+        troubles=troubles(tx, [(row, instance) for row, instance in incidents]),
         unknowns=_unknowns(tx, actor),
         open_incidents=tx.session.scalar(select(func.count()).where(mine, Incident.status == "open")) or 0,
         names=names_of(tx, {row.resolved_by for row, _ in incidents}),
     )
+
+
+def troubles(tx: Tx, incidents: Sequence[tuple[Incident, Instance]]) -> list[Trouble]:
+    """The incidents with the names of their elements."""
+    # A node without a stroke is at the top, where no journal is needed to tell the process.
+    inside = {row.instance_id for row, _ in incidents if "/" in row.node}
+    names = names_in(tx, [instance for _, instance in incidents], archive.lines(tx, sorted(inside)))
+    return [Trouble(row, instance, names[instance.id].at(row.node, row.element)) for row, instance in incidents]
 
 
 def _unknowns(tx: Tx, actor: Actor) -> list[Unknown]:

@@ -53,11 +53,20 @@ class Moment:
 def timeline(tx: Tx, subjects: Sequence[str]) -> list[Moment]:
     """Newest first."""
     instances = tx.session.scalars(select(Instance).where(Instance.subject.in_(subjects))).all()
-    names = names_in(tx, instances)
-    rows = [row for row in archive.lines(tx, [row.id for row in instances]) if row.kind in _TOLD]
+    rows = archive.lines(tx, [row.id for row in instances])
+    names = names_in(tx, instances, rows)
     moments = [
-        Moment(row.at, "flow", row.kind, names.get(row.element, row.element), row.actor, row.facts, row.seq)
+        Moment(
+            at=row.at,
+            source="flow",
+            kind=row.kind,
+            where=names[row.instance_id].of(row.process, row.element),
+            actor=row.actor,
+            facts=row.facts,
+            order=row.seq,
+        )
         for row in rows
+        if row.kind in _TOLD
     ]
     events = tx.session.scalars(select(Event).where(Event.object_id.in_(subjects)))
     moments += [Moment(row.created_at, "event", row.type, "", row.actor, row.data, row.sequence) for row in events]

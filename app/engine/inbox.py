@@ -19,6 +19,7 @@ from app.errors import Conflict, NotFound
 from app.events import audit
 from app.kit.database import Json, Tx
 from app.kit.ids import new_id
+from app.kit.trace import mark
 
 CHANNEL = "sluice_work"
 #: Failures in a row after which an instance is shown to people instead of being tried again.
@@ -48,6 +49,7 @@ def start_instance(
         pins=pinned,
         variables=dict(variables or {}),
         due_at=now,
+        trace=mark(),
         created_by=actor.id,
         created_at=now,
         updated_at=now,
@@ -67,6 +69,7 @@ def put(tx: Tx, instance_id: str, item: Item, dedupe: str) -> bool:
         payload=dict(item.payload),
         actor=item.actor,
         dedupe=dedupe,
+        trace=mark(),
         created_at=tx.now(),
     )
     inserted = tx.changed(row.on_conflict_do_nothing(index_elements=["instance_id", "dedupe"])) == 1
@@ -177,6 +180,11 @@ def give_back(tx: Tx, message_ids: Sequence[int]) -> None:
     tx.execute(update(Message).where(mine).values(delivered_to=None, delivered_at=None))
     for place in places:
         deliver(tx, *place)
+
+
+def purge(tx: Tx) -> None:
+    """Remove messages nobody waited for in time; called now and then by the worker."""
+    tx.execute(delete(Message).where(Message.delivered_to.is_(None), Message.expires_at <= tx.now()))
 
 
 def cancel_instance(tx: Tx, actor: Actor, instance_id: str, reason: str) -> Instance:

@@ -57,6 +57,7 @@ class Instance(Base):
     __tablename__ = "instances"
     __table_args__ = (
         Index("ix_instances_due", "due_at", postgresql_where=text("due_at IS NOT NULL")),
+        Index("ix_instances_merchant_due", "merchant_id", "due_at", postgresql_where=text("due_at IS NOT NULL")),
         Index("ix_instances_lease", "lease_until", postgresql_where=text("lease_until IS NOT NULL")),
         Index("ix_instances_subject", "subject"),
         Index("ix_instances_merchant_created", "merchant_id", "created_at"),
@@ -79,6 +80,7 @@ class Instance(Base):
     fence: Mapped[int] = mapped_column(BigInteger, default=0)
     failures: Mapped[int] = mapped_column(default=0)
     last_error: Mapped[str | None]
+    trace: Mapped[str] = mapped_column(default="", server_default="")  # the request that started it
     created_by: Mapped[str]
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
@@ -101,6 +103,7 @@ class InboxItem(Base):
     payload: Mapped[Json]
     actor: Mapped[str]
     dedupe: Mapped[str]
+    trace: Mapped[str] = mapped_column(default="", server_default="")  # the request it came with
     created_at: Mapped[datetime]
 
 
@@ -144,6 +147,7 @@ class Message(Base):
             "correlation",
             postgresql_where=text("delivered_to IS NULL"),
         ),
+        Index("ix_messages_expiring", "expires_at", postgresql_where=text("delivered_to IS NULL")),
     )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)

@@ -4,6 +4,7 @@ from app.api.resources import (
     definitions,
     disputes,
     events,
+    exports,
     instances,
     ledger,
     payments,
@@ -23,4 +24,5 @@ RESOURCES: tuple[Resource, ...] = (
     events.resource,
     webhook_endpoints.resource,
     ledger.resource,
+    exports.resource,
 )

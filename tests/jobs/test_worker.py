@@ -4,6 +4,7 @@ import signal
 import time
 
 from sqlalchemy import text
+from structlog.testing import capture_logs
 
 from app.engine import inbox, store
 from app.jobs.bell import SWEEP_SECONDS
@@ -76,11 +77,13 @@ def test_an_instance_that_fails_every_time_is_parked_and_the_others_go_on(house:
         tx.execute(text("UPDATE instances SET state = 'no state of ours' WHERE id = :id"), broken)
         for payment in (poisoned, well):
             service.request_capture(tx, house.shop, payment)
-    house.run()
-    assert house.payment(well).status == "succeeded"
-    for _ in range(inbox.PARK_AFTER):
-        house.later(seconds=2)
+    with capture_logs() as lines:
+        house.run()
+        assert house.payment(well).status == "succeeded"
+        for _ in range(inbox.PARK_AFTER):
+            house.later(seconds=2)
 
+    assert [line["event"] for line in lines].count("instance.failed") == inbox.PARK_AFTER
     assert house.instance(poisoned).status == "incident"
     (incident,) = house.incidents(poisoned)
     assert incident.kind == "parked"

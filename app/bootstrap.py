@@ -2,16 +2,16 @@
 
 import os
 import socket
-import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
 from flask import Flask
+from prometheus_client import CollectorRegistry
 
 import handlers
 from app import models
-from app.access import sessions
+from app.access import sessions, users
 from app.api import idempotency
 from app.api.context import ApiContext
 from app.api.server import create_api
@@ -20,19 +20,30 @@ from app.console.context import ConsoleContext, ConsoleSettings
 from app.disputes import webhooks as dispute_webhooks
 from app.disputes.service import flow_ended as dispute_flow_ended
 from app.engine import rest
+from app.engine.inbox import CHANNEL as WORK
 from app.errors import AppError
 from app.events.endpoints import Endpoints
 from app.events.webhooks import Webhooks
+from app.gateways.breaker import Breaker, Rule
+from app.gateways.guard import GatewayMetrics, Guarded
 from app.gateways.registry import GatewaySetting, build_registry
 from app.gateways.registry import Registry as Gateways
 from app.installation import Sending
 from app.jobs.archive import Archive
+from app.jobs.bell import Bell
 from app.jobs.calls import Caller
 from app.jobs.chores import Chore, Chores, WhileSending
 from app.jobs.deliveries import Deliveries
+from app.jobs.exports import Exports
+from app.jobs.facts import DatabaseFacts
+from app.jobs.long_jobs import LongJobs
 from app.jobs.loop import Loop
+from app.jobs.metrics import WorkerMetrics
 from app.jobs.moves import Moves
-from app.jobs.worker import Worker
+from app.jobs.rq_waker import RqWaker
+from app.jobs.upkeep import Purge, Upkeep
+from app.jobs.waker import NotifyWaker, Waker
+from app.jobs.worker import Parts, Worker
 from app.kit import log
 from app.kit.clock import SystemClock
 from app.kit.database import Database, Tx
@@ -67,6 +78,7 @@ class Wired:
     pulse: Pulse
     sealer: Sealer
     sending: Sending = field(default_factory=Sending)
+    metrics: CollectorRegistry = field(default_factory=CollectorRegistry)
 
     @property
     def resources(self) -> Mapping[type, object]:
@@ -78,7 +90,11 @@ def wire(settings: Settings, database: Database | None = None) -> Wired:
     if not settings.database_url and database is None:
         raise NotConfigured("DATABASE_URL is not set; `sluice up` starts an embedded PostgreSQL and sets it")
     log.configure(settings.log_level)
-    gateways = build_registry(GatewaySetting(g.name, g.adapter, g.options) for g in settings.gateways)
+    metrics = CollectorRegistry()
+    watched = GatewayMetrics(metrics)
+    built = build_registry(GatewaySetting(g.name, g.adapter, g.options) for g in settings.gateways)
+    rule = Rule(failures=settings.breaker_failures)
+    gateways = Gateways(Guarded(gateway, Breaker(rule), watched) for gateway in built)
     return Wired(
         settings=settings,
         database=database or Database(settings.database_url, pool_size=settings.web_threads + 4),
@@ -86,6 +102,7 @@ def wire(settings: Settings, database: Database | None = None) -> Wired:
         gateways=gateways,
         pulse=Pulse(),
         sealer=Sealer.from_text(settings.master_key.get_secret_value()),
+        metrics=metrics,
     )
 
 
@@ -96,6 +113,9 @@ def create_web_app(settings: Settings | None = None) -> Flask:
 
 def web_app(wired: Wired) -> Flask:
     settings = wired.settings
+    waker = create_waker(wired)
+    wired.database.on_notify(waker.wake)
+    wired.metrics.register(DatabaseFacts(wired.database))
     app = Flask("sluice", static_folder=None)
     app.config["SECRET_KEY"] = settings.secret_key.get_secret_value()
     api = ApiContext(
@@ -109,6 +129,9 @@ def web_app(wired: Wired) -> Flask:
         webhooks=webhooks(wired),
         base_url=settings.public_url,
         limits_storage=settings.redis_url or "memory://",
+        exports=exports(wired),
+        troubles=lambda: [trouble] if (trouble := waker.trouble()) else [],
+        metrics=wired.metrics,
     )
     app.register_blueprint(create_api(api))
     pages = ConsoleSettings(secure_cookies=settings.secure_cookies, base_url=settings.public_url)
@@ -118,12 +141,27 @@ def web_app(wired: Wired) -> Flask:
 
 
 def create_worker(wired: Wired) -> Worker:
-    wake = threading.Event()
+    bell = Bell()
+    wake = bell.part([WORK])
     settings = wired.settings
-    caller = Caller(settings.calls_per_gateway, wake.set)
+    caps = {gateway.name: cap for gateway in settings.gateways if (cap := gateway.concurrent_calls) is not None}
+    caller = Caller(settings.calls_per_gateway, wake.set, caps)
     owner = f"{socket.gethostname()}:{os.getpid()}"
-    loop = create_loop(wired, caller, owner)
-    return Worker(wired.database.url, loop, Chores(wired.database, chores(wired)), wake, wired.pulse)
+    parts = Parts(
+        create_loop(wired, caller, owner),
+        Chores(wired.database, chores(wired)),
+        LongJobs(wired.database, [exports(wired)], owner, bell.stopped),
+    )
+    if settings.redis_url:
+        # Nobody listens to PostgreSQL then, and this process needs no Redis to tell itself.
+        wired.database.on_notify(bell.ring)
+    return Worker(parts, create_waker(wired), bell, wake, wired.pulse, WorkerMetrics(wired.metrics))
+
+
+def create_waker(wired: Wired) -> Waker:
+    """RQ where there is a Redis, PostgreSQL's own notifications otherwise."""
+    redis_url = wired.settings.redis_url
+    return RqWaker(redis_url) if redis_url else NotifyWaker(wired.database.url)
 
 
 def create_loop(wired: Wired, caller: Caller, owner: str) -> Loop:
@@ -144,9 +182,24 @@ def chores(wired: Wired) -> list[Chore]:
         LostAnswers(wired.gateways),
         Deliveries(webhooks(wired)),
         Moves(),
-        Archive(timedelta(days=wired.settings.archive_after_days), [idempotency.purge, sessions.purge]),
+        Archive(timedelta(days=wired.settings.archive_after_days)),
+        Upkeep(purges(wired)),
     ]
     return [WhileSending(chore, wired.sending) for chore in due]
+
+
+def purges(wired: Wired) -> Mapping[str, Purge]:
+    """What is removed now and then."""
+    return {
+        "idempotency_keys": idempotency.purge,
+        "sessions": sessions.purge,
+        "sign_in_failures": users.forget_failures,
+        "exports": exports(wired).purge,
+    }
+
+
+def exports(wired: Wired) -> Exports:
+    return Exports(wired.database, wired.settings.exports_folder)
 
 
 def webhooks(wired: Wired) -> Webhooks:

@@ -1,5 +1,6 @@
 """`sluice ...`: the commands."""
 
+import os
 import signal
 from typing import Any
 
@@ -15,6 +16,7 @@ from app.commands.recover import mark_restored, recover, release_sending
 from app.commands.running import database
 from app.errors import AppError
 from app.gateways import scaffold
+from app.jobs.metrics import serve
 from app.settings import ROOT, Settings
 from app.stack import Stack
 
@@ -43,11 +45,17 @@ def up() -> None:
 
 @cli.command()
 def worker() -> None:
-    """Advance instances until SIGTERM, then finish what is under way."""
-    running = create_worker(wire(Settings()))
+    """Advance instances until SIGTERM, then finish what is under way. With REDIS_URL it is an RQ worker."""
+    settings = Settings()
+    wired = wire(settings)
+    running = create_worker(wired)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: running.stop())
-    running.run()
+    if settings.worker_metrics_port:
+        serve(wired.metrics, settings.host, settings.worker_metrics_port)
+    if not running.run():
+        # Python would wait for threads that are still calling; what they are about is on disk.
+        os._exit(1)
 
 
 @cli.command("migrate")

@@ -10,11 +10,15 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 class GatewaySettings(BaseModel):
-    """One gateway: its name here, the module of `app.gateways` that speaks to it, and what that module needs."""
+    """One gateway: its name here, the module of `app.gateways` that speaks to it, and what that module needs.
+
+    `concurrent_calls` is its own cap; deadlines are among the module's options.
+    """
 
     name: str
     adapter: str
     options: dict[str, Any] = Field(default_factory=dict, repr=False)
+    concurrent_calls: int | None = Field(default=None, ge=1, le=256)
 
 
 class Settings(BaseSettings):
@@ -39,6 +43,12 @@ class Settings(BaseSettings):
     web_processes: int = Field(default=2, ge=1, le=32, description="Web processes of `sluice up`")
     web_threads: int = Field(default=8, ge=1, le=256, description="Threads of each web process")
     calls_per_gateway: int = Field(default=16, ge=1, le=256, description="Concurrent calls to one gateway, per worker")
+    breaker_failures: int = Field(
+        default=5, ge=1, le=1000, description="Failed calls in a row after which a gateway is left alone for a while"
+    )
+    worker_metrics_port: int = Field(
+        default=0, ge=0, le=65535, description="Where a worker answers /metrics; 0: nowhere. `sluice up` counts upwards"
+    )
     batch: int = Field(default=32, ge=1, le=512, description="Instances a worker claims at a time")
     archive_after_days: int = Field(
         default=30, ge=1, description="Days after its end at which an instance's history moves to the archive"
@@ -48,6 +58,11 @@ class Settings(BaseSettings):
     )
     secure_cookies: bool = Field(default=False, description="Cookies over HTTPS only; set it wherever TLS is used")
     log_level: str = Field(default="INFO", description="DEBUG, INFO, WARNING or ERROR")
+
+    @property
+    def exports_folder(self) -> Path:
+        """Written by workers and read by the web: on several machines a folder they share."""
+        return self.var.absolute() / "exports"
 
     @property
     def public_url(self) -> str:

@@ -148,7 +148,9 @@ class Stack:
         web += ["--threads", str(settings.web_threads), "--timeout", "60", "--no-control-socket"]
         self._serve("web", web, environment)
         for number in range(1, settings.workers + 1):
-            self._serve(f"worker-{number}", [sys.executable, "-m", "app.cli", "worker"], environment)
+            port = settings.worker_metrics_port and settings.worker_metrics_port + number - 1
+            own = environment | {"SLUICE_WORKER_METRICS_PORT": str(port)}
+            self._serve(f"worker-{number}", [sys.executable, "-m", "app.cli", "worker"], own)
 
     def _serve(self, name: str, command: list[str], environment: dict[str, str]) -> Service:
         log = self._var / "log" / f"{name}.log"

@@ -1,10 +1,13 @@
 """What the API is wired with: everything a request may need that is not in the request."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from prometheus_client import CollectorRegistry
 
 from app.events.endpoints import Endpoints
 from app.events.webhooks import Webhooks
+from app.jobs.exports import Exports
 from app.kit.database import Database, Tx
 from app.kit.sealing import Sealer
 
@@ -15,6 +18,7 @@ class ApiContext:
 
     `receive_webhook(tx, gateway, headers, body)` verifies and stores what a gateway tells us. `limits_storage` is
     `memory://` or a Redis URL, shared by all web processes; `rate_limit` counts per key, or per address without one.
+    `troubles()` tells what does not work although everything goes on. `metrics` is what `/metrics` shows.
     """
 
     database: Database
@@ -23,7 +27,10 @@ class ApiContext:
     receive_webhook: Callable[[Tx, str, Mapping[str, str], bytes], object]
     webhooks: Webhooks
     endpoints: Endpoints
+    exports: Exports
     base_url: str = "http://127.0.0.1:8080"
     limits_storage: str = "memory://"
     rate_limit: str = "30000/minute"
     max_body_bytes: int = 256 * 1024
+    troubles: Callable[[], Sequence[str]] = tuple
+    metrics: CollectorRegistry = field(default_factory=CollectorRegistry)

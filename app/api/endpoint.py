@@ -22,6 +22,7 @@ from app.api.idempotency import Busy, Claim, Idempotency, KeyRequired, Scope, St
 from app.api.route import Answer, Body, Call, Rest, Route, Upload
 from app.kit.crashpoint import Point, crashpoint
 from app.kit.database import Tx
+from app.kit.trace import request_span
 
 LONGEST_WAIT_SECONDS = 30
 #: The query parameter that every route with files knows.
@@ -51,7 +52,8 @@ class Endpoint:
         """The function to register in Flask, which tells views apart by their names."""
 
         def answer(**parts: str) -> Response:
-            return self._answer(**parts)
+            with request_span(self.route.signature, request.headers.get("traceparent", "")):
+                return self._answer(**parts)
 
         answer.__name__ = answer.__qualname__ = self.route.name
         return answer

@@ -10,8 +10,10 @@ from app.installation import open_hold
 
 def add(blueprint: Blueprint, context: ApiContext, metrics: ApiMetrics) -> None:
     @blueprint.get("/healthz")
-    def healthz() -> dict[str, str]:
-        return {"status": "ok"}
+    def healthz() -> dict[str, object]:
+        """Alive. `degraded` names what is slower than it should be; nothing is wrong or lost because of it."""
+        troubles = list(context.troubles())
+        return {"status": "degraded", "reasons": troubles} if troubles else {"status": "ok"}
 
     @blueprint.get("/readyz")
     def readyz() -> tuple[dict[str, str], int]:

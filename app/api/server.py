@@ -8,7 +8,6 @@ from typing import cast
 import structlog
 from flask import Blueprint, Flask, Response, g, request
 from flask_limiter import Limiter, RateLimitExceeded
-from prometheus_client import CollectorRegistry
 
 from app.api import auth, health, inbound, problems, reference
 from app.api.context import ApiContext
@@ -21,16 +20,22 @@ from app.api.route import Resource, Route
 from app.errors import NotFound
 from app.kit.clock import SystemClock
 
+log = structlog.get_logger()
+
+#: Counting requests is not worth waiting for: without an answer in time each process counts its own.
+_LIMITS_OPTIONS = {"socket_timeout": 0.25, "socket_connect_timeout": 0.25}
 _METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 
 def create_api(context: ApiContext, resources: Sequence[Resource] = RESOURCES) -> Blueprint:
     """The blueprint to register at the root of the application; it limits, measures and renders errors by itself."""
     blueprint = Blueprint("api", __name__, template_folder="templates", static_folder="static", static_url_path="/docs")
-    metrics = ApiMetrics(CollectorRegistry())
+    metrics = ApiMetrics(context.metrics)
+    storage = re.sub("^unix:", "redis+unix:", context.limits_storage)  # what its library calls a socket
     limiter = Limiter(
         auth.caller,
-        storage_uri=re.sub("^unix:", "redis+unix:", context.limits_storage),  # what its library calls a socket
+        storage_uri=storage,
+        storage_options=cast(dict[str, str | int], _LIMITS_OPTIONS if "redis" in storage else {}),
         swallow_errors=True,
         in_memory_fallback_enabled=True,
         in_memory_fallback=[context.rate_limit],
@@ -86,5 +91,9 @@ def _observe(blueprint: Blueprint, metrics: ApiMetrics) -> None:
         response.headers.setdefault("X-Content-Type-Options", "nosniff")
         response.headers.setdefault("Cache-Control", "no-store")
         rule = request.url_rule.rule if request.url_rule else ""
-        metrics.answered(request.method, rule, response.status_code, time.perf_counter() - g.begun)
+        seconds = time.perf_counter() - g.begun
+        metrics.answered(request.method, rule, response.status_code, seconds)
+        if request.path.startswith(("/v1/", "/webhooks/")):
+            told = {"method": request.method, "route": rule, "status": response.status_code}
+            log.info("request.answered", **told, milliseconds=round(seconds * 1000))
         return response

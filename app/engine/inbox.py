@@ -19,6 +19,7 @@ from app.errors import Conflict, NotFound
 from app.events import audit
 from app.kit.database import Json, Tx
 from app.kit.ids import new_id
+from app.kit.trace import mark
 
 CHANNEL = "sluice_work"
 #: Failures in a row after which an instance is shown to people instead of being tried again.
@@ -48,6 +49,7 @@ def start_instance(
         pins=pinned,
         variables=dict(variables or {}),
         due_at=now,
+        trace=mark(),
         created_by=actor.id,
         created_at=now,
         updated_at=now,
@@ -67,6 +69,7 @@ def put(tx: Tx, instance_id: str, item: Item, dedupe: str) -> bool:
         payload=dict(item.payload),
         actor=item.actor,
         dedupe=dedupe,
+        trace=mark(),
         created_at=tx.now(),
     )
     inserted = tx.changed(row.on_conflict_do_nothing(index_elements=["instance_id", "dedupe"])) == 1

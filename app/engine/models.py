@@ -58,6 +58,7 @@ class Instance(Base):
     __tablename__ = "instances"
     __table_args__ = (
         Index("ix_instances_due", "due_at", postgresql_where=text("due_at IS NOT NULL")),
+        Index("ix_instances_merchant_due", "merchant_id", "due_at", postgresql_where=text("due_at IS NOT NULL")),
         Index("ix_instances_lease", "lease_until", postgresql_where=text("lease_until IS NOT NULL")),
         Index("ix_instances_subject", "subject"),
         Index("ix_instances_merchant_created", "merchant_id", "created_at"),
@@ -85,6 +86,7 @@ class Instance(Base):
     fence: Mapped[int] = mapped_column(BigInteger, default=0)
     failures: Mapped[int] = mapped_column(default=0)
     last_error: Mapped[str | None]
+    trace: Mapped[str] = mapped_column(default="", server_default="")  # the request that started it
     created_by: Mapped[str]
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
@@ -108,6 +110,7 @@ class InboxItem(Base):
     payload: Mapped[Json]
     actor: Mapped[str]
     dedupe: Mapped[str]
+    trace: Mapped[str] = mapped_column(default="", server_default="")  # the request it came with
     created_at: Mapped[datetime]
 
 

@@ -5,20 +5,21 @@ either writes nothing and drops what it has in memory.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, delete, insert, select, text, update
 
-from app.engine import inbox, incidents
+from app.engine import due, inbox, incidents
 from app.engine.models import InboxItem, Incident, Instance, JournalRow, Task, WaitRow
 from app.engine.step import InstanceStatus, Item, ItemKind, JournalEntry, Step, Thrown, WaitKind
 from app.errors import Conflict
 from app.kit.database import Json, Tx
 from app.kit.ids import derived_id
 
-LEASE = timedelta(seconds=10)
+#: A dead worker's instances go on within 10 seconds: this, and the second until somebody looks.
+LEASE = timedelta(seconds=9)
 
 
 class LeaseLost(Conflict):
@@ -41,41 +42,17 @@ class Claim:
     journal_seq: int
     fence: int
     failures: int
+    trace: str
 
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """An inbox row and the item in it."""
+    """An inbox row and the item in it. `trace` is on whose behalf it came."""
 
     row_id: int
     item: Item
+    trace: str
 
-
-_CLAIM = text("""
-WITH due AS (
-    SELECT id FROM instances
-    WHERE id IN (
-        (SELECT id FROM instances
-         WHERE due_at <= :now AND (lease_until IS NULL OR lease_until < :now OR lease_owner = :owner)
-           AND NOT (id = ANY(:except_for))
-         ORDER BY due_at LIMIT :limit)
-        UNION
-        (SELECT inbox.instance_id FROM inbox JOIN instances i ON i.id = inbox.instance_id
-         WHERE (i.lease_until IS NULL OR i.lease_until < :now OR i.lease_owner = :owner) AND i.failures < :parked
-           AND NOT (i.id = ANY(:except_for))
-         GROUP BY inbox.instance_id ORDER BY min(inbox.id) LIMIT :limit)
-        UNION
-        (SELECT id FROM instances WHERE lease_until < :now ORDER BY lease_until LIMIT :limit)
-    )
-    AND (lease_until IS NULL OR lease_until < :now OR lease_owner = :owner)
-    AND NOT (id = ANY(:except_for))
-    LIMIT :limit
-    FOR NO KEY UPDATE SKIP LOCKED
-)
-UPDATE instances SET lease_owner = :owner, lease_until = :until
-FROM due WHERE instances.id = due.id
-RETURNING instances.id
-""")
 
 # What arrives for an instance that has ended has nobody to take it.
 _DISCARD = text("""
@@ -88,13 +65,17 @@ RETURNING kind, payload
 """)
 
 
-def claim(tx: Tx, owner: str, limit: int, except_for: Collection[str] = ()) -> list[str]:
-    """Lease up to `limit` instances that have something due: a timer, an inbox item, or a dead worker's lease."""
+def claim(tx: Tx, owner: str, limit: int, except_for: Collection[str] = (), *, fair: bool = False) -> list[str]:
+    """Lease up to `limit` instances that have something due: a timer, an inbox item, or a dead worker's lease.
+
+    The oldest first; `fair` lets merchants take turns instead, each with its oldest first. That costs more, so it is
+    for when more is due than one claim takes.
+    """
     now = tx.now()
     unheard = [row.payload["message"] for row in tx.execute(_DISCARD) if row.kind == ItemKind.MESSAGE]
     inbox.give_back(tx, unheard)
     rows = tx.execute(
-        _CLAIM,
+        due.FAIR if fair else due.OLDEST,
         {
             "except_for": list(except_for),
             "now": now,
@@ -127,6 +108,7 @@ _CLAIM_COLUMNS = (
     Instance.journal_seq,
     Instance.fence,
     Instance.failures,
+    Instance.trace,
 )
 
 
@@ -152,11 +134,11 @@ def _read(tx: Tx, *conditions: ColumnElement[bool]) -> Claim | None:
 
 def arrivals(tx: Tx, instance_id: str) -> list[Arrival]:
     rows = tx.session.execute(
-        select(InboxItem.id, InboxItem.kind, InboxItem.node, InboxItem.payload, InboxItem.actor)
+        select(InboxItem.id, InboxItem.kind, InboxItem.node, InboxItem.payload, InboxItem.actor, InboxItem.trace)
         .where(InboxItem.instance_id == instance_id)
         .order_by(InboxItem.id)
     )
-    return [Arrival(row[0], Item(ItemKind(row[1]), row[2], row[3], row[4])) for row in rows]
+    return [Arrival(row[0], Item(ItemKind(row[1]), row[2], row[3], row[4]), row[5]) for row in rows]
 
 
 def calls_open(tx: Tx, instance_id: str) -> frozenset[str]:
@@ -212,18 +194,13 @@ def save(tx: Tx, owner: str, outcome: Outcome) -> Claim:
     inbox.give_back(tx, [item.payload["message"] for item in step.stale if item.kind is ItemKind.MESSAGE])
     for thrown in step.thrown:
         _throw(tx, claim_, thrown)
-    return Claim(
-        claim_.id,
-        claim_.merchant_id,
-        claim_.process,
-        claim_.subject,
-        step.status,
-        claim_.pins,
-        claim_.variables,
-        outcome.state,
-        claim_.journal_seq + len(step.journal),
-        claim_.fence + 1,
-        0,
+    return replace(
+        claim_,
+        status=step.status,
+        state=outcome.state,
+        journal_seq=claim_.journal_seq + len(step.journal),
+        fence=claim_.fence + 1,
+        failures=0,
     )
 
 

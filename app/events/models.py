@@ -53,6 +53,7 @@ class Delivery(Base):
     __table_args__ = (
         UniqueConstraint("event_id", "endpoint_id"),
         Index("ix_deliveries_due", "due_at", postgresql_where=text("due_at IS NOT NULL")),
+        Index("ix_deliveries_dead", "merchant_id", postgresql_where=text("status = 'dead'")),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)

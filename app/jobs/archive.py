@@ -1,6 +1,6 @@
-"""The chore that keeps the tables in use small: old history to the archive, and away with what has served."""
+"""The chore that keeps the tables in use small: old history to the archive, and messages that have served away."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from time import monotonic
 
@@ -11,20 +11,14 @@ EVERY_SECONDS = 60.0
 #: Rows of one kind in one transaction: some ten milliseconds of work, so nobody waits for it.
 SLICE = 200
 
-Purge = Callable[[Tx], None]
-
 
 class Archive:
-    """Does its work where others only take theirs: it needs nobody outside the database.
-
-    `purges` delete what other rooms need no longer.
-    """
+    """Does its work where others only take theirs: it needs nobody outside the database."""
 
     name = "archive"
 
-    def __init__(self, after: timedelta, purges: Sequence[Purge] = ()) -> None:
+    def __init__(self, after: timedelta) -> None:
         self._after = after
-        self._purges = purges
         self._next = 0.0
 
     def take(self, tx: Tx, limit: int) -> Sequence[None]:  # noqa: ARG002 - a slice of its own size
@@ -33,8 +27,6 @@ class Archive:
         moved = archive.fold(tx, self._after, SLICE)
         forgotten = archive.forget_messages(tx, SLICE)
         if max(moved, forgotten) < SLICE:
-            for purge in self._purges:
-                purge(tx)
             self._next = monotonic() + EVERY_SECONDS
         return []
 

@@ -21,6 +21,7 @@ from app.jobs.calls import Answer, Caller
 from app.jobs.merge import merged
 from app.kit.crashpoint import Point, crashpoint
 from app.kit.database import Database, Tx
+from app.kit.trace import following, mark, tracer
 from app.operations import Effect, OperationContext, OperationError, Registry
 
 log = structlog.get_logger()
@@ -47,13 +48,17 @@ class Hand:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """What one instance did in a turn, ready to be saved. `keep` it while it has calls under way."""
+    """What one instance did in a turn, ready to be saved. `keep` it while it has calls under way.
+
+    `trace` is on whose behalf it did this, for the calls that follow.
+    """
 
     hand: Hand
     step: Step
     taken: Sequence[int]
     effects: Mapping[str, Effect]
     keep: bool
+    trace: str
 
 
 class Loop:
@@ -82,6 +87,8 @@ class Loop:
         #: Answers that are in and not booked. The database may be away for a while.
         self._unbooked: dict[str, list[Answer]] = {}
         self._deferred: set[str] = set()
+        #: The last claim was full, so more may be due: merchants then take turns.
+        self.crowded = False
 
     @property
     def idle(self) -> bool:
@@ -98,13 +105,17 @@ class Loop:
             return 0
         with self._database.begin() as tx:
             held = self._sending.held(tx)
-            claimed = store.claim(tx, self._owner, self._batch, self._deferred) if claim and not held else []
+            claimed = self._claim(tx) if claim and not held else []
+        self.crowded = len(claimed) == self._batch
         if held:
             return self._only_book()
         ids = list(dict.fromkeys([*self._unbooked, *claimed]))
         if ids:
             self._advance_all(ids)
         return len(ids)
+
+    def _claim(self, tx: Tx) -> list[str]:
+        return store.claim(tx, self._owner, self._batch, self._deferred, fair=self.crowded)
 
     def _advance_all(self, ids: Sequence[str]) -> None:
         try:
@@ -197,11 +208,29 @@ class Loop:
         """Run one instance until it asks only for calls and waits; local operations share the transaction."""
         hand = self._hand(tx, instance_id)
         answers = self._unbooked.get(instance_id, [])
+        arrivals, open_calls = self._news(tx, hand, answers)
+        # On behalf of whoever caused it last: a person who decided, a request, or at first who started it.
+        traces = [*(answer.trace for answer in answers), *(arrival.trace for arrival in arrivals)]
+        trace = next((trace for trace in reversed(traces) if trace), hand.claim.trace)
+        with following(trace, instance=instance_id, subject=hand.claim.subject), tracer.start_as_current_span("step"):
+            return self._step(tx, hand, answers, arrivals, open_calls)
+
+    def _news(self, tx: Tx, hand: Hand, answers: Sequence[Answer]) -> tuple[list[store.Arrival], frozenset[str]]:
+        """What has arrived for the instance, and the calls it still has under way."""
         answered = frozenset(answer.node for answer in answers)
-        under_way = self._under_way.get(instance_id, set()) - answered
+        under_way = frozenset(self._under_way.get(hand.claim.id, set()) - answered)
         # Found out before a request to cancel is heard, unless finding out is what fails.
         lost = frozenset() if hand.claim.failures else hand.sent - answered
-        arrivals = self._arrivals(tx, instance_id, wait_for_calls=bool(under_way | lost))
+        return self._arrivals(tx, hand.claim.id, wait_for_calls=bool(under_way | lost)), under_way
+
+    def _step(
+        self,
+        tx: Tx,
+        hand: Hand,
+        answers: Sequence[Answer],
+        arrivals: Sequence[store.Arrival],
+        under_way: frozenset[str],
+    ) -> Turn:
         items = [self._finish(tx, hand.claim, answer) for answer in answers]
         items += [arrival.item for arrival in arrivals]
         effects: dict[str, Effect] = {}
@@ -222,7 +251,7 @@ class Loop:
         else:
             raise RuntimeError(f"more than {ROUNDS} operations without a wait")
         taken = [arrival.row_id for arrival in arrivals]
-        return Turn(hand, merged(steps), taken, effects, keep=bool(effects) or bool(under_way))
+        return Turn(hand, merged(steps), taken, effects, keep=bool(effects) or bool(under_way), trace=mark())
 
     def _arrivals(self, tx: Tx, instance_id: str, *, wait_for_calls: bool) -> list[store.Arrival]:
         """What lies in the inbox. A request to cancel waits until calls under way are answered, so they are booked."""
@@ -288,7 +317,7 @@ class Loop:
         else:
             self._drop(claim.id)
         for node, effect in turn.effects.items():
-            self._caller.submit(claim.id, node, effect)
+            self._caller.submit(claim.id, node, effect, turn.trace)
 
 
 def _thrown(node: str, error: OperationError) -> Item:

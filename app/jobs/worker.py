@@ -1,103 +1,129 @@
-"""A worker process: the loop, the chores, and what wakes them.
+"""A worker process: the loop, the chores, long jobs, and what wakes them.
 
-PostgreSQL's LISTEN/NOTIFY wakes at once; a sweep every second finds whatever a lost hint would have told.
+A waker's hints wake at once; every part also looks by itself each second, so whatever a lost hint would have told
+costs that second. All state is in the database: a worker that ends badly leaves leases that run out.
 """
 
 import threading
+from collections.abc import Callable
+from dataclasses import dataclass
 from time import monotonic
 
-import psycopg
 import structlog
 
+from app.engine.inbox import CHANNEL as WORK
+from app.events.outbox import CHANNEL as EVENTS
+from app.jobs.bell import SWEEP_SECONDS, Bell
 from app.jobs.chores import Chores
+from app.jobs.long_jobs import CHANNEL as LONG_JOBS
+from app.jobs.long_jobs import LongJobs
 from app.jobs.loop import Loop
+from app.jobs.metrics import WorkerMetrics
+from app.jobs.waker import Waker
 from app.kit.pulse import Pulse
 
 log = structlog.get_logger()
 
-CHANNELS = ("sluice_work", "sluice_events")
-SWEEP_SECONDS = 1.0
 RENEW_SECONDS = 3.0
-STOP_SECONDS = 25.0
+#: For what is under way when the worker is told to stop; with the way out, it has ended within 30 seconds.
+STOP_SECONDS = 27.0
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a worker runs."""
+
+    loop: Loop
+    chores: Chores
+    long_jobs: LongJobs
 
 
 class Worker:
-    def __init__(self, url: str, loop: Loop, chores: Chores, wake: threading.Event, pulse: Pulse) -> None:
-        self._url = url
-        self._pulse = pulse
-        self._loop = loop
-        self._chores = chores
-        self._wake = wake
-        self._stop = threading.Event()
-        self._stopped = threading.Event()
-        self._chores_wake = threading.Event()
+    """`wake` is the loop's own event: answers of gateways set it, too."""
 
-    def run(self) -> None:
-        """Work until `stop`; then take nothing new, wait for the calls under way, and return."""
-        threads = [
-            threading.Thread(target=target, name=target.__name__.strip("_"), daemon=True)
-            for target in (self._listen, self._renew, self._run_chores)
+    def __init__(
+        self, parts: Parts, waker: Waker, bell: Bell, wake: threading.Event, pulse: Pulse, metrics: WorkerMetrics
+    ) -> None:
+        self._loop = parts.loop
+        self._chores = parts.chores
+        self._long_jobs = parts.long_jobs
+        self._waker = waker
+        self._bell = bell
+        self._wake = wake
+        self._pulse = pulse
+        self._metrics = metrics
+        self._finished = threading.Event()
+
+    def run(self) -> bool:
+        """Work until `stop`; then take nothing new, wait for the calls under way, book them, and return.
+
+        False says that something was still under way after STOP_SECONDS. What it is about is on disk: whoever takes
+        it over finds out what became of it.
+        """
+        parts = [
+            threading.Thread(target=target, name=name, daemon=True)
+            for name, target in (
+                ("listen", lambda: self._waker.listen(self._bell)),
+                ("chores", lambda: self._repeat(self._chores.turn, self._bell.part([WORK, EVENTS]))),
+                ("long-jobs", lambda: self._repeat(self._long_jobs.turn, self._bell.part([LONG_JOBS]))),
+            )
         ]
-        for thread in threads:
+        renewing = threading.Thread(target=self._renew, name="renew", daemon=True)
+        for thread in (renewing, *parts):
             thread.start()
         log.info("worker.started")
-        while not self._stop.is_set():
+        while not self._bell.stopped.is_set():
             self._turn(claim=True)
         deadline = monotonic() + STOP_SECONDS
         while not self._loop.idle and monotonic() < deadline:
             self._turn(claim=False)
-        self._stopped.set()
-        log.info("worker.stopped", idle=self._loop.idle)
+        for thread in parts:
+            thread.join(max(0.0, deadline - monotonic()))
+        self._finished.set()
+        idle = self._loop.idle and not any(thread.is_alive() for thread in parts)
+        log.info("worker.stopped", idle=idle)
+        return idle
 
     def stop(self) -> None:
-        self._stop.set()
-        self._wake.set()
-        self._chores_wake.set()
+        self._bell.stop()
 
     def _turn(self, *, claim: bool) -> None:
         self._wake.clear()
+        begun = monotonic()
         try:
-            busy = self._loop.turn(claim=claim)
+            touched = self._loop.turn(claim=claim)
         except Exception:
             # The database is away or refused us: nothing was sent that is not written down, so wait and look again.
             log.exception("turn.failed")
-            busy = 0
-            self._stop.wait(SWEEP_SECONDS)
-        if not busy:
+            self._bell.rested.set()
+            self._bell.stopped.wait(SWEEP_SECONDS)
+            return
+        if touched:
+            self._metrics.turned(touched, monotonic() - begun)
+        if self._loop.crowded:
+            # More is due than we took: let the others have some of it.
+            self._waker.wake()
+        if not touched:
+            self._bell.rested.set()
             self._wake.wait(SWEEP_SECONDS if claim else 0.1)
 
-    def _run_chores(self) -> None:
-        while not self._stop.is_set():
-            self._chores_wake.clear()
+    def _repeat(self, turn: Callable[[], int], wake: threading.Event) -> None:
+        while not self._bell.stopped.is_set():
+            wake.clear()
             try:
-                busy = self._chores.turn()
+                busy = turn()
             except Exception:
-                log.exception("chores.failed")
+                log.exception("part.failed", part=threading.current_thread().name)
                 busy = 0
-                self._stop.wait(SWEEP_SECONDS)
+                self._bell.stopped.wait(SWEEP_SECONDS)
             if not busy:
-                self._chores_wake.wait(SWEEP_SECONDS)
+                wake.wait(SWEEP_SECONDS)
 
     def _renew(self) -> None:
-        while not self._stopped.wait(RENEW_SECONDS):
+        while not self._finished.wait(RENEW_SECONDS):
             asked_at = monotonic()
             try:
                 self._loop.renew()
                 self._pulse.beat(asked_at)
             except Exception:
                 log.exception("renew.failed")
-
-    def _listen(self) -> None:
-        url = self._url.replace("postgresql+psycopg://", "postgresql://", 1)
-        while not self._stop.is_set():
-            try:
-                with psycopg.connect(url, autocommit=True) as connection:
-                    for channel in CHANNELS:
-                        connection.execute(f"LISTEN {channel}")
-                    while not self._stop.is_set():
-                        for _ in connection.notifies(timeout=SWEEP_SECONDS, stop_after=1):
-                            self._wake.set()
-                            self._chores_wake.set()
-            except psycopg.Error:
-                log.warning("listen.failed")
-                self._stop.wait(SWEEP_SECONDS)

@@ -8,9 +8,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, Final, TypeVar
 
 import orjson
+import structlog
 from sqlalchemy import CursorResult, DateTime, Engine, Executable, MetaData, Result, Text, create_engine, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.exc import DBAPIError
@@ -18,6 +20,8 @@ from sqlalchemy.orm import DeclarativeBase, Session
 
 Json = dict[str, Any]
 T = TypeVar("T")
+
+log = structlog.get_logger()
 
 #: serialization_failure and deadlock_detected: the transaction was right, only its moment was not.
 _UNDONE: Final = frozenset({"40001", "40P01"})
@@ -52,9 +56,13 @@ class Base(DeclarativeBase):
 class Tx:
     """One open transaction: the ORM session, the database's time, and wake-ups that leave with the commit."""
 
-    def __init__(self, session: Session, shift: Callable[[], timedelta]) -> None:
+    def __init__(
+        self, session: Session, shift: Callable[[], timedelta], tell: Callable[[str], None] | None = None
+    ) -> None:
         self.session = session
         self._shift = shift
+        self._tell = tell
+        self._told: set[str] = set()
         self._now: datetime | None = None
         self._after: list[Callable[[], None]] = []
 
@@ -80,6 +88,9 @@ class Tx:
     def notify(self, channel: str, payload: str = "") -> None:
         """LISTEN/NOTIFY hint; PostgreSQL delivers it at commit and folds equal ones together."""
         self.session.execute(text("SELECT pg_notify(:channel, :payload)"), {"channel": channel, "payload": payload})
+        if self._tell is not None and channel not in self._told:
+            self._told.add(channel)
+            self.after_commit(partial(self._tell, channel))
 
     def after_commit(self, action: Callable[[], None]) -> None:
         """Run `action` once the commit is certain. It is a hint: nothing may depend on its being run."""
@@ -87,7 +98,11 @@ class Tx:
 
     def committed(self) -> None:
         for action in self._after:
-            action()
+            try:
+                action()
+            except Exception:
+                # The work is on disk; whoever asked for it must not hear that it failed.
+                log.exception("hint.failed")
 
 
 class Database:
@@ -96,6 +111,7 @@ class Database:
     def __init__(self, url: str, *, pool_size: int = 10, shift: Callable[[], timedelta] = timedelta) -> None:
         self.url = url
         self._shift = shift
+        self._tell: Callable[[str], None] | None = None
         self.engine: Engine = create_engine(
             url,
             pool_size=pool_size,
@@ -107,10 +123,14 @@ class Database:
             connect_args={"connect_timeout": 5, "options": "-c timezone=UTC -c lock_timeout=10s"},
         )
 
+    def on_notify(self, tell: Callable[[str], None]) -> None:
+        """Call `tell` with the channel after every commit that notified it, beside PostgreSQL's own NOTIFY."""
+        self._tell = tell
+
     @contextmanager
     def begin(self) -> Iterator[Tx]:
         with Session(self.engine, expire_on_commit=False) as session:
-            tx = Tx(session, self._shift)
+            tx = Tx(session, self._shift, self._tell)
             outer = _open_transactions.set(_open_transactions.get() + 1)
             try:
                 with session.begin():

@@ -7,7 +7,7 @@ awake and renewing again; so it is the gap that counts, not the last beat.
 from time import monotonic
 
 #: A longer silence between two beats is sleep. It must be shorter than a lease minus the time between renewals.
-GAP_SECONDS = 6.0
+GAP_SECONDS = 5.0
 
 
 class Pulse:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import pytest
 from flask import Flask
@@ -18,6 +19,7 @@ from app.api.server import create_api
 from app.errors import Conflict, NotFound
 from app.events.endpoints import Endpoints
 from app.events.webhooks import Webhooks
+from app.jobs.exports import Exports
 from app.kit.database import Database, Json
 from app.kit.http import HttpClient
 from app.kit.sealing import Sealer
@@ -127,7 +129,7 @@ def client() -> Iterator[HttpClient]:
 
 
 @pytest.fixture
-def build(database: Database, client: HttpClient) -> Callable[..., Api]:
+def build(database: Database, client: HttpClient, tmp_path: Path) -> Callable[..., Api]:
     """Build an API over the given resources, with fields of the context replaced."""
 
     endpoints = Endpoints(sealer())
@@ -141,6 +143,7 @@ def build(database: Database, client: HttpClient) -> Callable[..., Api]:
             receive_webhook=lambda *_: None,
             endpoints=endpoints,
             webhooks=Webhooks(endpoints, client),
+            exports=Exports(database, tmp_path),
         )
         context = replace(context, **changes)  # type: ignore[arg-type]
         app = Flask("api-under-test")

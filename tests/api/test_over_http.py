@@ -4,6 +4,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -23,6 +24,7 @@ from app.api.resources.tasks import TaskView
 from app.api.server import create_api
 from app.events.endpoints import Endpoints
 from app.events.webhooks import Webhooks
+from app.jobs.exports import Exports
 from app.kit.http import HttpClient
 from app.payments import webhooks as payment_webhooks
 from tests.api.conftest import client
@@ -113,7 +115,7 @@ def check_shape(response: TestResponse) -> None:
 
 
 @pytest.fixture
-def web(house: House, client: HttpClient) -> Web:
+def web(house: House, client: HttpClient, tmp_path: Path) -> Web:
     endpoints = Endpoints(house.wired.sealer, allow_private=True)
     context = ApiContext(
         database=house.database,
@@ -124,6 +126,7 @@ def web(house: House, client: HttpClient) -> Web:
         ),
         endpoints=endpoints,
         webhooks=Webhooks(endpoints, client, allow_private=True),
+        exports=Exports(house.database, tmp_path),
     )
     app = Flask("api-over-http")
     app.register_blueprint(create_api(context))

@@ -397,4 +397,3 @@ def test_a_file_can_be_looked_at_without_deploying_it(store: Database) -> None:
         assert [(one.code, one.element) for one in found] == [("unknown_process", "c")]
         assert lint([parent(), child()], known) == []
         assert stored(tx) == 2
-

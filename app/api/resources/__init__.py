@@ -4,6 +4,7 @@ from app.api.resources import (
     definitions,
     disputes,
     events,
+    exports,
     instances,
     ledger,
     migrations,
@@ -25,4 +26,5 @@ RESOURCES: tuple[Resource, ...] = (
     events.resource,
     webhook_endpoints.resource,
     ledger.resource,
+    exports.resource,
 )

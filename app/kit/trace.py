@@ -1,0 +1,49 @@
+"""One chain of ids from a request to the gateway call it led to, over processes and machines.
+
+Log lines carry the ids by themselves once they are bound. What is left for later stores `mark()` beside itself, and
+whoever goes on with it does so inside `following(...)`. Spans go to OpenTelemetry's API: without its SDK they cost
+next to nothing and lead nowhere.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import structlog
+from opentelemetry import context
+from opentelemetry.trace import get_tracer
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+tracer = get_tracer("sluice")
+_propagator = TraceContextTextMapPropagator()
+
+
+def mark() -> str:
+    """The request's id and, where a tracer is installed, its W3C traceparent after a space; "" outside a request."""
+    trace_id = str(structlog.contextvars.get_contextvars().get("trace_id", ""))
+    carrier: dict[str, str] = {}
+    _propagator.inject(carrier)
+    parent = carrier.get("traceparent", "")
+    return f"{trace_id} {parent}" if parent else trace_id
+
+
+@contextmanager
+def following(trace: str, **ids: str) -> Iterator[None]:
+    """Work on behalf of whoever left `trace`; `ids` are what is being worked on."""
+    trace_id, _, parent = trace.partition(" ")
+    bound = {"trace_id": trace_id, **ids} if trace_id else ids
+    tokens = structlog.contextvars.bind_contextvars(**bound)
+    attached = context.attach(_propagator.extract({"traceparent": parent})) if parent else None
+    try:
+        yield
+    finally:
+        if attached is not None:
+            context.detach(attached)
+        structlog.contextvars.reset_contextvars(**tokens)
+
+
+@contextmanager
+def request_span(name: str, traceparent: str = "") -> Iterator[None]:
+    """The span of an HTTP request, under the caller's own when it sent a `traceparent`."""
+    parent = _propagator.extract({"traceparent": traceparent})
+    with tracer.start_as_current_span(name, context=parent):
+        yield

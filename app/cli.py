@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 from typing import Any
 
 import click
@@ -50,7 +51,8 @@ def worker() -> None:
     wired = wire(settings)
     running = create_worker(wired)
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: running.stop())
+        # On a thread: the interrupted code may hold the very lock that an event needs to be set.
+        signal.signal(number, lambda *_: threading.Thread(target=running.stop).start())
     if settings.worker_metrics_port:
         serve(wired.metrics, settings.host, settings.worker_metrics_port)
     if not running.run():

@@ -37,15 +37,16 @@ WITH due AS (
 ), {_TAKE}
 """)  # noqa: S608 - put together from the constants of this file
 
-# The merchants with timers are found by skipping through an index, one step for each of them.
+# The merchants with timers are found by skipping through an index, one step for each of them; the order names both of
+# its columns, so that no other index will do.
 FAIR = text(f"""
 WITH RECURSIVE crowd AS (
-    (SELECT merchant_id FROM instances WHERE due_at IS NOT NULL ORDER BY merchant_id LIMIT 1)
+    (SELECT merchant_id FROM instances WHERE due_at IS NOT NULL ORDER BY merchant_id, due_at LIMIT 1)
     UNION ALL
     SELECT (
         SELECT i.merchant_id FROM instances i
         WHERE i.due_at IS NOT NULL AND i.merchant_id > crowd.merchant_id
-        ORDER BY i.merchant_id LIMIT 1
+        ORDER BY i.merchant_id, i.due_at LIMIT 1
     )
     FROM crowd WHERE crowd.merchant_id IS NOT NULL
 ), due AS (

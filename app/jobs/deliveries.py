@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from app.events.webhooks import DeliveryAnswer, DeliveryJob, Webhooks
 from app.kit.database import Tx
+from app.kit.trace import tracer
 
 
 class Deliveries:
@@ -17,7 +18,8 @@ class Deliveries:
         return self._webhooks.claim_due(tx, limit)
 
     def do(self, job: DeliveryJob) -> DeliveryAnswer:
-        return self._webhooks.send(job)
+        with tracer.start_as_current_span("delivery", attributes={"delivery": job.id, "event": job.event_id}):
+            return self._webhooks.send(job)
 
     def book(self, tx: Tx, job: DeliveryJob, answer: DeliveryAnswer) -> None:
         self._webhooks.book(tx, job, answer)

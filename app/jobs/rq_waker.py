@@ -74,11 +74,13 @@ class RqWaker:
 
     def hint(self) -> bool:
         """Put the drain job into the queue; False when one already stands for this moment. Raises RedisError."""
-        slot = int(self._clock.now().timestamp()) // SLOT_SECONDS
+        slot = f"drain-{int(self._clock.now().timestamp()) // SLOT_SECONDS}"
+        if Job.exists(slot, connection=self._client):
+            return False  # asked first, since building a job that is refused costs ten times as much
         try:
             self._queue.enqueue_call(
                 DRAIN,
-                job_id=f"drain-{slot}",
+                job_id=slot,
                 unique=True,
                 timeout=-1,  # it ends by itself
                 ttl=HINT_LIVES_SECONDS,

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -18,6 +19,7 @@ from app.disputes.models import Dispute
 from app.engine.models import Definition, Incident, Instance, Migration, Move, Task
 from app.events.catalog import EVENT_TYPES
 from app.events.models import Delivery, Event, WebhookEndpoint
+from app.jobs.models import LongJob
 from app.kit.database import Base, Tx
 from app.payments.models import Payment
 from app.refunds.models import Refund
@@ -46,6 +48,7 @@ IDS = {
     "event": "evt_1",
     "endpoint": "whe_1",
     "delivery": "dlv_1",
+    "export": "job_1",
 }
 
 
@@ -143,12 +146,15 @@ def own(tx: Tx, merchant_id: str) -> None:
     )
     tx.session.flush()
     add(row(Delivery, id="dlv_1", event_id="evt_1", endpoint_id="whe_1", status="dead", log={"tries": []}, **mine))
+    params = {"what": "payments", "from": None, "to": "2026-01-01T00:00:00Z"}
+    add(row(LongJob, id="job_1", kind="export", status="completed", params=params, **mine))
     tx.session.flush()
 
 
 @pytest.fixture
-def api(build: Any) -> Api:
+def api(build: Any, tmp_path: Path) -> Api:
     made: Api = build(*RESOURCES)
+    (tmp_path / "job_1.csv").write_text("id\n")
     with made.database.begin() as tx:
         own(tx, made.merchant_id)
     return made

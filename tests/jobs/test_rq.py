@@ -116,6 +116,20 @@ def test_a_payment_goes_through_a_worker_process_on_rq(
     house.check_books()
 
 
+def test_two_worker_processes_share_the_work_and_one_may_be_killed(
+    house: House, workers: Workers, redis_url: str, redis: Redis
+) -> None:
+    victim, _ = workers.start(redis_url), workers.start(redis_url)
+    until(lambda: Worker.count(connection=redis) == 2, 60)
+    house.database.on_notify(RqWaker(redis_url).wake)
+    payments = [house.pay() for _ in range(12)]
+    victim.kill()
+    payments += [house.pay() for _ in range(3)]
+    until(lambda: paid(house, payments), 60)
+    assert sorted(charge["captured"] for charge in house.charges()) == [1000] * 15
+    house.check_books()
+
+
 def test_repeated_and_foreign_hints_have_no_effect_without_a_due_row(
     house: House, redis_url: str, redis: Redis
 ) -> None:

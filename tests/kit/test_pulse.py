@@ -11,7 +11,7 @@ def beating(*seconds_ago: float) -> Pulse:
 
 
 def test_regular_beats_prove_that_the_process_was_awake() -> None:
-    assert beating(20, 15, 10, 5, 1).unbroken_since(monotonic() - 18)
+    assert beating(20, 16, 12, 8, 4, 1).unbroken_since(monotonic() - 18)
 
 
 def test_nothing_is_proved_before_the_first_beat_or_without_one() -> None:

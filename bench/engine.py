@@ -130,7 +130,7 @@ def naive(spec: Any, called: dict[str, Any]) -> str:
 
 
 def retries(count: int) -> tuple[float, float]:
-    """Seconds of processor time per retry, the first and the last hundred: error, timer, call again, saved each time."""
+    """Seconds of processor time per retry of the first and the last hundred: error, save, load, timer, call again."""
     drawn = draw(
         start(),
         gateway("exclusive", "again"),

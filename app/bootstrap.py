@@ -11,7 +11,7 @@ from flask import Flask
 
 import handlers
 from app import models
-from app.access import sessions
+from app.access import sessions, users
 from app.api import idempotency
 from app.api.context import ApiContext
 from app.api.server import create_api
@@ -37,6 +37,7 @@ from app.kit import log
 from app.kit.clock import SystemClock
 from app.kit.database import Database, Tx
 from app.kit.http import HttpClient
+from app.kit.ids import new_id
 from app.kit.pulse import Pulse
 from app.kit.sealing import Sealer
 from app.operations import Registry, registry
@@ -45,6 +46,9 @@ from app.payments.lost import LostAnswers, flow_ended
 from app.payments.webhooks import InboundWebhooks
 from app.refunds.service import flow_ended as refund_flow_ended
 from app.settings import Settings
+
+#: What deletes rows that have served, room by room.
+PURGES = (idempotency.purge, sessions.purge, users.forget_failures)
 
 # Importing them declares every operation and every table.
 assert handlers
@@ -121,9 +125,11 @@ def create_worker(wired: Wired) -> Worker:
     wake = threading.Event()
     settings = wired.settings
     caller = Caller(settings.calls_per_gateway, wake.set)
-    owner = f"{socket.gethostname()}:{os.getpid()}"
+    # Two containers may share their host's name and both run as process 1; a lease must tell them apart all the same.
+    owner = f"{socket.gethostname()}:{os.getpid()}:{new_id('wrk')}"
     loop = create_loop(wired, caller, owner)
-    return Worker(wired.database.url, loop, Chores(wired.database, chores(wired)), wake, wired.pulse)
+    each = [Chores(wired.database, [chore]) for chore in chores(wired)]
+    return Worker(wired.database.url, loop, each, wake, wired.pulse)
 
 
 def create_loop(wired: Wired, caller: Caller, owner: str) -> Loop:
@@ -144,7 +150,7 @@ def chores(wired: Wired) -> list[Chore]:
         LostAnswers(wired.gateways),
         Deliveries(webhooks(wired)),
         Moves(),
-        Archive(timedelta(days=wired.settings.archive_after_days), [idempotency.purge, sessions.purge]),
+        Archive(timedelta(days=wired.settings.archive_after_days), PURGES),
     ]
     return [WhileSending(chore, wired.sending) for chore in due]
 

@@ -4,6 +4,8 @@ PostgreSQL's LISTEN/NOTIFY wakes at once; a sweep every second finds whatever a 
 """
 
 import threading
+from collections.abc import Sequence
+from functools import partial
 from time import monotonic
 
 import psycopg
@@ -22,7 +24,9 @@ STOP_SECONDS = 25.0
 
 
 class Worker:
-    def __init__(self, url: str, loop: Loop, chores: Chores, wake: threading.Event, pulse: Pulse) -> None:
+    """Each of `chores` has a thread of its own, so that a receiver that hangs holds up no other kind of work."""
+
+    def __init__(self, url: str, loop: Loop, chores: Sequence[Chores], wake: threading.Event, pulse: Pulse) -> None:
         self._url = url
         self._pulse = pulse
         self._loop = loop
@@ -30,16 +34,14 @@ class Worker:
         self._wake = wake
         self._stop = threading.Event()
         self._stopped = threading.Event()
-        self._chores_wake = threading.Event()
+        self._chores_wake = [threading.Event() for _ in chores]
 
     def run(self) -> None:
         """Work until `stop`; then take nothing new, wait for the calls under way, and return."""
-        threads = [
-            threading.Thread(target=target, name=target.__name__.strip("_"), daemon=True)
-            for target in (self._listen, self._renew, self._run_chores)
-        ]
-        for thread in threads:
-            thread.start()
+        duties = [self._listen, self._renew]
+        duties += [partial(self._run, *each) for each in zip(self._chores, self._chores_wake, strict=True)]
+        for duty in duties:
+            threading.Thread(target=duty, daemon=True).start()
         log.info("worker.started")
         while not self._stop.is_set():
             self._turn(claim=True)
@@ -51,8 +53,11 @@ class Worker:
 
     def stop(self) -> None:
         self._stop.set()
-        self._wake.set()
-        self._chores_wake.set()
+        self._wake_all()
+
+    def _wake_all(self) -> None:
+        for wake in (self._wake, *self._chores_wake):
+            wake.set()
 
     def _turn(self, *, claim: bool) -> None:
         self._wake.clear()
@@ -66,17 +71,17 @@ class Worker:
         if not busy:
             self._wake.wait(SWEEP_SECONDS if claim else 0.1)
 
-    def _run_chores(self) -> None:
+    def _run(self, chores: Chores, wake: threading.Event) -> None:
         while not self._stop.is_set():
-            self._chores_wake.clear()
+            wake.clear()
             try:
-                busy = self._chores.turn()
+                busy = chores.turn()
             except Exception:
                 log.exception("chores.failed")
                 busy = 0
                 self._stop.wait(SWEEP_SECONDS)
             if not busy:
-                self._chores_wake.wait(SWEEP_SECONDS)
+                wake.wait(SWEEP_SECONDS)
 
     def _renew(self) -> None:
         while not self._stopped.wait(RENEW_SECONDS):
@@ -96,8 +101,7 @@ class Worker:
                         connection.execute(f"LISTEN {channel}")
                     while not self._stop.is_set():
                         for _ in connection.notifies(timeout=SWEEP_SECONDS, stop_after=1):
-                            self._wake.set()
-                            self._chores_wake.set()
+                            self._wake_all()
             except psycopg.Error:
                 log.warning("listen.failed")
                 self._stop.wait(SWEEP_SECONDS)

@@ -56,7 +56,6 @@ class Tx:
         self.session = session
         self._shift = shift
         self._now: datetime | None = None
-        self._after: list[Callable[[], None]] = []
 
     def now(self) -> datetime:
         """The database's clock, read once per transaction, so that every row of it carries the same moment."""
@@ -80,14 +79,6 @@ class Tx:
     def notify(self, channel: str, payload: str = "") -> None:
         """LISTEN/NOTIFY hint; PostgreSQL delivers it at commit and folds equal ones together."""
         self.session.execute(text("SELECT pg_notify(:channel, :payload)"), {"channel": channel, "payload": payload})
-
-    def after_commit(self, action: Callable[[], None]) -> None:
-        """Run `action` once the commit is certain. It is a hint: nothing may depend on its being run."""
-        self._after.append(action)
-
-    def committed(self) -> None:
-        for action in self._after:
-            action()
 
 
 class Database:
@@ -118,7 +109,6 @@ class Database:
                     session.flush()
             finally:
                 _open_transactions.reset(outer)
-        tx.committed()
 
     def run(self, work: Callable[[Tx], T], tries: int = 4) -> T:
         """`work` in one transaction, from the start again when PostgreSQL undid it for the sake of another one.

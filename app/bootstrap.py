@@ -48,6 +48,7 @@ from app.kit import log
 from app.kit.clock import SystemClock
 from app.kit.database import Database, Tx
 from app.kit.http import HttpClient
+from app.kit.ids import new_id
 from app.kit.pulse import Pulse
 from app.kit.sealing import Sealer
 from app.operations import Registry, registry
@@ -56,6 +57,8 @@ from app.payments.lost import LostAnswers, flow_ended
 from app.payments.webhooks import InboundWebhooks
 from app.refunds.service import flow_ended as refund_flow_ended
 from app.settings import Settings
+
+#: What deletes rows that have served, room by room.
 
 # Importing them declares every operation and every table.
 assert handlers
@@ -146,10 +149,11 @@ def create_worker(wired: Wired) -> Worker:
     settings = wired.settings
     caps = {gateway.name: cap for gateway in settings.gateways if (cap := gateway.concurrent_calls) is not None}
     caller = Caller(settings.calls_per_gateway, wake.set, caps)
-    owner = f"{socket.gethostname()}:{os.getpid()}"
+    # Two containers may share their host's name and both run as process 1; a lease must tell them apart all the same.
+    owner = f"{socket.gethostname()}:{os.getpid()}:{new_id('wrk')}"
     parts = Parts(
         create_loop(wired, caller, owner),
-        Chores(wired.database, chores(wired)),
+        [Chores(wired.database, [chore]) for chore in chores(wired)],
         LongJobs(wired.database, [exports(wired)], owner, bell.stopped),
     )
     if settings.redis_url:

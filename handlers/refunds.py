@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from app.engine import people
 from app.operations import Effect, OperationContext, Params, Result, operation
 from app.refunds import sending, service
 
@@ -24,8 +25,9 @@ class ApproveParams(Params):
 
 @operation("refund.approve", title="Approve the refund")
 def approve(context: OperationContext, params: ApproveParams) -> StatusResult:
-    """Lets the refund go out. Refused when the same person asked for it."""
-    refund = service.approve(context.tx, context.merchant_id, context.subject, params.by)
+    """Lets the refund go out. Refused when the same person asked for it, or did not decide a task of this flow."""
+    by = "".join(people.decided(context.tx, context.instance_id, [params.by]))
+    refund = service.approve(context.tx, context.merchant_id, context.subject, by)
     return StatusResult(status=refund.status)
 
 

@@ -100,9 +100,8 @@ def respond(error: AppError) -> Response:
         "code": error.code,
         "detail": error.detail,
         "trace_id": trace_id(),
+        "errors": [{"field": e.field, "message": e.message, "code": e.code} for e in error.errors],
     }
-    if error.errors:
-        problem["errors"] = [{"field": e.field, "message": e.message, "code": e.code} for e in error.errors]
     response = Response(orjson.dumps(problem, default=str), status=error.status, content_type=MEDIA_TYPE)
     if error.status == 401:
         response.headers["WWW-Authenticate"] = "Bearer"

@@ -23,7 +23,7 @@ class Problem(View):
     code: str = Field(description="Stable; decide by this and not by the texts")
     detail: str
     trace_id: str = Field(description="Quote this when you ask about the failure")
-    errors: list[FieldProblem] | None = None
+    errors: list[FieldProblem] = Field(description="Empty where the failure is not about fields")
 
 
 class Finding(View):

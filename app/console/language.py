@@ -54,6 +54,10 @@ class Language:
         known = catalogue().get(f"{family}.{value}")
         return known[self.code] if known else value.replace("_", " ").replace(".", " ").capitalize()
 
+    def reason(self, value: str) -> str:
+        """Why a status is what it is: a word of its own, or the code of the decline that led there."""
+        return self.word("status_reason" if f"status_reason.{value}" in catalogue() else "decline", value)
+
     def problem(self, code: str, detail: str) -> str:
         """What went wrong: in English the sentence of who refused, which names things; else the catalogue's."""
         known = catalogue().get(f"problem.{code}")

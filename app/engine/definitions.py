@@ -15,7 +15,7 @@ from sqlalchemy.orm import defer
 from app.access.actor import Actor, Role
 from app.engine.lint import Examined, Finding, Known, ProcessFacts, Severity, Upload, examine
 from app.engine.models import Definition
-from app.errors import Conflict, FieldError, FourEyes, InvalidInput, NotFound
+from app.errors import Conflict, FieldError, Forbidden, FourEyes, InvalidInput, NotFound
 from app.events import audit
 from app.kit.database import Json, Tx
 from app.kit.ids import new_id
@@ -84,8 +84,9 @@ def deploy(
 def publish(tx: Tx, actor: Actor, definition_id: str, *, operations: Registry = registry) -> Definition:
     """Make a version the one that new instances take; the one before is retired.
 
-    An older version may be published again. FourEyes for who deployed it (the system may always), Conflict when
-    something it uses is not published, DefinitionRefused when what surrounds it has changed since it was deployed.
+    An older version may be published again. FourEyes for who deployed it and Forbidden for a key (the system may
+    always), Conflict when something it uses is not published, DefinitionRefused when what surrounds it has changed
+    since it was deployed.
     """
     return publish_together(tx, actor, [definition_id], operations=operations)[0]
 
@@ -195,6 +196,9 @@ def _store(tx: Tx, actor: Actor, item: Examined) -> Definition:
 
 def _publish(tx: Tx, actor: Actor, definitions: Sequence[Definition], operations: Registry) -> None:
     actor.require(Role.ANALYST)
+    if not actor.is_person and actor.id != _SYSTEM:
+        # Whoever holds a key may be the one who deployed: only people can be told apart.
+        raise Forbidden("Only a person may publish; use a personal token")
     for one in definitions:
         if one.created_by == actor.id and actor.id != _SYSTEM:
             raise FourEyes(

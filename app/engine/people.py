@@ -1,6 +1,6 @@
 """Human tasks: who may take one, who has it, and what was decided. The rules are kept here, not in the page."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -117,6 +117,14 @@ def escalate(tx: Tx, instance_id: str, groups: Sequence[str], priority: int) -> 
         task.priority = max(task.priority, priority)
     tx.session.flush()
     return len(tasks)
+
+
+def decided(tx: Tx, instance_id: str, named: Collection[str]) -> list[str]:
+    """Those of `named` who completed a task of the instance. Variables may name anybody; this is who it really was."""
+    query = select(Task.completed_by).where(
+        Task.instance_id == instance_id, Task.status == "completed", Task.completed_by.in_(named)
+    )
+    return sorted({user for user in tx.session.scalars(query) if user is not None})
 
 
 def tasks(

@@ -20,7 +20,7 @@ def uploads(folder: Path) -> list[Upload]:
 
 
 def deploy(tx: Tx, merchant_id: str, folder: Path) -> list[Definition]:
-    """Deploy what is new and publish it, except where the merchant's own people have published something since."""
+    """Deploy what is new and publish it, except where people have published something since, an older version too."""
     actor = system(merchant_id)
     deployed = definitions.deploy(tx, actor, uploads(folder))
     theirs = {
@@ -29,7 +29,7 @@ def deploy(tx: Tx, merchant_id: str, folder: Path) -> list[Definition]:
             select(Definition.kind, Definition.key).where(
                 Definition.merchant_id == merchant_id,
                 Definition.status == definitions.PUBLISHED,
-                Definition.created_by != actor.id,
+                Definition.published_by != actor.id,
             )
         )
     }

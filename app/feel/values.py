@@ -42,10 +42,6 @@ class Function:
     call: Callable[[Any, int, list[Any]], Any]
 
 
-def is_number(value: Any) -> bool:
-    return type(value) in NUMBERS
-
-
 def kind(value: Any) -> str:
     """The FEEL type of a value by its usual name."""
     return _KINDS.get(type(value), "function")

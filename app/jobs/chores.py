@@ -48,7 +48,7 @@ class WhileSending:
 
 
 class Chores:
-    """Runs chores on a few threads, so that a slow receiver holds up neither instances nor other chores."""
+    """Runs chores on a few threads; a turn is over when all its jobs are done."""
 
     def __init__(self, database: Database, chores: list[Chore], threads: int = 4) -> None:
         self._database = database

@@ -5,8 +5,9 @@ costs that second. All state is in the database: a worker that ends badly leaves
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from time import monotonic
 
 import structlog
@@ -31,10 +32,10 @@ STOP_SECONDS = 27.0
 
 @dataclass(frozen=True)
 class Parts:
-    """What a worker runs."""
+    """What a worker runs. Each of `chores` has a thread, so a receiver that hangs holds up no other kind of work."""
 
     loop: Loop
-    chores: Chores
+    chores: Sequence[Chores]
     long_jobs: LongJobs
 
 
@@ -60,14 +61,14 @@ class Worker:
         False says that something was still under way after STOP_SECONDS. What it is about is on disk: whoever takes
         it over finds out what became of it.
         """
-        parts = [
-            threading.Thread(target=target, name=name, daemon=True)
-            for name, target in (
-                ("listen", lambda: self._waker.listen(self._bell)),
-                ("chores", lambda: self._repeat(self._chores.turn, self._bell.part([WORK, EVENTS]))),
-                ("long-jobs", lambda: self._repeat(self._long_jobs.turn, self._bell.part([LONG_JOBS]))),
-            )
+        duties: list[tuple[str, Callable[[], None]]] = [
+            ("listen", partial(self._waker.listen, self._bell)),
+            ("long-jobs", partial(self._repeat, self._long_jobs.turn, self._bell.part([LONG_JOBS]))),
         ]
+        for number, chores in enumerate(self._chores, start=1):
+            duty = partial(self._repeat, chores.turn, self._bell.part([WORK, EVENTS]))
+            duties.append((f"chores-{number}", duty))
+        parts = [threading.Thread(target=target, name=name, daemon=True) for name, target in duties]
         renewing = threading.Thread(target=self._renew, name="renew", daemon=True)
         for thread in (renewing, *parts):
             thread.start()

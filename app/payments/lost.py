@@ -113,8 +113,12 @@ def flow_ended(tx: Tx, gateways: Gateways, instance_id: str, subject: str) -> No
 
 
 def watch(tx: Tx, gateways: Gateways, attempt: Attempt) -> None:
-    """Start a flow that looks after an open attempt whose own flow has ended."""
+    """Start a flow that looks after an open attempt whose own flow has ended; when such a flow gave up, an incident."""
     if attempt.state != "finished" or attempt.outcome not in UNRESOLVED:
+        return
+    if _gave_up(tx, attempt):
+        # Another one would end in the same way, and so on for ever.
+        _unwatched(tx, attempt, f"{WATCH_PROCESS} has ended without finding out; look into the gateway's books")
         return
     try:
         ladder = [ceil(seconds) for seconds in gateways.get(attempt.gateway).lookup_ladder_seconds]
@@ -123,15 +127,22 @@ def watch(tx: Tx, gateways: Gateways, attempt: Attempt) -> None:
         subject = attempt.refund_id or attempt.dispute_id or attempt.payment_id
         attempt.instance_id = inbox.start_instance(tx, actor, WATCH_PROCESS, subject, variables).id
     except NotFound as missing:
-        message = f"Nobody looks after the {attempt.operation} at {attempt.gateway}, which is {attempt.outcome}"
-        incidents.report(
-            tx,
-            attempt.merchant_id,
-            attempt.instance_id,
-            attempt.refund_id or attempt.dispute_id or attempt.payment_id,
-            attempt.activation,
-            "unwatched",
-            f"{message}: {missing.detail}",
-            {"attempt": attempt.id},
-        )
+        _unwatched(tx, attempt, missing.detail)
     tx.session.flush()
+
+
+def _gave_up(tx: Tx, attempt: Attempt) -> bool:
+    """Whether the flow that was started to look after the attempt came to its own end."""
+    watched = select(Instance.id).where(
+        Instance.id == attempt.instance_id, Instance.process == WATCH_PROCESS, Instance.status == "completed"
+    )
+    return tx.session.scalar(watched) is not None
+
+
+def _unwatched(tx: Tx, attempt: Attempt, why: str) -> None:
+    message = f"Nobody looks after the {attempt.operation} at {attempt.gateway}, which is {attempt.outcome}: {why}"
+    subject = attempt.refund_id or attempt.dispute_id or attempt.payment_id
+    details: Json = {"attempt": attempt.id}
+    incidents.report(
+        tx, attempt.merchant_id, attempt.instance_id, subject, attempt.activation, "unwatched", message, details
+    )

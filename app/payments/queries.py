@@ -1,17 +1,14 @@
-"""Reading payments: the shape the API and every event show, lists, and the story of one payment."""
+"""Reading payments: the shape the API and every event show, and lists."""
 
-from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import Select, func, or_, select
+from sqlalchemy import Select, or_, select
 
 from app.access.actor import Actor
 from app.engine.models import Instance
 from app.errors import NotFound
-from app.events.models import Event
 from app.kit.database import Json, Tx
 from app.kit.paging import Page, fetch
-from app.ledger.models import Account, Entry, Posting
 from app.payments.models import Attempt, Payment
 
 
@@ -122,94 +119,3 @@ def payments(
             or_(Payment.id == search, Payment.reference == search, Payment.gateway_reference == search, customer)
         )
     return fetch(tx, query, Payment.id, limit, after)
-
-
-def similar_payments(tx: Tx, payment: Payment, limit: int = 10) -> list[Payment]:
-    """Others with the same payment method or the same customer, newest first: what a reviewer compares with."""
-    same = [Payment.method_fingerprint == payment.method_fingerprint]
-    if payment.customer.get("id"):
-        same.append(Payment.customer["id"].astext == payment.customer["id"])
-    return list(
-        tx.session.scalars(
-            select(Payment)
-            .where(Payment.merchant_id == payment.merchant_id, Payment.id != payment.id, or_(*same))
-            .order_by(Payment.created_at.desc())
-            .limit(limit)
-        )
-    )
-
-
-def unknown_attempts(tx: Tx, merchant_id: str) -> list[Attempt]:
-    """Every attempt whose outcome is unknown, oldest first."""
-    return list(
-        tx.session.scalars(
-            select(Attempt)
-            .where(Attempt.merchant_id == merchant_id, Attempt.outcome == "unknown")
-            .order_by(Attempt.created_at)
-        )
-    )
-
-
-def timeline(tx: Tx, payment: Payment, related: Sequence[str] = ()) -> list[Json]:
-    """What happened, oldest first: events of the payment and of `related` objects, attempts, and ledger postings.
-
-    Each line: `at`, `kind` (event, attempt, posting), `type`, `id`, `actor` and what to show of it in `facts`.
-    """
-    return sorted(
-        [*_events(tx, [payment.id, *related]), *_attempts(tx, payment.id), *_postings(tx, payment.id)],
-        key=lambda line: str(line["at"]),
-    )
-
-
-def _events(tx: Tx, object_ids: Sequence[str]) -> list[Json]:
-    events = tx.session.scalars(
-        select(Event).where(Event.object_id.in_(object_ids)).order_by(Event.created_at, Event.sequence)
-    )
-    shown = ("status", "status_reason", "amount", "currency", "stage")
-    return [
-        {
-            "at": moment(event.created_at),
-            "kind": "event",
-            "type": event.type,
-            "id": event.object_id,
-            "actor": event.actor,
-            "facts": {name: event.data[name] for name in shown if event.data.get(name) is not None},
-        }
-        for event in events
-    ]
-
-
-def _attempts(tx: Tx, payment_id: str) -> list[Json]:
-    return [
-        {
-            "at": moment(attempt.finished_at or attempt.begun_at or attempt.created_at),
-            "kind": "attempt",
-            "type": f"{attempt.operation}.{attempt.outcome or attempt.state}",
-            "id": attempt.id,
-            "actor": "system",
-            "facts": attempt_view(attempt),
-        }
-        for attempt in attempts_of(tx, payment_id)
-    ]
-
-
-def _postings(tx: Tx, payment_id: str) -> list[Json]:
-    rows = tx.session.execute(
-        select(Posting.id, Posting.kind, Posting.created_at, func.sum(func.abs(Entry.amount)) / 2, Entry.currency)
-        .join(Entry, Entry.posting_id == Posting.id)
-        .join(Account, Account.id == Entry.account_id)
-        .where(Posting.subject == payment_id)
-        .group_by(Posting.id, Posting.kind, Posting.created_at, Entry.currency)
-        .order_by(Posting.created_at)
-    )
-    return [
-        {
-            "at": moment(created_at),
-            "kind": "posting",
-            "type": kind,
-            "id": posting_id,
-            "actor": "system",
-            "facts": {"amount": int(amount), "currency": currency},
-        }
-        for posting_id, kind, created_at, amount, currency in rows
-    ]

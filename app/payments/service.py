@@ -13,7 +13,7 @@ from app.events.outbox import emit
 from app.kit.database import Json, Tx
 from app.kit.ids import derived_id, new_id
 from app.payments.attempts import unresolved
-from app.payments.capturing import final_capture_under_way, held_status, reserve
+from app.payments.capturing import drop_requested, final_capture_under_way, held_status, reserve
 from app.payments.commands import CreatePayment
 from app.payments.models import Attempt, Payment
 from app.payments.queries import lock_payment, payment_view
@@ -193,18 +193,18 @@ def transition(tx: Tx, payment: Payment, to: str, reason: str, actor: Actor) -> 
     if payment.status == to:
         return
     GRAPH.check(payment.status, to)
-    if to == PaymentStatus.EXPIRED and _hold_ran_out(tx, payment):
-        _check_nothing_open(tx, payment, to)
-        release(tx, payment, "payment", payment.id)
     if is_terminal(to):
         _check_nothing_open(tx, payment, to)
+    if to in (PaymentStatus.CANCELED, PaymentStatus.FAILED, PaymentStatus.EXPIRED) and payment.amount_captured:
+        raise MoneyHeld(f"{payment.amount_captured} {payment.currency} was captured; refund it instead")
+    if to == PaymentStatus.EXPIRED and _hold_ran_out(tx, payment):
+        drop_requested(tx, payment, "The authorization ran out before this capture was begun")
+        release(tx, payment, "payment", payment.id)
     held = payment.amount_capturable + payment.amount_capturing
     if is_terminal(to) and held:
         raise MoneyHeld(f"{held} {payment.currency} is held at {payment.gateway}; capture or void it first")
     if to == PaymentStatus.SUCCEEDED and not payment.amount_captured:
         raise MoneyHeld("A payment without a capture cannot succeed")
-    if to in (PaymentStatus.CANCELED, PaymentStatus.FAILED, PaymentStatus.EXPIRED) and payment.amount_captured:
-        raise MoneyHeld(f"{payment.amount_captured} {payment.currency} was captured; refund it instead")
     if to in (PaymentStatus.REQUIRES_CAPTURE, PaymentStatus.PARTIALLY_CAPTURED) and (
         not payment.amount_capturable or to != held_status(payment)
     ):

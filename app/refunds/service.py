@@ -102,7 +102,7 @@ def approve(tx: Tx, merchant_id: str, refund_id: str, by: str) -> Refund:
         return refund
     GRAPH.check(refund.status, RefundStatus.PENDING)
     if not by or by == refund.requested_by:
-        raise FourEyes("The refund must be approved by somebody other than who asked for it")
+        raise FourEyes("The refund must be approved by a person other than who asked for it, in a task of its flow")
     refund.approved_by = by
     move(tx, refund, RefundStatus.PENDING, "", system(merchant_id))
     return refund

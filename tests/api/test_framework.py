@@ -47,6 +47,10 @@ def test_a_request_that_moves_money_needs_an_idempotency_key(api: Api) -> None:
     assert response.get_json()["code"] == "idempotency_key_required"
 
 
+def test_every_problem_has_a_list_of_errors(api: Api) -> None:
+    assert api.client.get("/v1/nothing").get_json()["errors"] == []
+
+
 @pytest.mark.parametrize(
     ("body", "field", "code"),
     [

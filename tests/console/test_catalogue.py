@@ -9,18 +9,29 @@ from app.access.actor import Role
 from app.console import language
 from app.console.words import LOOKS
 from app.disputes.states import DisputeStatus, Stage
+from app.engine.forms import read_form
+from app.engine.incidents import PARKED
 from app.events.catalog import EVENT_TYPES
 from app.gateways.port import DeclineCode, Outcome
+from app.payments.restored import KIND as RESTORED
 from app.payments.states import PaymentStatus
+from app.settings import ROOT
 
 CONSOLE = Path(language.__file__).parent
 SOURCES = [*CONSOLE.rglob("templates/**/*.html"), *CONSOLE.glob("*.py"), *CONSOLE.glob("pages/*.py")]
 TEXT = "\n".join(path.read_text() for path in SOURCES)
 
 STRICT = set(re.findall(r"""\bt\(\s*['"]([\w.]+)['"]\s*[,)]""", TEXT))
-FAMILIES = set(re.findall(r"""word\(\s*['"](\w+)['"]""", TEXT)) | set(LOOKS) | {"event", "journal", "problem"}
+FAMILIES = (
+    set(re.findall(r"""word\(\s*['"](\w+)['"]""", TEXT)) | set(LOOKS) | {"event", "journal", "problem", "status_reason"}
+)
 PREFIXES = set(re.findall(r"""t\(\s*f?['"]([\w.]+?)['"{]\s*~""", TEXT))
 QUOTED = set(re.findall(r"""['"]([\w]+\.[\w.]+)['"]""", TEXT))
+FORMS = [form for form in (read_form(path.read_bytes())[0] for path in ROOT.glob("workflows/*/*.form.json")) if form]
+INCIDENTS = (
+    *("call_failed", "deadlock", "decision", "expression", "step_limit", "uncaught_error", PARKED),
+    *("amount_mismatch", "contradiction", "flow_ended", "unwatched", RESTORED),
+)
 
 
 def test_every_text_that_is_asked_for_is_there() -> None:
@@ -63,6 +74,9 @@ def test_both_languages_have_the_same_places_to_fill() -> None:
         ("decline", list(DeclineCode)),
         ("role", list(Role)),
         ("event", list(EVENT_TYPES)),
+        ("decision", [one.value for form in FORMS for one in form.decisions]),
+        ("reason", [one.value for form in FORMS for one in form.reasons]),
+        ("incident_kind", INCIDENTS),
     ],
 )
 def test_every_value_of_the_domain_has_a_word(family: str, values: list[str]) -> None:

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from sqlalchemy import func, select
 
 from app.access.actor import Actor, Role, system
 from app.access.models import Merchant
-from app.engine import definitions, pins, versions
+from app.engine import definitions, pins, shipped, versions
 from app.engine.definitions import DefinitionRefused
 from app.engine.lint import Upload, lint
 from app.engine.models import Definition, Instance
@@ -155,6 +156,30 @@ def test_nobody_publishes_what_they_deployed(store: Database) -> None:
         assert one.status == "draft"
         publish(tx, BEN, one)
         assert (one.status, one.published_by) == ("published", "usr_ben")
+
+
+def test_a_key_deploys_but_does_not_publish(store: Database) -> None:
+    key = Actor("key_ci", "CI", M, frozenset({Role.ANALYST}))
+    with store.begin() as tx:
+        one = deploy(tx, ANN, child())[0]
+        with pytest.raises(Forbidden, match="personal token"):
+            publish(tx, key, one)
+        publish(tx, ANN, deploy(tx, key, child("=2"))[0])
+
+
+def test_shipped_flows_do_not_replace_what_people_published(store: Database, tmp_path: Path) -> None:
+    def ship(text: str) -> Definition:
+        (tmp_path / "child.bpmn").write_bytes(child(text).content)
+        with store.begin() as tx:
+            return shipped.deploy(tx, M, tmp_path)[0]
+
+    first, second = ship("=1"), ship("=2")
+    with store.begin() as tx:
+        publish(tx, ANN, first)
+    ship("=2")
+    with store.begin() as tx:
+        now = {one: definitions.definition(tx, M, one).status for one in (first.id, second.id)}
+    assert now == {first.id: "published", second.id: "retired"}
 
 
 def test_deploying_and_publishing_at_once_is_for_the_system_only(store: Database) -> None:

@@ -216,9 +216,11 @@ def test_two_people_resolve_an_unknown_and_their_evidence_is_kept(till: Till) ->
     payment = till.create("pm_card_timeout_lost")
     attempt = till.fails("payment.authorize", payment, gateway="sandbox_a").facts["attempt"]
     finding = {"attempt": attempt, "charged": False, "note": "Not in the books of 3 May"}
-    for too_few in (["usr_ada"], ["usr_ada", "usr_ada"], ["usr_ada", "usr_nobody"], []):
+    till.decided(payment, "ada", "nobody")
+    for too_few in (["usr_ada"], ["usr_ada", "usr_ada"], ["usr_ada", "usr_nobody"], ["usr_ada", "usr_bob"], []):
         with pytest.raises(TwoPeopleNeeded):
             till.run("payment.resolve", payment, by=too_few, **finding)
+    till.decided(payment, "bob")
     assert till.run("payment.resolve", payment, by=["usr_ada", "usr_bob"], **finding).resolution == "absent"
     kept = till.attempt(payment, "authorize").evidence
     assert kept is not None
@@ -230,6 +232,7 @@ def test_people_who_read_the_charge_in_the_books_make_it_capturable(till: Till) 
     payment = till.create("pm_card_timeout_applied")
     attempt = till.fails("payment.authorize", payment, gateway="sandbox_a").facts["attempt"]
     charge = till.sandbox.charge(attempt)["id"]
+    till.decided(payment, "ada", "bob")
     finding = {"attempt": attempt, "charged": True, "by": ["usr_ada", "usr_bob"], "note": "Seen"}
     till.run("payment.resolve", payment, gateway_reference=charge, **finding)
     till.run("payment.capture", payment)
@@ -241,6 +244,7 @@ def test_people_who_read_the_charge_in_the_books_make_it_capturable(till: Till) 
 def test_news_against_what_people_found_moves_nothing_and_is_an_incident(till: Till) -> None:
     payment = till.create("pm_card_pending")
     attempt = till.fails("payment.authorize", payment, gateway="sandbox_a").facts["attempt"]
+    till.decided(payment, "ada", "bob")
     till.run("payment.resolve", payment, attempt=attempt, charged=False, by=["usr_ada", "usr_bob"], note="No")
     till.run("payment.transition", payment, to="failed", reason="declined")
     until(till.webhooks)

@@ -11,10 +11,11 @@ from app.errors import Forbidden, InvalidInput, NotFound
 from app.kit.pan import CardNumberRefused, contains_card_number
 from app.payments import service
 from app.payments.commands import CreatePayment
-from app.payments.queries import PaymentNotFound, find_payment, payment_view, payments, similar_payments, timeline
+from app.payments.queries import PaymentNotFound, find_payment, payment_view, payments
+from app.payments.reconcile import verify_ledger
 from app.payments.service import CaptureExceedsAuthorized
 from app.payments.states import IllegalTransition
-from tests.till import Till
+from tests.till import Till, pass_time
 
 VISA, AMEX = "4242 4242 4242 4242", "378282246310005"
 
@@ -106,18 +107,20 @@ def test_payments_are_found_by_what_people_have_in_hand(till: Till) -> None:
             assert [row.id for row in payments(tx, till.actor, search=search).rows] == [first]
         assert [row.id for row in payments(tx, till.actor, search="c1").rows] == [second, first]
         assert [row.id for row in payments(tx, till.actor, limit=1).rows] != [first]
-        assert [row.id for row in similar_payments(tx, till.payment(first))] == [second]
 
 
-def test_the_timeline_tells_the_story_in_order(till: Till) -> None:
-    payment = till.captured()
-    refund = till.refund(payment, 100)
+def test_a_hold_that_ran_out_takes_a_requested_capture_with_it(till: Till) -> None:
+    payment = till.create(capture_method="manual")
+    till.run("payment.authorize", payment, gateway="sandbox_a")
     with till.database.begin() as tx:
-        story = timeline(tx, till.payment(payment), [refund])
-    kinds = [line["type"] for line in story]
-    assert kinds[0] == "payment.created"
-    assert {"authorize.approved", "captured", "payment.succeeded", "refund.created", "refund_requested"} <= set(kinds)
-    assert [line["at"] for line in story] == sorted(line["at"] for line in story)
+        asked = service.request_capture(tx, till.actor, payment, 400).id
+    pass_time(till, days=8)
+    till.run("payment.transition", payment, to="expired", reason="authorization_expired")
+    after = till.payment(payment)
+    assert (after.status, after.amount_capturable, after.amount_capturing) == ("expired", 0, 0)
+    assert (till.attempt(payment, "capture").id, till.attempt(payment, "capture").outcome) == (asked, "not_sent")
+    with till.database.begin() as tx:
+        assert verify_ledger(tx) == []
 
 
 @pytest.mark.parametrize(

@@ -74,8 +74,11 @@ def test_a_refund_above_the_limit_waits_for_somebody_else(till: Till) -> None:
     assert (checked.needs_approval, checked.requested_by) == (True, "usr_ada")
     with pytest.raises(IllegalTransition, match="only a pending one"):
         till.run("refund.send", refund)
-    with pytest.raises(FourEyes):
-        till.run("refund.approve", refund, by="usr_ada")
+    till.decided(refund, "ada")
+    for nobody_else in ("usr_ada", "usr_bob", ""):  # bob is only named so far
+        with pytest.raises(FourEyes):
+            till.run("refund.approve", refund, by=nobody_else)
+    till.decided(refund, "bob")
     assert till.run("refund.approve", refund, by="usr_bob").status == "pending"
     assert till.run("refund.approve", refund, by="usr_bob").status == "pending"
     till.run("refund.send", refund)

@@ -1,0 +1,51 @@
+"""Attempts whose flow has ended: who looks after them, and when nobody does."""
+
+import pytest
+from sqlalchemy import select, update
+
+from app.access.actor import system
+from app.engine.definitions import deploy
+from app.engine.lint import Upload
+from app.engine.models import Instance
+from app.payments import lost
+from app.payments.models import Attempt
+from tests.engine.lint.draw import bpmn, end, path, start
+from tests.till import MERCHANT, Till
+
+
+@pytest.fixture(autouse=True)
+def resolve_unknown(till: Till) -> None:
+    """A version of it that ends at once and finds nothing out."""
+    drawn = bpmn(start(), end(), path("start", "end"), process=lost.WATCH_PROCESS)
+    with till.database.begin() as tx:
+        deploy(tx, system(MERCHANT), [Upload("resolve-unknown.bpmn", drawn)], publish=True)
+
+
+def test_an_unknown_outcome_outlives_its_flow_under_a_flow_of_its_own(till: Till) -> None:
+    watching = _ended(till, _unknown(till), "card-payment")
+    assert (watching.process, watching.status) == ("resolve-unknown", "running")
+    assert [one.kind for one in till.incidents()] == ["flow_ended"]
+
+
+def test_a_flow_that_looked_after_it_and_gave_up_is_followed_by_a_person_and_not_by_itself(till: Till) -> None:
+    attempt = _unknown(till)
+    first = _ended(till, attempt, "card-payment")
+    again = _ended(till, attempt, "resolve-unknown")
+    assert again.id == first.id
+    assert {one.kind for one in till.incidents()} == {"flow_ended", "unwatched"}
+
+
+def _unknown(till: Till) -> str:
+    attempt = till.fails("payment.authorize", till.create("pm_card_timeout_lost"), gateway="sandbox_a").facts["attempt"]
+    return str(attempt)
+
+
+def _ended(till: Till, attempt_id: str, process: str) -> Instance:
+    """The instance that looks after the attempt, after the one that did has come to its end."""
+    with till.database.begin() as tx:
+        attempt = tx.session.get_one(Attempt, attempt_id)
+        ended = update(Instance).where(Instance.id == attempt.instance_id, Instance.process == process)
+        assert tx.changed(ended.values(status="completed", ended_at=tx.now())) == 1
+        lost.flow_ended(tx, till.gateways, attempt.instance_id, attempt.payment_id)
+    with till.database.begin() as tx:
+        return tx.session.scalars(select(Instance).join(Attempt, Attempt.instance_id == Instance.id)).one()

@@ -182,6 +182,9 @@ class ResolveParams(Params):
 
 @operation("payment.resolve", title="Resolve an unknown outcome")
 def resolve(context: OperationContext, params: ResolveParams) -> recovery.LookupResolution:
-    """Books what two different people found in the gateway's books. `resolution` is approved or absent."""
+    """Books what two different people found in the gateway's books. `resolution` is approved or absent.
+
+    Both must have decided `charged`, or both `not_charged`, in tasks of this flow that were given `attempt`.
+    """
     finding = recovery.Finding(params.attempt, params.charged, params.by, params.note, params.gateway_reference)
-    return recovery.resolve(context.tx, context.merchant_id, finding)
+    return recovery.resolve(context.tx, context.merchant_id, context.instance_id, finding)

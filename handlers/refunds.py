@@ -19,7 +19,7 @@ def check(context: OperationContext, params: Params) -> service.RefundCheck:
 
 
 class ApproveParams(Params):
-    by: str = Field(title="Approved by", description="User id of who approved; never who asked for the refund")
+    by: str = Field(title="Approved by", description="Who decided `approve` in a task of this flow; never who asked")
 
 
 @operation("refund.approve", title="Approve the refund")

@@ -17,11 +17,12 @@ from app.disputes import webhooks as dispute_webhooks
 from app.disputes.models import Dispute
 from app.engine.definitions import deploy
 from app.engine.lint import Upload
-from app.engine.models import Incident, Message
+from app.engine.models import Incident, Message, Task
 from app.events.models import Event
 from app.gateways.registry import Registry as Gateways
 from app.kit.clock import ShiftedClock
 from app.kit.database import Database, Tx
+from app.kit.ids import new_id
 from app.operations import Effect, OperationContext, OperationError, Result, registry
 from app.payments import service, webhooks
 from app.payments.commands import CreatePayment
@@ -88,6 +89,17 @@ class Till:
     def refund(self, payment: str, amount: int | None = None, actor: Actor | None = None) -> str:
         with self.database.begin() as tx:
             return create_refund(tx, actor or self.actor, CreateRefund(payment=payment, amount=amount)).id
+
+    def decide(self, subject: str, name: str, decision: str, **facts: Any) -> None:
+        """A person has decided in a task of the subject's flow."""
+        with self.database.begin() as tx:
+            task = Task(
+                id=new_id("tsk"), merchant_id=MERCHANT, instance_id=self._instance(tx, subject), process="test",
+                element="decide", node=self.activation("decide"), name="Decide", subject=subject, status="completed",
+                candidate_groups=["reviewer"], excluded=[], form_id="", facts=facts, priority=50, decision=decision,
+                completed_by=f"usr_{name}", created_at=tx.now(), completed_at=tx.now(),
+            )  # fmt: skip
+            tx.session.add(task)
 
     # The worker
 

@@ -195,6 +195,8 @@ def _store(tx: Tx, actor: Actor, item: Examined) -> Definition:
 
 def _publish(tx: Tx, actor: Actor, definitions: Sequence[Definition], operations: Registry) -> None:
     actor.require(Role.ANALYST)
+    if not actor.is_person and actor.id != _SYSTEM:
+        raise FourEyes("A system may deploy; publishing is for a person, since nobody knows who else holds its key")
     for one in definitions:
         if one.created_by == actor.id and actor.id != _SYSTEM:
             raise FourEyes(

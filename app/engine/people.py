@@ -142,6 +142,12 @@ def tasks(
     return fetch(tx, query, Task.id, limit, after)
 
 
+def decisions(tx: Tx, *conditions: ColumnElement[bool]) -> dict[str, Task]:
+    """What people really decided, for rules that ask for more than one of them: each person's last completed task."""
+    completed = select(Task).where(Task.status == "completed", *conditions).order_by(Task.completed_at, Task.id)
+    return {task.completed_by: task for task in tx.session.scalars(completed) if task.completed_by}
+
+
 def find(tx: Tx, actor: Actor, task_id: str) -> Task:
     task = tx.session.get(Task, task_id)
     if task is None or task.merchant_id != actor.merchant_id:

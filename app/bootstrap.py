@@ -109,6 +109,7 @@ def web_app(wired: Wired) -> Flask:
         webhooks=webhooks(wired),
         base_url=settings.public_url,
         limits_storage=settings.redis_url or "memory://",
+        waiting=max(1, settings.web_threads // 2),
     )
     app.register_blueprint(create_api(api))
     pages = ConsoleSettings(secure_cookies=settings.secure_cookies, base_url=settings.public_url)

@@ -15,6 +15,7 @@ class ApiContext:
 
     `receive_webhook(tx, gateway, headers, body)` verifies and stores what a gateway tells us. `limits_storage` is
     `memory://` or a Redis URL, shared by all web processes; `rate_limit` counts per key, or per address without one.
+    At most `waiting` requests of a process wait for an instance at a time; more are answered at once.
     """
 
     database: Database
@@ -27,3 +28,4 @@ class ApiContext:
     limits_storage: str = "memory://"
     rate_limit: str = "30000/minute"
     max_body_bytes: int = 256 * 1024
+    waiting: int = 4

@@ -135,6 +135,7 @@ def web_app(wired: Wired) -> Flask:
         exports=exports(wired),
         troubles=lambda: [trouble] if (trouble := waker.trouble()) else [],
         metrics=wired.metrics,
+        waiting=max(1, settings.web_threads // 2),
     )
     app.register_blueprint(create_api(api))
     pages = ConsoleSettings(secure_cookies=settings.secure_cookies, base_url=settings.public_url)

@@ -5,7 +5,6 @@ from typing import Literal
 from pydantic import Field
 
 from app.access.actor import system
-from app.engine import people
 from app.operations import Effect, OperationContext, OperationError, Params, Result, operation
 from app.payments import authorizing, capturing, recovery, routing, service, voiding
 from app.payments.queries import find_payment, lock_payment
@@ -183,7 +182,9 @@ class ResolveParams(Params):
 
 @operation("payment.resolve", title="Resolve an unknown outcome")
 def resolve(context: OperationContext, params: ResolveParams) -> recovery.LookupResolution:
-    """Books what two people, who decided tasks of this flow, found in the gateway's books: approved or absent."""
-    by = people.decided(context.tx, context.instance_id, params.by)
-    finding = recovery.Finding(params.attempt, params.charged, by, params.note, params.gateway_reference)
-    return recovery.resolve(context.tx, context.merchant_id, finding)
+    """Books what two different people found in the gateway's books. `resolution` is approved or absent.
+
+    Both must have decided `charged`, or both `not_charged`, in tasks of this flow that were given `attempt`.
+    """
+    finding = recovery.Finding(params.attempt, params.charged, params.by, params.note, params.gateway_reference)
+    return recovery.resolve(context.tx, context.merchant_id, context.instance_id, finding)

@@ -5,7 +5,7 @@ from pydantic import Field
 from app.engine import people
 from app.operations import OperationContext, Params, Result, operation
 from app.payments.queries import find_payment
-from app.payments.service import approval_limit
+from app.payments.reviewing import approval_limit
 
 
 class LimitsParams(Params):

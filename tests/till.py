@@ -90,33 +90,16 @@ class Till:
         with self.database.begin() as tx:
             return create_refund(tx, actor or self.actor, CreateRefund(payment=payment, amount=amount)).id
 
-    def decided(self, subject: str, *names: str) -> None:
-        """People decided tasks of the subject's flow."""
+    def decide(self, subject: str, name: str, decision: str, **facts: Any) -> None:
+        """A person has decided in a task of the subject's flow."""
         with self.database.begin() as tx:
-            for name in names:
-                tx.session.add(self._decided(tx, subject, f"usr_{name}"))
-
-    def _decided(self, tx: Tx, subject: str, user: str) -> Task:
-        return Task(
-            id=new_id("tsk"),
-            merchant_id=MERCHANT,
-            instance_id=self._instance(tx, subject),
-            process="refund",
-            element="decide",
-            node=f"decide#{user}",
-            name="Decide",
-            subject=subject,
-            status="completed",
-            candidate_groups=["reviewer"],
-            excluded=[],
-            form_id="def_form",
-            facts={},
-            priority=50,
-            decision="approve",
-            completed_by=user,
-            created_at=tx.now(),
-            completed_at=tx.now(),
-        )
+            task = Task(
+                id=new_id("tsk"), merchant_id=MERCHANT, instance_id=self._instance(tx, subject), process="test",
+                element="decide", node=self.activation("decide"), name="Decide", subject=subject, status="completed",
+                candidate_groups=["reviewer"], excluded=[], form_id="", facts=facts, priority=50, decision=decision,
+                completed_by=f"usr_{name}", created_at=tx.now(), completed_at=tx.now(),
+            )  # fmt: skip
+            tx.session.add(task)
 
     # The worker
 

@@ -19,6 +19,7 @@ class ApiContext:
     `receive_webhook(tx, gateway, headers, body)` verifies and stores what a gateway tells us. `limits_storage` is
     `memory://` or a Redis URL, shared by all web processes; `rate_limit` counts per key, or per address without one.
     `troubles()` tells what does not work although everything goes on. `metrics` is what `/metrics` shows.
+    At most `waiting` requests of a process wait for an instance at a time; more are answered at once.
     """
 
     database: Database
@@ -34,3 +35,4 @@ class ApiContext:
     max_body_bytes: int = 256 * 1024
     troubles: Callable[[], Sequence[str]] = tuple
     metrics: CollectorRegistry = field(default_factory=CollectorRegistry)
+    waiting: int = 4

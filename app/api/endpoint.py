@@ -13,13 +13,14 @@ from datetime import timedelta
 from typing import Any
 
 import orjson
-from flask import Request, Response, request
+from flask import Request, Response, g, request
 
 from app.access.actor import Actor
 from app.api import auth, validation
 from app.api.context import ApiContext
 from app.api.idempotency import Busy, Claim, Idempotency, KeyRequired, Scope, Stored, fingerprint, key_of
 from app.api.route import Answer, Body, Call, Rest, Route, Upload
+from app.api.waiting import Seats
 from app.kit.crashpoint import Point, crashpoint
 from app.kit.database import Tx
 from app.kit.trace import request_span
@@ -43,10 +44,11 @@ class Admitted:
 
 
 class Endpoint:
-    def __init__(self, route: Route, context: ApiContext, idempotency: Idempotency) -> None:
+    def __init__(self, route: Route, context: ApiContext, idempotency: Idempotency, seats: Seats) -> None:
         self.route = route
         self._context = context
         self._idempotency = idempotency
+        self._seats = seats
 
     def view(self) -> Callable[..., Response]:
         """The function to register in Flask, which tells views apart by their names."""
@@ -80,7 +82,7 @@ class Endpoint:
             scope = Scope(admitted.actor.merchant_id, self.route.signature, key, mark)
             found = self._idempotency.claim(tx, scope)
         patience = wait_seconds(request.headers.get("Prefer", ""))
-        claim = self._idempotency.wait(scope, patience) if isinstance(found, Busy) else found
+        claim = self._after(scope, patience) if isinstance(found, Busy) else found
         if isinstance(claim, Stored):
             return self._respond(claim, replayed=True)
         try:
@@ -90,6 +92,11 @@ class Endpoint:
             raise
         crashpoint(Point.REQUEST_COMMITTED)
         return self._respond(self._rested(stored, rest, claim))
+
+    def _after(self, scope: Scope, patience: float) -> Claim | Stored:
+        """Wait for the first request with this key; without a seat only as long as everybody does."""
+        with self._seats.one() as seated:
+            return self._idempotency.wait(scope, patience if seated else 0)
 
     def _for(self, claim: Claim, tx: Tx, admitted: Admitted, patience: float) -> tuple[Stored, Rest | None]:
         stored, rest = self._work(tx, admitted)
@@ -136,7 +143,9 @@ class Endpoint:
         seconds = wait_seconds(request.headers.get("Prefer", ""))
         if rest is None or not seconds:
             return stored
-        self._context.wait_until_rest(rest.instance_id, seconds)
+        with self._seats.one() as g.waited:
+            if g.waited:
+                self._context.wait_until_rest(rest.instance_id, seconds)
         with self._context.database.begin() as tx:
             later = Stored(stored.status, stored.media_type, orjson.dumps(rest.show(tx), option=orjson.OPT_UTC_Z))
             if claim is not None:
@@ -147,7 +156,7 @@ class Endpoint:
         response = Response(stored.body, status=stored.status, content_type=stored.media_type)
         if replayed:
             response.headers["Idempotent-Replayed"] = "true"
-        if self.route.waits and wait_seconds(request.headers.get("Prefer", "")):
+        if self.route.waits and wait_seconds(request.headers.get("Prefer", "")) and g.get("waited", True):
             response.headers["Preference-Applied"] = "wait"
         return response
 

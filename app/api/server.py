@@ -17,6 +17,7 @@ from app.api.metrics import ApiMetrics
 from app.api.problems import MethodNotAllowed, RateLimited
 from app.api.resources import RESOURCES
 from app.api.route import Resource, Route
+from app.api.waiting import Seats
 from app.errors import NotFound
 from app.kit.clock import SystemClock
 
@@ -43,8 +44,9 @@ def create_api(context: ApiContext, resources: Sequence[Resource] = RESOURCES) -
     limited = limiter.shared_limit(context.rate_limit, scope="api")
     routes = [route for resource in resources for route in resource.routes]
     idempotency = Idempotency(context.database, context.sealer)
+    seats = Seats(context.waiting)
     for route in routes:
-        view = limited(Endpoint(route, context, idempotency).view())
+        view = limited(Endpoint(route, context, idempotency, seats).view())
         blueprint.add_url_rule(route.rule, route.name, view, methods=[route.method])
     blueprint.add_url_rule("/v1/<path:rest>", "elsewhere", _elsewhere(routes), methods=_METHODS)
     health.add(blueprint, context, metrics)

@@ -10,6 +10,8 @@ from flask.blueprints import BlueprintSetupState
 from flask_wtf.csrf import CSRFProtect
 
 from app.console.context import ConsoleContext
+from app.errors import InvalidInput, NotFound
+from app.kit.pan import refuse_card_numbers
 
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -32,6 +34,9 @@ _POLICY = {
 }
 _WITH_DIAGRAM = _POLICY | {"style-src": "'self' 'unsafe-inline'", "connect-src": "'self' blob:"}
 
+#: Fields that are never stored as they are; a password may look like anything.
+_SECRETS = frozenset({"password", "present", "new", "again", "csrf_token"})
+
 _csrf = CSRFProtect()
 
 
@@ -44,6 +49,16 @@ def check_forgery() -> None:
     """Refuse a POST that carries no valid token; one that is refused raises CSRFError."""
     if request.method not in {"GET", "HEAD", "OPTIONS"}:
         _csrf.protect()
+
+
+def check_texts() -> None:
+    """Refuse what the database cannot hold and what has no place in it: NUL, and card numbers in what is typed."""
+    if any("\x00" in str(part) for part in (request.view_args or {}).values()):
+        raise NotFound
+    for name, text in (*request.args.items(multi=True), *request.form.items(multi=True)):
+        if "\x00" in name or "\x00" in text:
+            raise InvalidInput("A text must not contain the character NUL")
+    refuse_card_numbers({name: texts for name, texts in request.form.lists() if name not in _SECRETS})
 
 
 def add_headers(response: Response) -> Response:
@@ -82,4 +97,5 @@ def secure(blueprint: Blueprint, context: ConsoleContext) -> None:
 
     blueprint.record_once(configure)
     blueprint.before_request(check_forgery)
+    blueprint.before_request(check_texts)
     blueprint.after_request(add_headers)

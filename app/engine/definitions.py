@@ -15,7 +15,7 @@ from sqlalchemy.orm import defer
 from app.access.actor import Actor, Role
 from app.engine.lint import Examined, Finding, Known, ProcessFacts, Severity, Upload, examine
 from app.engine.models import Definition
-from app.errors import Conflict, FieldError, Forbidden, FourEyes, InvalidInput, NotFound
+from app.errors import Conflict, FieldError, FourEyes, InvalidInput, NotFound
 from app.events import audit
 from app.kit.database import Json, Tx
 from app.kit.ids import new_id
@@ -197,8 +197,7 @@ def _store(tx: Tx, actor: Actor, item: Examined) -> Definition:
 def _publish(tx: Tx, actor: Actor, definitions: Sequence[Definition], operations: Registry) -> None:
     actor.require(Role.ANALYST)
     if not actor.is_person and actor.id != _SYSTEM:
-        # Whoever holds a key may be the one who deployed: only people can be told apart.
-        raise Forbidden("Only a person may publish; use a personal token")
+        raise FourEyes("A system may deploy; publishing is for a person, since nobody knows who else holds its key")
     for one in definitions:
         if one.created_by == actor.id and actor.id != _SYSTEM:
             raise FourEyes(

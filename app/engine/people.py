@@ -1,6 +1,6 @@
 """Human tasks: who may take one, who has it, and what was decided. The rules are kept here, not in the page."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -119,14 +119,6 @@ def escalate(tx: Tx, instance_id: str, groups: Sequence[str], priority: int) -> 
     return len(tasks)
 
 
-def decided(tx: Tx, instance_id: str, named: Collection[str]) -> list[str]:
-    """Those of `named` who completed a task of the instance. Variables may name anybody; this is who it really was."""
-    query = select(Task.completed_by).where(
-        Task.instance_id == instance_id, Task.status == "completed", Task.completed_by.in_(named)
-    )
-    return sorted({user for user in tx.session.scalars(query) if user is not None})
-
-
 def tasks(
     tx: Tx,
     actor: Actor,
@@ -148,6 +140,12 @@ def tasks(
     if assignee:
         query = query.where(Task.assignee == assignee)
     return fetch(tx, query, Task.id, limit, after)
+
+
+def decisions(tx: Tx, *conditions: ColumnElement[bool]) -> dict[str, Task]:
+    """What people really decided, for rules that ask for more than one of them: each person's last completed task."""
+    completed = select(Task).where(Task.status == "completed", *conditions).order_by(Task.completed_at, Task.id)
+    return {task.completed_by: task for task in tx.session.scalars(completed) if task.completed_by}
 
 
 def find(tx: Tx, actor: Actor, task_id: str) -> Task:

@@ -75,6 +75,12 @@ def moved_pins(standing: Standing, pins: Mapping[str, Any], target: Definition) 
     return moved
 
 
+def operations_of(tx: Tx, pins: Mapping[str, Any]) -> set[str]:
+    """The operations that an instance with these pins may call."""
+    uses = tx.session.scalars(select(Definition.uses).where(Definition.id.in_(pins["processes"].values())))
+    return {name for used in uses for name in used["operations"]}
+
+
 def load_bundle(tx: Tx, pins: Mapping[str, Any]) -> Bundle:
     """Everything an instance with these pins runs; the same object for the same pins, without a query."""
     ids = sorted({*pins["processes"].values(), *pins["decisions"].values()})

@@ -54,11 +54,11 @@ class Target:
 
 def check_url(url: str, *, allow_private: bool) -> Target:
     """What can be told from the URL alone; UrlRefused with the reason. With `allow_private` plain HTTP is taken too."""
-    parts = urlsplit(url)
     try:
+        parts = urlsplit(url)
         port = parts.port or (443 if parts.scheme == "https" else 80)
     except ValueError:
-        raise _refused("has a port that is none") from None
+        raise _refused("has a host or a port that is none") from None
     if len(url) > LONGEST_URL or not url.isascii() or any(character <= " " for character in url):
         raise _refused(f"must be ASCII without spaces, {LONGEST_URL} characters at most")
     if parts.scheme != "https" and not (allow_private and parts.scheme == "http"):

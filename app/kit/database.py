@@ -118,6 +118,7 @@ class Database:
             max_overflow=pool_size,
             pool_pre_ping=True,
             pool_timeout=10,
+            hide_parameters=True,  # an error is logged, and what people and systems sent is not for logs
             json_serializer=lambda value: orjson.dumps(value).decode(),
             json_deserializer=orjson.loads,
             connect_args={"connect_timeout": 5, "options": "-c timezone=UTC -c lock_timeout=10s"},

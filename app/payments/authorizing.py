@@ -13,6 +13,7 @@ from app.payments.attempts import Order, own_attempt, resume, start, unknown, un
 from app.payments.booking import contradict
 from app.payments.models import Payment
 from app.payments.queries import lock_payment
+from app.payments.reviewing import check_reviewed
 from app.payments.states import IllegalTransition, PaymentStatus, is_terminal, move
 from app.payments.verbs import ANSWER, Case, Verb, decline_facts, register, retry_of
 
@@ -58,6 +59,7 @@ def _check(context: OperationContext, payment: Payment, amount: int | None) -> N
         raise unknown(context, open_attempt)
     if payment.amount_capturable or payment.amount_capturing or payment.amount_captured:
         raise AlreadyAuthorized(f"{payment.id} is authorized at {payment.gateway}; void that first")
+    check_reviewed(context.tx, payment)
     if payment.status not in _STARTS_FROM:
         raise IllegalTransition(f"A payment that is {payment.status} cannot be authorized")
     if amount is not None and not 0 < amount <= payment.amount:

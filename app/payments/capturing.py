@@ -12,6 +12,7 @@ from app.payments.attempts import Order, own_attempt, read, resume, start, tell,
 from app.payments.booking import contradict
 from app.payments.models import Attempt, Payment
 from app.payments.queries import lock_payment
+from app.payments.reviewing import check_reviewed
 from app.payments.states import PaymentStatus, is_terminal, move
 from app.payments.verbs import ANSWER, WITHOUT_EFFECT, Case, Verb, register
 
@@ -32,7 +33,7 @@ def capture(
     payment = lock_payment(context.tx, context.merchant_id, context.subject)
     attempt = own_attempt(context) or _requested(context, payment, requested)
     if attempt is not None and attempt.state == "created":
-        _check_nothing_open(context, payment)
+        _check_may_capture(context, payment)
         context.use(Gateways).get(attempt.gateway)
         attempt.state, attempt.begun_at = "begun", context.tx.now()
         attempt.instance_id, attempt.activation = context.instance_id, context.activation
@@ -62,7 +63,7 @@ def _tell_other(context: OperationContext, payment: Payment, attempt: Attempt) -
 
 
 def _begin(context: OperationContext, payment: Payment, amount: int | None, final: bool) -> Effect:
-    _check_nothing_open(context, payment)
+    _check_may_capture(context, payment)
     wanted = payment.amount_capturable if amount is None else amount
     if not 0 < wanted <= payment.amount_capturable:
         raise OperationError(
@@ -83,7 +84,8 @@ def _begin(context: OperationContext, payment: Payment, amount: int | None, fina
     return start(context, Case(context.tx, payment, attempt))
 
 
-def _check_nothing_open(context: OperationContext, payment: Payment) -> None:
+def _check_may_capture(context: OperationContext, payment: Payment) -> None:
+    check_reviewed(context.tx, payment)
     open_attempt = unresolved(context.tx, payment.id, ("capture", "void"))
     if open_attempt is not None:
         raise unknown(context, open_attempt)

@@ -6,11 +6,14 @@ An attempt that is resolved is told at once. "Absent" is evidence only after the
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Final
 
 from pydantic import Field
 from sqlalchemy import select
 
 from app.access.models import User
+from app.engine import people
+from app.engine.models import Task
 from app.errors import AppError, FourEyes, InvalidInput, NotFound
 from app.gateways.port import Gateway, GatewayResult, Lookup, LookupResult, Outcome
 from app.gateways.registry import Registry as Gateways
@@ -21,6 +24,10 @@ from app.payments.booking import settle
 from app.payments.models import Attempt, Payment
 from app.payments.queries import lock_payment
 from app.payments.verbs import LOOKUP, UNRESOLVED, Case, Source, Verb, retry_of, verb_of
+
+#: What people say about an attempt in their tasks.
+CHARGED: Final = "charged"
+NOT_CHARGED: Final = "not_charged"
 
 
 class AttemptNotFound(NotFound):
@@ -148,8 +155,11 @@ class Finding:
     gateway_reference: str = ""
 
 
-def resolve(tx: Tx, merchant_id: str, finding: Finding) -> LookupResolution:
-    """Book the finding of two different people of the merchant; TwoPeopleNeeded for fewer."""
+def resolve(tx: Tx, merchant_id: str, instance_id: str, finding: Finding) -> LookupResolution:
+    """Book what two different people of the merchant found; TwoPeopleNeeded for fewer.
+
+    A name in `finding` is no evidence: each of them must have said so last in a task of the instance.
+    """
     attempt = find_attempt(tx, merchant_id, finding.attempt)
     payment = lock_payment(tx, merchant_id, attempt.payment_id)
     attempt = find_attempt(tx, merchant_id, finding.attempt)
@@ -158,20 +168,23 @@ def resolve(tx: Tx, merchant_id: str, finding: Finding) -> LookupResolution:
         if attempt.outcome == found:
             return resolution(tx, attempt)
         raise NotUnknown(f"The attempt is {attempt.outcome or attempt.state}; there is nothing to resolve")
-    people = _people(tx, merchant_id, finding.by)
+    agreeing = _people(tx, merchant_id, instance_id, finding)
     if not finding.note.strip():
         raise InvalidInput("Say in a note what was found in the gateway's books")
     case = Case(tx, payment, attempt)
     result = GatewayResult(found, gateway_reference=finding.gateway_reference, message="Resolved by people")
-    settle(case, result, Source("people", people, finding.note))
+    settle(case, result, Source("people", agreeing, finding.note))
     return resolution(tx, attempt)
 
 
-def _people(tx: Tx, merchant_id: str, by: Sequence[str]) -> tuple[str, ...]:
+def _people(tx: Tx, merchant_id: str, instance_id: str, finding: Finding) -> tuple[str, ...]:
     known = tx.session.scalars(
-        select(User.id).where(User.merchant_id == merchant_id, User.id.in_(by), User.disabled_at.is_(None))
+        select(User.id).where(User.merchant_id == merchant_id, User.id.in_(finding.by), User.disabled_at.is_(None))
     )
-    people = tuple(sorted(known))
-    if len(people) < 2:
-        raise TwoPeopleNeeded("Two different people of the merchant must have looked and must agree")
-    return people
+    about = Task.facts["attempt"].astext == finding.attempt
+    decided = people.decisions(tx, Task.instance_id == instance_id, about)
+    wanted = CHARGED if finding.charged else NOT_CHARGED
+    agreeing = tuple(sorted(user for user in known if user in decided and decided[user].decision == wanted))
+    if len(agreeing) < 2:
+        raise TwoPeopleNeeded(f"Two different people of the merchant must have decided “{wanted}” about the attempt")
+    return agreeing

@@ -5,7 +5,6 @@ to its state. Everything here is one transaction of the caller's and calls nobod
 from datetime import timedelta
 
 from app.access.actor import Actor, Role
-from app.access.models import Merchant
 from app.engine import inbox
 from app.errors import Conflict, FieldError, InvalidInput
 from app.events import audit
@@ -17,11 +16,14 @@ from app.payments.capturing import drop_requested, final_capture_under_way, held
 from app.payments.commands import CreatePayment
 from app.payments.models import Attempt, Payment
 from app.payments.queries import lock_payment, payment_view
+from app.payments.reviewing import check_reviewed
 from app.payments.states import GRAPH, IllegalTransition, PaymentStatus, is_terminal, move
 from app.payments.voiding import release
 
 #: How long a request waits for the flow to come to where it is heard.
 REQUEST_LASTS = timedelta(days=7)
+#: Where a payment under review may go although nobody has approved it.
+_WITHOUT_REVIEW = frozenset({PaymentStatus.CANCELED, PaymentStatus.FAILED, PaymentStatus.EXPIRED})
 RELEASE_PROCESS = "release-authorization"
 
 
@@ -209,6 +211,8 @@ def transition(tx: Tx, payment: Payment, to: str, reason: str, actor: Actor) -> 
         not payment.amount_capturable or to != held_status(payment)
     ):
         raise IllegalTransition(f"The payment cannot become {to}: what it holds says {held_status(payment)} or nothing")
+    if to not in _WITHOUT_REVIEW:
+        check_reviewed(tx, payment)
     if to == PaymentStatus.REQUIRES_ACTION:
         raise IllegalTransition("Only an answer of a gateway can ask the customer to act")
     move(tx, payment, to, reason, actor)
@@ -226,13 +230,6 @@ def _check_nothing_open(tx: Tx, payment: Payment, to: str) -> None:
             f"{attempt.outcome or 'under way'}; look it up or void it first",
             extra={"attempt": attempt.id, "outcome": attempt.outcome},
         )
-
-
-def approval_limit(tx: Tx, merchant_id: str, setting: str, currency: str) -> int | None:
-    """The merchant's limit in minor units of `currency`; None when the merchant set none."""
-    limits = tx.session.get_one(Merchant, merchant_id).settings.get(setting, {})
-    limit = limits.get(currency)
-    return int(limit) if limit is not None else None
 
 
 def _start(tx: Tx, actor: Actor, payment: Payment) -> None:

@@ -4,7 +4,8 @@ from pydantic import Field
 from sqlalchemy import or_, select
 
 from app.access.actor import Actor, Role, system
-from app.engine import inbox
+from app.engine import inbox, people
+from app.engine.models import Task
 from app.errors import Conflict, FourEyes
 from app.events import audit
 from app.events.outbox import emit
@@ -15,7 +16,8 @@ from app.ledger.postings import Book
 from app.operations import Result
 from app.payments.models import Attempt, Payment
 from app.payments.queries import lock_payment, payment_view
-from app.payments.service import OutcomeOpen, approval_limit
+from app.payments.reviewing import APPROVE, approval_limit
+from app.payments.service import OutcomeOpen
 from app.payments.states import IllegalTransition
 from app.payments.verbs import UNRESOLVED
 from app.refunds.commands import CreateRefund
@@ -96,13 +98,19 @@ def check(tx: Tx, merchant_id: str, refund_id: str) -> RefundCheck:
 
 
 def approve(tx: Tx, merchant_id: str, refund_id: str, by: str) -> Refund:
-    """Let the refund go out; FourEyes when `by` asked for it. Approving twice is approving once."""
+    """Let the refund go out; FourEyes when `by` asked for it, or did not decide `approve` in a task about it.
+
+    Approving twice is approving once.
+    """
     _, refund = lock_refund(tx, merchant_id, refund_id)
     if refund.approved_by == by:
         return refund
     GRAPH.check(refund.status, RefundStatus.PENDING)
     if not by or by == refund.requested_by:
-        raise FourEyes("The refund must be approved by a person other than who asked for it, in a task of its flow")
+        raise FourEyes("The refund must be approved by somebody other than who asked for it")
+    decided = people.decisions(tx, Task.merchant_id == merchant_id, Task.subject == refund.id)
+    if by not in decided or decided[by].decision != APPROVE:
+        raise FourEyes(f"{by} has not decided “{APPROVE}” in a task about this refund")
     refund.approved_by = by
     move(tx, refund, RefundStatus.PENDING, "", system(merchant_id))
     return refund

@@ -1,7 +1,10 @@
 import io
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 
 import pytest
+from werkzeug.test import TestResponse
 
 from tests.api.conftest import Api, things
 
@@ -196,3 +199,25 @@ def test_health_and_numbers_need_no_key(api: Api) -> None:
     assert api.client.get("/readyz").status_code == 200
     numbers = api.client.get("/metrics").get_data(as_text=True)
     assert 'sluice_http_requests_total{method="GET",route="/v1/things/<thing>",status="404"} 1.0' in numbers
+
+
+def test_those_who_wait_leave_threads_to_those_who_do_not(build: Callable[..., Api]) -> None:
+    entered, leave = Event(), Event()
+
+    def wait(*_: object) -> None:
+        entered.set()
+        assert leave.wait(10)
+
+    api = build(things, wait_until_rest=wait, waiting=1)
+
+    def make(amount: int) -> TestResponse:
+        headers = api.headers(Idempotency_Key=str(amount), Prefer="wait=9")
+        return api.client.application.test_client().post("/v1/things", json={"amount": amount}, headers=headers)
+
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(make, 1)
+        assert entered.wait(10)
+        second = make(2)
+        leave.set()
+    assert (second.status_code, "Preference-Applied" in second.headers) == (201, False)
+    assert (first.result().status_code, first.result().headers["Preference-Applied"]) == (201, "wait")

@@ -1,5 +1,6 @@
 """What systems and people can do over HTTP, with the real flows, gateways and worker behind it."""
 
+import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -321,6 +322,26 @@ def test_any_process_is_started_watched_and_sent_messages(web: Web, parcel: Call
     assert web.get(f"/v1/instances/{instance}")["status"] == "completed"
     assert web.post(f"/v1/instances/{instance}/messages", message).get_json()["code"] == "instance_ended"
     assert [one["id"] for one in web.get("/v1/instances?process=parcel&status=completed")["data"]] == [instance]
+
+
+@pytest.mark.parametrize("process", ["resolve-unknown", "manual-review", "card-payment", "refund"])
+def test_flows_about_money_start_with_their_payment_and_not_by_themselves(web: Web, process: str) -> None:
+    variables = {"payment": "pay_x", "attempt": "att_x", "ladder": [1], "amount": 1, "currency": "EUR"}
+    answer = web.post("/v1/instances", {"process": process, "variables": variables})
+    assert (answer.status_code, answer.get_json()["code"]) == (422, "process_needs_subject")
+    assert web.get("/v1/instances")["data"] == []
+
+
+def test_nobody_but_the_house_sends_the_messages_that_its_flows_wait_for(web: Web, parcel: Callable[[], str]) -> None:
+    instance = parcel()
+    files = (Path(__file__).parents[2] / "workflows").rglob("*.bpmn")
+    names = {
+        name for file in files for name in re.findall(r'<bpmn:message id="[^"]+" name="([^"]+)"', file.read_text())
+    }
+    assert {"gateway.event", "capture.requested", "cancel.requested"} < names
+    for name in names:
+        answer = web.post(f"/v1/instances/{instance}/messages", {"name": name, "variables": {"amount": "x"}})
+        assert (answer.status_code, answer.get_json()["code"]) == (403, "message_reserved")
 
 
 def test_an_operator_ends_an_instance(web: Web, parcel: Callable[[], str]) -> None:

@@ -101,6 +101,31 @@ def test_a_token_of_somebody_else_is_refused(visitor: Come) -> None:
     assert reviewer.client.post("/review/next", data={"csrf_token": stolen}).status_code == 400
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/payments?search=%00", "/payments.csv?search=%00", "/payments?after=%00", "/payments/%00", "/events?after=%00",
+        "/disputes/%00", "/review?process=%00", "/review/%00", "/flows/%00", "/flows/card-payment?kind=%00",
+        "/instances/%00/state", "/definitions/%00/source",
+    ],
+)  # fmt: skip
+def test_what_the_database_cannot_hold_is_refused_at_the_door(visitor: Come, path: str) -> None:
+    assert visitor("operator").get(path).status_code in (404, 422)
+
+
+def test_a_card_number_typed_into_a_form_is_refused_and_not_repeated(visitor: Come) -> None:
+    admin = visitor("admin")
+    answer = admin.post("/settings/keys", name="card 4111 1111 1111 1111", roles="integrator")
+    assert answer.status_code == 422
+    assert "4111" not in answer.text
+    assert "4111" not in admin.read("/settings/keys")
+
+
+def test_a_password_may_look_like_a_card_number(visitor: Come) -> None:
+    answer = visitor("").post("/sign-in", email="nobody@example.com", password="4111111111111111")
+    assert answer.status_code == 401
+
+
 def test_every_page_carries_the_headers(visitor: Come) -> None:
     for path in ("/sign-in", "/review", "/nowhere"):
         headers = visitor("reviewer").get(path).headers

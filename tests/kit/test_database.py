@@ -1,8 +1,17 @@
+import pytest
 from sqlalchemy import text
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import DBAPIError
 
 from app.access.models import Merchant
 from app.kit.database import Database
+
+
+def test_an_error_never_repeats_what_somebody_sent(database: Database) -> None:
+    with pytest.raises(DBAPIError) as caught, database.begin() as tx:
+        tx.execute(text("SELECT CAST(:typed AS text) || :other"), {"typed": "4111\x00", "other": "secret"})
+    assert "4111" not in str(caught.value)
+    assert "secret" not in str(caught.value)
 
 
 def test_changed_counts_the_rows_of_every_kind_of_statement(database: Database) -> None:

@@ -8,6 +8,7 @@ from app.kit.money import Money
 from app.payments import service
 from app.payments.models import Payment
 from app.payments.recovery import NotUnknown, TwoPeopleNeeded
+from app.payments.reviewing import NotReviewed
 from app.payments.service import CaptureExceedsAuthorized, MoneyHeld, OutcomeOpen
 from app.payments.states import IllegalTransition
 from tests.fixtures_sandbox import until
@@ -205,22 +206,68 @@ def test_a_terminal_payment_stays_what_it_is(till: Till) -> None:
 def test_a_review_opens_and_closes_before_and_after_authorization(till: Till) -> None:
     payment = till.create()
     till.run("payment.transition", payment, to="requires_review", reason="risk")
+    till.decide(payment, "ada", "approve")
     till.run("payment.authorize", payment, gateway="sandbox_a")
     till.run("payment.transition", payment, to="requires_review")
+    till.decide(payment, "ada", "approve")
     till.run("payment.transition", payment, to="requires_capture")
     till.run("payment.capture", payment)
     assert till.status(payment) == ("succeeded", "")
+
+
+def _under_review(till: Till, amount: int) -> str:
+    payment = authorized(till, amount=amount)
+    till.run("payment.transition", payment, to="requires_review")
+    return payment
+
+
+def test_no_diagram_captures_what_nobody_has_approved(till: Till) -> None:
+    payment = _under_review(till, 1000)
+    till.decide(payment, "ada", "reject")
+    with pytest.raises(NotReviewed, match="0 of 1"):
+        till.run("payment.capture", payment)
+    with pytest.raises(NotReviewed, match="0 of 1"):
+        till.run("payment.transition", payment, to="requires_capture")
+    till.run("payment.void", payment)
+    till.run("payment.transition", payment, to="canceled")
+    assert till.differences() == []
+
+
+def test_above_the_limit_one_person_is_not_two_whatever_the_diagram_says(till: Till) -> None:
+    till.configure(review_limit={"EUR": 500})
+    payment = _under_review(till, 501)
+    till.decide(payment, "ada", "approve")
+    till.decide(payment, "ada", "approve")
+    with pytest.raises(NotReviewed, match="1 of 2"):
+        till.run("payment.capture", payment)
+    till.decide(payment, "bob", "approve")
+    till.run("payment.capture", payment)
+    assert till.status(payment) == ("succeeded", "")
+
+
+def test_an_earlier_review_approves_nothing_in_the_next(till: Till) -> None:
+    payment = _under_review(till, 1000)
+    till.decide(payment, "ada", "approve")
+    till.run("payment.transition", payment, to="requires_capture")
+    till.run("payment.transition", payment, to="requires_review")
+    with pytest.raises(NotReviewed):
+        till.run("payment.capture", payment)
 
 
 def test_two_people_resolve_an_unknown_and_their_evidence_is_kept(till: Till) -> None:
     payment = till.create("pm_card_timeout_lost")
     attempt = till.fails("payment.authorize", payment, gateway="sandbox_a").facts["attempt"]
     finding = {"attempt": attempt, "charged": False, "note": "Not in the books of 3 May"}
-    till.decided(payment, "ada", "nobody")
-    for too_few in (["usr_ada"], ["usr_ada", "usr_ada"], ["usr_ada", "usr_nobody"], ["usr_ada", "usr_bob"], []):
+    till.decide(payment, "ada", "not_charged", attempt=attempt)
+    till.decide(payment, "eve", "not_charged", attempt="att_other")
+    till.decide(payment, "bob", "charged", attempt=attempt)
+    for no_evidence in ("usr_bob", "usr_eve"):
+        with pytest.raises(TwoPeopleNeeded):
+            till.run("payment.resolve", payment, by=["usr_ada", no_evidence], **finding)
+    till.decide(payment, "bob", "not_charged", attempt=attempt)
+    for too_few in (["usr_ada"], ["usr_ada", "usr_ada"], ["usr_ada", "usr_nobody"], []):
         with pytest.raises(TwoPeopleNeeded):
             till.run("payment.resolve", payment, by=too_few, **finding)
-    till.decided(payment, "bob")
     assert till.run("payment.resolve", payment, by=["usr_ada", "usr_bob"], **finding).resolution == "absent"
     kept = till.attempt(payment, "authorize").evidence
     assert kept is not None
@@ -232,7 +279,8 @@ def test_people_who_read_the_charge_in_the_books_make_it_capturable(till: Till) 
     payment = till.create("pm_card_timeout_applied")
     attempt = till.fails("payment.authorize", payment, gateway="sandbox_a").facts["attempt"]
     charge = till.sandbox.charge(attempt)["id"]
-    till.decided(payment, "ada", "bob")
+    for name in ("ada", "bob"):
+        till.decide(payment, name, "charged", attempt=attempt)
     finding = {"attempt": attempt, "charged": True, "by": ["usr_ada", "usr_bob"], "note": "Seen"}
     till.run("payment.resolve", payment, gateway_reference=charge, **finding)
     till.run("payment.capture", payment)
@@ -244,7 +292,8 @@ def test_people_who_read_the_charge_in_the_books_make_it_capturable(till: Till) 
 def test_news_against_what_people_found_moves_nothing_and_is_an_incident(till: Till) -> None:
     payment = till.create("pm_card_pending")
     attempt = till.fails("payment.authorize", payment, gateway="sandbox_a").facts["attempt"]
-    till.decided(payment, "ada", "bob")
+    for name in ("ada", "bob"):
+        till.decide(payment, name, "not_charged", attempt=attempt)
     till.run("payment.resolve", payment, attempt=attempt, charged=False, by=["usr_ada", "usr_bob"], note="No")
     till.run("payment.transition", payment, to="failed", reason="declined")
     until(till.webhooks)

@@ -7,10 +7,10 @@ from pydantic import Field
 
 from app.access.actor import Role
 from app.api.route import Answer, Body, Call, Listing, Resource, Rest, View
-from app.engine import inbox, queries
+from app.engine import inbox, pins, queries
 from app.engine.inbox import InstanceEnded, find_instance
 from app.engine.step import InstanceStatus
-from app.errors import Conflict
+from app.errors import Conflict, Forbidden, InvalidInput
 from app.events import audit
 from app.kit.database import Json
 from app.kit.ids import new_id
@@ -18,6 +18,22 @@ from app.kit.ids import new_id
 READERS = tuple(Role)
 STARTERS = (Role.INTEGRATOR, Role.OPERATOR)
 KEEP_MESSAGES_SECONDS = 86_400
+
+#: First words of the messages that the house itself sends: each has a request of its own, which checks and books.
+OWN_MESSAGES = frozenset({"gateway", "capture", "cancel", "payment", "refund", "dispute"})
+#: Groups of operations that act on the payment, refund or dispute which an instance is about.
+ABOUT_MONEY = frozenset({"payment", "routing", "risk", "review", "refund", "dispute"})
+
+
+class MessageReserved(Forbidden):
+    code = "message_reserved"
+    title = "Only Sluice itself sends messages of this name"
+
+
+class ProcessNeedsSubject(InvalidInput):
+    code = "process_needs_subject"
+    title = "This process is about a payment, a refund or a dispute, and starts with it"
+
 
 resource = Resource("Instances", "Running flows: where each one is, what it waits for, and which way it came.")
 
@@ -114,10 +130,15 @@ class RetryIncident(Body):
     status=201,
     roles=STARTERS,
     waits=True,
+    errors=(ProcessNeedsSubject,),
 )
 def start_instance(call: Call, body: StartInstance) -> Answer:
-    """Starts the published version of any process."""
+    """Starts the published version of a process that is about nothing but its variables."""
     instance = inbox.start_instance(call.tx, call.actor, body.process, None, body.variables)
+    about = {name for name in pins.operations_of(call.tx, instance.pins) if name.partition(".")[0] in ABOUT_MONEY}
+    if about:
+        remedy = "Create a payment or a refund instead, naming the process where it is not the usual one"
+        raise ProcessNeedsSubject(f"{body.process} calls {min(about)}. {remedy}")
     audit.record(call.tx, call.actor, "instance.started", instance.id, {"process": body.process})
     instance_id, merchant_id = instance.id, instance.merchant_id
     rest = Rest(instance_id, lambda tx: queries.instance_view(tx, find_instance(tx, merchant_id, instance_id)))
@@ -162,10 +183,12 @@ def get_instance(call: Call, instance: str) -> Json:
     response=MessageView,
     status=202,
     roles=STARTERS,
-    errors=(InstanceEnded,),
+    errors=(InstanceEnded, MessageReserved),
 )
 def send_message(call: Call, instance: str, body: SendMessage) -> Json:
     """Goes to whoever waits for this name and correlation, or is kept until somebody does."""
+    if body.name.partition(".")[0] in OWN_MESSAGES:
+        raise MessageReserved(f"{body.name!r} is told by Sluice; use the request of the payment, refund or dispute")
     found = find_instance(call.tx, call.actor.merchant_id, instance)
     if InstanceStatus(found.status).ended:
         raise InstanceEnded(f"The instance is {found.status}")

@@ -1,5 +1,6 @@
 """The review desk and one review: claiming, deciding, and what happens when somebody else was faster."""
 
+import re
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
@@ -26,6 +27,8 @@ pages = Blueprint("review", __name__)
 
 #: Facts of a task that the page shows in places of their own.
 _SHOWN = {"amount", "currency", "payment", "risk", "expires_at"}
+#: A whole number as somebody types it; one that is longer is text, which the form refuses.
+_WHOLE = re.compile(r"-?[0-9]{1,18}")
 
 
 def _filter() -> Filter:
@@ -146,7 +149,7 @@ def _typed(kind: str, text: str | None) -> object:
         return None
     if kind == "number":
         stripped = text.strip()
-        return int(stripped) if stripped.lstrip("-").isdigit() else stripped
+        return int(stripped) if _WHOLE.fullmatch(stripped) else stripped
     return text
 
 

@@ -8,15 +8,14 @@ from sqlalchemy import func, select
 from app.access.actor import Actor
 from app.console.read.people import Names, names_of
 from app.engine.models import Definition, Instance
+from app.engine.versions import in_use
 from app.errors import NotFound
 from app.kit.database import Tx
-
-_LIVE = ("running", "waiting", "incident")
 
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """`running` instances still follow this version, `ended` have done so."""
+    """`running` instances are pinned to it, as their own flow or as a part; `ended` have followed it."""
 
     definition: Definition
     running: int = 0
@@ -91,18 +90,19 @@ def _flows(tx: Tx, actor: Actor, key: str = "", kind: str = "") -> list[Flow]:
     if key:
         query = query.where(Definition.key == key, Definition.kind == kind)
     rows = tx.session.scalars(query.order_by(Definition.kind, Definition.key, Definition.version.desc())).all()
-    counts = _counts(tx, actor)
+    running, ended = in_use(tx, actor.merchant_id), _ended(tx, actor)
     grouped: dict[tuple[str, str], list[Version]] = {}
     for row in rows:
-        running, ended = counts.get(row.id, (0, 0))
-        grouped.setdefault((row.kind, row.key), []).append(Version(row, running, ended))
+        version = Version(row, running.get(row.id, 0), ended.get(row.id, 0))
+        grouped.setdefault((row.kind, row.key), []).append(version)
     return [Flow(found_kind, found_key, versions) for (found_kind, found_key), versions in grouped.items()]
 
 
-def _counts(tx: Tx, actor: Actor) -> dict[str, tuple[int, int]]:
-    live = func.count().filter(Instance.status.in_(_LIVE))
-    query = select(Instance.definition_id, live, func.count() - live).where(Instance.merchant_id == actor.merchant_id)
-    return {row[0]: (row[1], row[2]) for row in tx.session.execute(query.group_by(Instance.definition_id)).all()}
+def _ended(tx: Tx, actor: Actor) -> dict[str, int]:
+    query = select(Instance.definition_id, func.count()).where(
+        Instance.merchant_id == actor.merchant_id, Instance.ended_at.is_not(None)
+    )
+    return {row[0]: row[1] for row in tx.session.execute(query.group_by(Instance.definition_id)).all()}
 
 
 def _names(tx: Tx, found: Sequence[Flow]) -> Names:

@@ -11,6 +11,7 @@ from werkzeug.test import TestResponse
 
 import handlers
 from app.engine.models import Definition
+from app.engine.shipped import ENDINGS
 from app.kit.database import Database
 from tests.console.conftest import Visitor
 from tests.console.seed import DIAGRAMS, Seeded
@@ -99,9 +100,15 @@ def test_nothing_to_upload_is_said(visitor: Come) -> None:
     assert "There is no file to deploy" in page.text
 
 
+def test_too_many_files_are_refused_and_none_is_left_out_in_silence(visitor: Come) -> None:
+    page = upload(visitor("analyst"), *[DIAGRAMS / "review.form.json"] * 51)
+    assert page.status_code == 422
+    assert "at most 50" in page.text
+
+
 def test_our_own_flows_pass_and_are_drawn(visitor: Come) -> None:
     analyst = visitor("admin")
-    files = sorted(path for path in WORKFLOWS.rglob("*") if path.suffix in {".bpmn", ".dmn", ".json"})
+    files = sorted(path for path in WORKFLOWS.rglob("*") if path.name.endswith(ENDINGS))
     stored = upload(analyst, *files)
     assert stored.status_code == 303, re.findall(r'class="findings">(.*?)</ul>', stored.text, re.DOTALL)
     assert "Manual review" in analyst.read("/flows")

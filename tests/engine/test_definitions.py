@@ -1,6 +1,5 @@
 """The definitions store on a real database: all or none, immutable versions, four eyes, pins and bundles."""
 
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -286,21 +285,16 @@ def test_an_instance_of_a_draft_cannot_be_pinned(store: Database) -> None:
             pins.pins_for(tx, M, "child")
 
 
-def test_who_uses_counts_running_instances_of_every_version(store: Database) -> None:
+def test_a_version_is_in_use_by_every_running_instance_that_is_pinned_to_it(store: Database) -> None:
     with store.begin() as tx:
         top, inner, table, form = deploy(tx, SYSTEM, parent(), child(), TABLE_FILE, FORM_FILE, publish=True)
         for number, status in enumerate(["waiting", "running", "completed"]):
             _instance(tx, f"ins_{number}", top, status, pins.pins_for(tx, M, "parent")[1])
         newer = deploy(tx, SYSTEM, child("=2"), publish=True)[0]
         _instance(tx, "ins_3", top, "incident", pins.pins_for(tx, M, "parent")[1])
-        counted: Callable[[Definition], list[tuple[int, int]]] = lambda one: [  # noqa: E731
-            (use.version, use.running) for use in versions.who_uses(tx, one)
-        ]
-        assert counted(top) == [(1, 3)]
-        assert counted(newer) == counted(inner) == [(2, 1), (1, 2)]
-        assert counted(table) == counted(form) == [(1, 3)]
-        running = versions.running(tx, M)
-        assert [running[one.id] for one in (top, inner, newer, table, form)] == [3, 2, 1, 3, 3]
+        used = versions.in_use(tx, M)
+        assert used == {top.id: 3, newer.id: 1, inner.id: 2, table.id: 3, form.id: 3}
+        assert versions.in_use(tx, "mer_two") == {}
 
 
 def test_lists_show_drafts_and_versions_newest_first(store: Database) -> None:
@@ -308,8 +302,8 @@ def test_lists_show_drafts_and_versions_newest_first(store: Database) -> None:
         first = deploy(tx, SYSTEM, child(), publish=True)[0]
         second = deploy(tx, ANN, child("=2"))[0]
         form = deploy(tx, ANN, FORM_FILE)[0]
-        assert [one.id for one in versions.versions(tx, M, "bpmn", "child")] == [second.id, first.id]
-        assert {one.id for one in versions.drafts(tx, M).rows} == {second.id, form.id}
+        assert [one.id for one in versions.definitions(tx, M, key="child").rows] == [second.id, first.id]
+        assert {one.id for one in versions.definitions(tx, M, status="draft").rows} == {second.id, form.id}
         assert [one.id for one in versions.definitions(tx, M, kind="form").rows] == [form.id]
         assert [one.id for one in versions.definitions(tx, M, key="child", status="published").rows] == [first.id]
         shown = versions.definition_view(first, content=True)

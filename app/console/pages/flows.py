@@ -16,11 +16,11 @@ from app.console.security import draws_diagram
 from app.console.web import back_to, page, refused
 from app.engine import definitions
 from app.engine.lint import Upload
-from app.errors import AppError
+from app.errors import AppError, InvalidInput
 
 pages = Blueprint("flows", __name__)
 
-MAX_FILES = 20
+MAX_FILES = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +48,10 @@ def new() -> Response:
 @pages.post("/flows/new")
 def upload() -> Response:
     draws_diagram()
-    uploads = [
-        Upload(file.filename or "unnamed", file.read()) for file in request.files.getlist("files")[:MAX_FILES] if file
-    ]
+    uploads = [Upload(file.filename or "unnamed", file.read()) for file in request.files.getlist("files") if file]
     try:
+        if len(uploads) > MAX_FILES:
+            raise InvalidInput(f"These are {len(uploads)} files; send at most {MAX_FILES} at once")
         with transaction() as tx:
             made = definitions.deploy(tx, identity.actor(), uploads)
             warnings = sum(len(one.warnings["findings"]) for one in made)

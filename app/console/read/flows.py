@@ -8,14 +8,14 @@ from sqlalchemy import func, select
 from app.access.actor import Actor
 from app.console.read.people import Names, names_of
 from app.engine.models import Definition, Instance
-from app.engine.versions import running as versions_running
+from app.engine.versions import in_use
 from app.errors import NotFound
 from app.kit.database import Tx
 
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """`running` instances may still touch this version, called or started; `ended` were started with it."""
+    """`running` instances are pinned to it, as their own flow or as a part; `ended` have followed it."""
 
     definition: Definition
     running: int = 0
@@ -90,7 +90,7 @@ def _flows(tx: Tx, actor: Actor, key: str = "", kind: str = "") -> list[Flow]:
     if key:
         query = query.where(Definition.key == key, Definition.kind == kind)
     rows = tx.session.scalars(query.order_by(Definition.kind, Definition.key, Definition.version.desc())).all()
-    running, ended = versions_running(tx, actor.merchant_id), _ended(tx, actor)
+    running, ended = in_use(tx, actor.merchant_id), _ended(tx, actor)
     grouped: dict[tuple[str, str], list[Version]] = {}
     for row in rows:
         version = Version(row, running.get(row.id, 0), ended.get(row.id, 0))

@@ -155,10 +155,10 @@ class BusinessRuleTask(Activity):
         name, instance = self.element.decision, token.instance
         try:
             evaluation = instance.bundle.decisions[name].evaluate(name, token.context(), now=instance.now)
+            output, explained = to_json(evaluation.output), _explained(evaluation)
         except AppError as error:
             raise Halt("decision", f"Decision {name}: {error.detail}", error.extra) from None
-        output = to_json(evaluation.output)
-        token.note(JournalKind.DECISION, **_explained(evaluation))
+        token.note(JournalKind.DECISION, **explained)
         self.absorb(token, _named(self.element.result, output))
         return True
 

@@ -1,6 +1,7 @@
 """Standard functions that turn values into texts, numbers and ranges."""
 
 import re
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -51,11 +52,22 @@ def written(run: Run, value: Any) -> str:
         return run.text_of('"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"')
     if kind is list:
         run.charge(len(value) // 4)
-        return run.text_of("[" + ", ".join(written(run, item) for item in value) + "]")
+        return f"[{_joined(run, (written(run, item) for item in value))}]"
     if kind is dict:
         run.charge(len(value) // 4)
-        return run.text_of("{" + ", ".join(f"{_key(key)}: {written(run, item)}" for key, item in value.items()) + "}")
+        return f"{{{_joined(run, (f'{_key(key)}: {written(run, item)}' for key, item in value.items()))}}}"
     return f"function({', '.join(value.parameters)})" if kind is Function else temporal.show(value)
+
+
+def _joined(run: Run, parts: Iterator[str]) -> str:
+    """The parts with commas, given up before they are too long together and not after."""
+    kept: list[str] = []
+    size = 0
+    for part in parts:
+        size += len(part) + 2
+        run.check_length(size)
+        kept.append(part)
+    return ", ".join(kept)
 
 
 def _key(key: str) -> str:

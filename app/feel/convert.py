@@ -10,11 +10,14 @@ from decimal import Decimal
 from math import isfinite
 from typing import Any
 
+from app.feel.errors import FeelError
 from app.feel.numbers import CONTEXT
 from app.feel.temporal import show
 from app.feel.values import Function, Months, Range
 
 _LARGEST = 2**63
+#: Characters and items of one value that leaves FEEL, counted wherever they would be written.
+MAX_JSON = 2_000_000
 _PLAIN = frozenset({bool, str, type(None), date, datetime, time, timedelta, Months, Range, Function})
 
 
@@ -56,17 +59,26 @@ def _foreign(value: Any) -> Any:
 def to_json(value: Any) -> Any:
     """A FEEL value as fresh JSON-like Python that orjson can write; temporal values and ranges as their FEEL text.
 
-    A number beyond the doubles (1e308) and a function have no JSON and become null.
+    A number beyond the doubles (1e308) and a function have no JSON and become null. FeelError for what would be larger
+    than MAX_JSON: a few lists that hold each other ten times over are small as values and endless when written out.
     """
+    return _written(value, [MAX_JSON])
+
+
+def _written(value: Any, left: list[int]) -> Any:
+    """`left` is how much may still be written, one item for all of the walk."""
     kind = type(value)
+    left[0] -= len(value) + 1 if kind is str else 1
+    if left[0] < 0:
+        raise FeelError(f"A value grew beyond {MAX_JSON} characters and items.")
     if value is None or kind is bool or kind is str:
         return value
     if kind is int or kind is Decimal:
         return _number(value)
     if kind is list:
-        return [to_json(item) for item in value]
+        return [_written(item, left) for item in value]
     if kind is dict:
-        return {key: to_json(entry) for key, entry in value.items()}
+        return {key: _written(entry, left) for key, entry in value.items()}
     return None if kind is Function else show(value)
 
 

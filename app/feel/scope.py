@@ -41,9 +41,12 @@ class Run:
                 self.notes.append(note)
 
     def text_of(self, value: str, at: int = 0) -> str:
-        if len(value) > self.limits.text:
-            raise self.exceeded(f"A text grew beyond {self.limits.text} characters.", at)
+        self.check_length(len(value), at)
         return value
+
+    def check_length(self, characters: int, at: int = 0) -> None:
+        if characters > self.limits.text:
+            raise self.exceeded(f"A text grew beyond {self.limits.text} characters.", at)
 
     def list_of(self, value: list[Any], at: int = 0) -> list[Any]:
         if len(value) > self.limits.items:

@@ -123,11 +123,18 @@ _EQUAL: dict[type, Callable[[Any, Any], bool | None]] = {
 
 def volume(value: Any) -> int:
     """How many values a container holds, deep: what comparing it costs at most. 0 for anything else."""
-    if type(value) is list:
-        return len(value) + sum(volume(item) for item in value if type(item) in _CONTAINERS)
-    if type(value) is dict:
-        return len(value) + sum(volume(item) for item in value.values() if type(item) in _CONTAINERS)
-    return 0
+    return _volume(value, {})
+
+
+def _volume(value: Any, known: dict[int, int]) -> int:
+    """What is held in many places is counted in each and walked once, or counting would cost what it is to prevent."""
+    kind = type(value)
+    if kind not in _CONTAINERS:
+        return 0
+    if id(value) not in known:
+        items = value if kind is list else value.values()
+        known[id(value)] = len(value) + sum(_volume(item, known) for item in items if type(item) in _CONTAINERS)
+    return known[id(value)]
 
 
 def every(results: Any) -> bool | None:

@@ -1,10 +1,11 @@
 """An expression is data from people who are not administrators: it reaches nothing and it ends."""
 
+from time import process_time
 from typing import Any
 
 import pytest
 
-from app.feel import FeelError, Limits, compile_expression, compile_unary_tests
+from app.feel import FeelError, Limits, compile_expression, compile_unary_tests, to_json
 
 
 class Guarded:
@@ -208,3 +209,25 @@ def test_evaluating_changes_no_input() -> None:
 def test_the_result_of_a_constant_list_is_new_every_time() -> None:
     expression = compile_expression("[1, 2]")
     assert expression.evaluate({}) is not expression.evaluate({})
+
+
+_TEXT = 'string join(for i in 1..9000 return "' + "x" * 100 + '")'
+_TENFOLD = ", ".join(f"{to}: [{', '.join([of] * 10)}]" for of, to in zip("abcdefgh", "bcdefghi", strict=True))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{{a: [1,1,1,1,1,1,1,1,1,1], {_TENFOLD}}}.i",
+        f"{{a: [1,1,1,1,1,1,1,1,1,1], {_TENFOLD}, r: h = i}}.r",
+        f"{{a: [1,1,1,1,1,1,1,1,1,1], {_TENFOLD}, r: string(i)}}.r",
+        f"{{s: {_TEXT}, r: for i in 1..10000 return s}}.r",
+        f"{{s: {_TEXT}, r: string(for i in 1..10000 return s)}}.r",
+        f"{{s: {_TEXT}, r: string(for i in 1..10000 return {{a: s}})}}.r",
+    ],
+)
+def test_what_is_small_by_sharing_does_not_become_endless(text: str) -> None:
+    begun = process_time()
+    with pytest.raises(FeelError):
+        to_json(compile_expression(text).evaluate({}))
+    assert process_time() - begun < 5, "an endless one takes hours"

@@ -161,7 +161,7 @@ def test_a_key_deploys_but_does_not_publish(store: Database) -> None:
     key = Actor("key_ci", "CI", M, frozenset({Role.ANALYST}))
     with store.begin() as tx:
         one = deploy(tx, ANN, child())[0]
-        with pytest.raises(Forbidden, match="personal token"):
+        with pytest.raises(Forbidden, match="publishing is for a person"):
             publish(tx, key, one)
         publish(tx, ANN, deploy(tx, key, child("=2"))[0])
 

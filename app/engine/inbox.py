@@ -15,7 +15,7 @@ from app.engine import pins
 from app.engine.incidents import PARKED
 from app.engine.models import InboxItem, Incident, Instance, Message, WaitRow
 from app.engine.step import InstanceStatus, Item, ItemKind, WaitKind
-from app.errors import Conflict, NotFound
+from app.errors import Conflict, Forbidden, NotFound
 from app.events import audit
 from app.kit.database import Json, Tx
 from app.kit.ids import new_id
@@ -29,6 +29,11 @@ PARK_AFTER = 5
 class InstanceEnded(Conflict):
     code = "instance_ended"
     title = "The instance has already ended"
+
+
+class VariablesFixed(Forbidden):
+    code = "variables_fixed"
+    title = "The variables of a flow about money are not changed by hand"
 
 
 def start_instance(
@@ -197,13 +202,18 @@ def cancel_instance(tx: Tx, actor: Actor, instance_id: str, reason: str) -> Inst
 def retry_incident(tx: Tx, actor: Actor, incident_id: str, variables: Json | None = None, note: str = "") -> Incident:
     """Let the element go on: the runner tries it again, with `variables` corrected first.
 
-    An incident of the domain has no element to run again; repairing it means that a person has dealt with it.
+    VariablesFixed where the instance is about a payment, a refund or a dispute: what people decided there, and who
+    must decide, are variables too, and nobody may write them for somebody else. An incident of the domain has no
+    element to run again; repairing it means that a person has dealt with it.
     """
     incident = tx.session.get(Incident, incident_id, with_for_update=True)
     if incident is None or incident.merchant_id != actor.merchant_id:
         raise NotFound(f"There is no incident {incident_id}")
     if incident.status != "open":
         raise Conflict(f"The incident was already resolved by {incident.resolved_by}")
+    if variables and incident.subject != incident.instance_id:
+        remedy = "retry without variables, move the instance to a corrected version of its flow, or cancel it"
+        raise VariablesFixed(f"This flow is about {incident.subject}; {remedy}")
     if incident.source == "domain":
         if incident.kind == PARKED:
             _unpark(tx, incident.instance_id)

@@ -171,6 +171,9 @@ def resolve(tx: Tx, merchant_id: str, instance_id: str, finding: Finding) -> Loo
     agreeing = _people(tx, merchant_id, instance_id, finding)
     if not finding.note.strip():
         raise InvalidInput("Say in a note what was found in the gateway's books")
+    reference = finding.gateway_reference or attempt.gateway_reference
+    if finding.charged and attempt.operation == "authorize" and not reference:
+        raise InvalidInput("Give the charge's reference as the gateway's books show it; a capture needs it")
     case = Case(tx, payment, attempt)
     result = GatewayResult(found, gateway_reference=finding.gateway_reference, message="Resolved by people")
     settle(case, result, Source("people", agreeing, finding.note))

@@ -13,7 +13,7 @@ from sqlalchemy import text
 
 from app.access.actor import Role
 from app.engine import inbox, people
-from app.engine.models import Message
+from app.engine.models import Incident, Message
 from app.engine.people import Completion
 from app.errors import AppError, Conflict
 from app.kit.crashpoint import Point
@@ -391,3 +391,29 @@ def capture_in_parts(house: House, payment_id: str, amount: int) -> None:
 def cancel_if_it_can(house: House, payment_id: str) -> None:
     with suppress(Conflict):
         ask_cancel(house, payment_id)
+
+
+def test_an_operator_cannot_write_what_people_must_decide(house: House) -> None:
+    payment_id = house.pay("pm_card_high_risk", 200_000)
+    house.run()
+    incident = "inc_made_up"
+    with house.database.begin() as tx:
+        instance = house.instance(payment_id)
+        tx.session.add(
+            Incident(
+                id=incident,
+                merchant_id=instance.merchant_id,
+                instance_id=instance.id,
+                subject=payment_id,
+                node="limits#1",
+                element="limits",
+                source="engine",
+                kind="call_failed",
+                message="made up",
+                details={},
+                status="open",
+                created_at=tx.now(),
+            )
+        )
+    with house.database.begin() as tx, pytest.raises(inbox.VariablesFixed):
+        inbox.retry_incident(tx, house.person("omar", Role.OPERATOR), incident, {"second_person": False})

@@ -227,10 +227,10 @@ def cancel_instance(call: Call, instance: str, body: CancelInstance) -> Json:
     "/v1/incidents/{incident}/retry",
     summary="Retry an incident",
     body=RetryIncident,
-    example={"variables": {"gateway": "sandbox_b"}, "note": "The first gateway is down"},
+    example={"variables": {"address": "Main Street 1"}, "note": "It was missing"},
     response=IncidentView,
     roles=(Role.OPERATOR,),
-    errors=(Conflict,),
+    errors=(Conflict, inbox.VariablesFixed),
 )
 def retry_incident(call: Call, incident: str, body: RetryIncident) -> Json:
     """Lets the element go on, with corrected variables where they were the cause."""

@@ -157,6 +157,17 @@ def test_nobody_publishes_what_they_deployed(store: Database) -> None:
         assert (one.status, one.published_by) == ("published", "usr_ben")
 
 
+def test_a_system_deploys_and_a_person_publishes(store: Database) -> None:
+    ci, other = (Actor(f"key_{n}", n, M, frozenset({Role.ANALYST})) for n in ("ci", "other"))
+    with store.begin() as tx:
+        one = deploy(tx, ci, child())[0]
+        for system in (ci, other):
+            with pytest.raises(FourEyes, match="for a person"):
+                publish(tx, system, one)
+        publish(tx, ANN, one)
+        assert one.published_by == "usr_ann"
+
+
 def test_deploying_and_publishing_at_once_is_for_the_system_only(store: Database) -> None:
     with store.begin() as tx:
         assert deploy(tx, SYSTEM, child(), publish=True)[0].status == "published"

@@ -279,6 +279,8 @@ def test_people_who_read_the_charge_in_the_books_make_it_capturable(till: Till) 
     payment = till.create("pm_card_timeout_applied")
     attempt = till.fails("payment.authorize", payment, gateway="sandbox_a").facts["attempt"]
     charge = till.sandbox.charge(attempt)["id"]
+    for name in ("ada", "bob"):
+        till.decide(payment, name, "charged", attempt=attempt)
     finding = {"attempt": attempt, "charged": True, "by": ["usr_ada", "usr_bob"], "note": "Seen"}
     till.run("payment.resolve", payment, gateway_reference=charge, **finding)
     till.run("payment.capture", payment)
@@ -290,6 +292,8 @@ def test_people_who_read_the_charge_in_the_books_make_it_capturable(till: Till) 
 def test_news_against_what_people_found_moves_nothing_and_is_an_incident(till: Till) -> None:
     payment = till.create("pm_card_pending")
     attempt = till.fails("payment.authorize", payment, gateway="sandbox_a").facts["attempt"]
+    for name in ("ada", "bob"):
+        till.decide(payment, name, "not_charged", attempt=attempt)
     till.run("payment.resolve", payment, attempt=attempt, charged=False, by=["usr_ada", "usr_bob"], note="No")
     till.run("payment.transition", payment, to="failed", reason="declined")
     until(till.webhooks)

@@ -65,6 +65,7 @@ def test_a_public_address_is_taken(address: str) -> None:
         "https://user:secret@shop.example/",
         "https://shop.example/#part",
         "https://shop.example:99999/",
+        "https://[::1",
         "https://shop.example/a b",
         "https://shop.example/\r\nHost: other",
         "https://b\u00fccher.example/",

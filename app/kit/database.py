@@ -139,6 +139,7 @@ class Database:
                     session.flush()
             finally:
                 _open_transactions.reset(outer)
+        tx.committed()
 
     def run(self, work: Callable[[Tx], T], tries: int = 4) -> T:
         """`work` in one transaction, from the start again when PostgreSQL undid it for the sake of another one.

@@ -23,5 +23,6 @@ def configure(level: str) -> None:
         ],
         wrapper_class=structlog.make_filtering_bound_logger(number),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-        cache_logger_on_first_use=True,
+        # Not cached: what is measured or tested may look at the lines of a logger that was used before.
+        cache_logger_on_first_use=False,
     )

@@ -1,3 +1,5 @@
+from contextlib import suppress
+
 import pytest
 from sqlalchemy import text
 from sqlalchemy.dialects.postgresql import insert
@@ -21,3 +23,17 @@ def test_changed_counts_the_rows_of_every_kind_of_statement(database: Database) 
         assert [tx.changed(add), tx.changed(add)] == [1, 0]
         assert tx.changed(text("UPDATE merchants SET name = 'Other'")) == 1
         assert tx.changed(text("DELETE FROM merchants WHERE id = 'mer_2'")) == 0
+
+
+def test_a_hint_leaves_after_the_commit_once_per_channel_and_not_without_one(database: Database) -> None:
+    told: list[str] = []
+    database.on_notify(told.append)
+    with database.begin() as tx:
+        tx.notify("sluice_work")
+        tx.notify("sluice_work")
+        assert told == []
+    assert told == ["sluice_work"]
+    with suppress(RuntimeError), database.begin() as tx:
+        tx.notify("sluice_work")
+        raise RuntimeError
+    assert told == ["sluice_work"]

@@ -3,8 +3,15 @@
 from collections.abc import Callable, Sequence
 from threading import Event, Thread
 
+from prometheus_client import CollectorRegistry
+
+from app.engine.inbox import CHANNEL
+from app.jobs.bell import Bell
 from app.jobs.chores import Chores
-from app.jobs.worker import Worker
+from app.jobs.long_jobs import LongJobs
+from app.jobs.metrics import WorkerMetrics
+from app.jobs.waker import NotifyWaker
+from app.jobs.worker import Parts, Worker
 from app.kit.database import Tx
 from tests.house import House
 
@@ -38,7 +45,10 @@ def test_a_receiver_that_hangs_holds_up_no_other_kind_of_work(house: House) -> N
     deaf = Due(lambda: not hanging.is_set(), hang)
     quick = Due(lambda: hanging.is_set() and not done.is_set(), done.set)
     chores = [Chores(house.database, [one]) for one in (deaf, quick)]
-    worker = Worker(house.database.url, house.another_loop("worker-2"), chores, Event(), house.wired.pulse)
+    bell = Bell()
+    parts = Parts(house.another_loop("worker-2"), chores, LongJobs(house.database, [], "worker-2", bell.stopped))
+    waker, metrics = NotifyWaker(house.database.url), WorkerMetrics(CollectorRegistry())
+    worker = Worker(parts, waker, bell, bell.part([CHANNEL]), house.wired.pulse, metrics)
     running = Thread(target=worker.run)
     running.start()
     try:

@@ -12,6 +12,7 @@ from pathlib import Path
 import orjson
 import pytest
 from click.testing import CliRunner
+from prometheus_client import CollectorRegistry
 from sqlalchemy import select
 from werkzeug.serving import make_server
 
@@ -70,7 +71,7 @@ def where(house: House) -> Iterator[Place]:
 
 @contextmanager
 def web(house: House, port: int = 0) -> Iterator[str]:
-    server = make_server("127.0.0.1", port, web_app(house.wired), threaded=True)
+    server = make_server("127.0.0.1", port, web_app(replace(house.wired, metrics=CollectorRegistry())), threaded=True)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     yield f"http://127.0.0.1:{server.port}"

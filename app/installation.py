@@ -64,11 +64,12 @@ _LOOK: Final = text("""
 SELECT known.identity AS known,
        jsonb_build_object(
            'system', (SELECT system_identifier::text FROM pg_control_system()),
-           'timeline', left(pg_walfile_name(pg_current_wal_lsn()), 8),
+           'timeline', CASE WHEN NOT pg_is_in_recovery() THEN left(pg_walfile_name(pg_current_wal_lsn()), 8) END,
            'database', (SELECT oid::bigint FROM pg_database WHERE datname = current_database()),
            'table', 'installation'::regclass::oid::bigint
        ) AS identity,
        EXISTS (SELECT FROM holds WHERE released_at IS NULL) AS held,
+       pg_is_in_recovery() AS recovering,
        (SELECT max(opened_at) FROM holds) AS restored_at
 FROM (SELECT 1) AS here LEFT JOIN installation AS known ON known.id = 1
 """)
@@ -88,8 +89,14 @@ class Sending:
         self._told = False
 
     def held(self, tx: Tx) -> bool:
-        """Whether nothing may be sent, looked up anew. A database that finds itself elsewhere is held from now on."""
+        """Whether nothing may be sent, looked up anew. A database that finds itself elsewhere is held from now on.
+
+        A server that still replays its log can be read but not written: nothing is sent, and where it is will be seen
+        when that is over.
+        """
         seen = tx.execute(_LOOK).one()
+        if seen.recovering:
+            return True
         held: bool = seen.held
         self.restored_at = seen.restored_at
         if seen.known != seen.identity:

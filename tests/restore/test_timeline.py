@@ -2,10 +2,12 @@
 
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from app.installation import Sending, open_hold
 from app.kit.database import Database
@@ -29,6 +31,15 @@ def held(url: str) -> tuple[bool, str]:
         database.close()
 
 
+def recovering(url: str) -> bool:
+    database = Database(url, pool_size=1)
+    try:
+        with database.begin() as tx:
+            return bool(tx.session.scalar(text("SELECT pg_is_in_recovery()")))
+    finally:
+        database.close()
+
+
 def test_a_recovered_cluster_is_held_and_a_copied_one_cannot_know(folder: Path) -> None:
     first = EmbeddedPostgres(folder / "first", durable=False)
     with first as url:
@@ -45,6 +56,9 @@ def test_a_recovered_cluster_is_held_and_a_copied_one_cannot_know(folder: Path) 
     (cluster / "recovery.signal").touch()
     shutil.copystat(cluster / "PG_VERSION", cluster / "recovery.signal")
     with EmbeddedPostgres(folder / "recovered", durable=False) as url:
+        while recovering(url):
+            assert held(url)[0], "nothing is sent from a server that still replays its log"
+            time.sleep(0.05)
         was_held, reason = held(url)
         assert was_held
         assert reason == "This is not where the database was: its server was promoted or restored to a moment"

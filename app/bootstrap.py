@@ -47,6 +47,7 @@ from app.jobs.worker import Parts, Worker
 from app.kit import log
 from app.kit.clock import SystemClock
 from app.kit.database import Database, Tx
+from app.kit.draining import Draining
 from app.kit.http import HttpClient
 from app.kit.ids import new_id
 from app.kit.pulse import Pulse
@@ -141,6 +142,7 @@ def web_app(wired: Wired) -> Flask:
     pages = ConsoleSettings(secure_cookies=settings.secure_cookies, base_url=settings.public_url)
     context = ConsoleContext(wired.database, SystemClock(), pages, endpoints(wired), webhooks(wired))
     app.register_blueprint(create_console(context))
+    app.wsgi_app = Draining(app.wsgi_app)  # type: ignore[method-assign]
     return app
 
 

@@ -19,6 +19,7 @@ from app.access.actor import Actor
 from app.api import auth, validation
 from app.api.context import ApiContext
 from app.api.idempotency import Busy, Claim, Idempotency, KeyRequired, Scope, Stored, fingerprint, key_of
+from app.api.problems import BodyTooLarge
 from app.api.route import Answer, Body, Call, Rest, Route, Upload
 from app.api.waiting import Seats
 from app.kit.crashpoint import Point, crashpoint
@@ -106,7 +107,11 @@ class Endpoint:
 
     def _read(self, incoming: Request) -> bytes:
         body = self.route.body
-        incoming.max_content_length = body.max_bytes if isinstance(body, Upload) else self._context.max_body_bytes
+        most = body.max_bytes if isinstance(body, Upload) else self._context.max_body_bytes
+        if (incoming.content_length or 0) > most:
+            raise BodyTooLarge(f"The body has {incoming.content_length} bytes; this route accepts {most}")
+        # For bodies that do not tell their length beforehand.
+        incoming.max_content_length = most
         if isinstance(body, Upload) and incoming.mimetype == "multipart/form-data":
             return b""  # the form's parser reads the stream itself
         return incoming.get_data(cache=False)

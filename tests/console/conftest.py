@@ -69,7 +69,7 @@ def seeded(database: Database, clock: ShiftedClock) -> Seeded:
 
 
 @pytest.fixture
-def app(database: Database, clock: ShiftedClock, seeded: Seeded) -> Flask:
+def app(database: Database, clock: ShiftedClock, seeded: Seeded, built_islands: None) -> Flask:
     return build(database, clock)
 
 

@@ -183,7 +183,7 @@ def chores(wired: Wired) -> list[Chore]:
     """Due work beside instances: webhooks that came in, those that go out, answers that were lost, and old rows."""
     appliers = {**payment_webhooks.APPLIERS, **dispute_webhooks.APPLIERS}
     due: list[Chore] = [
-        InboundWebhooks(wired.gateways, appliers),
+        *(InboundWebhooks(wired.gateways, appliers, gateway) for gateway in (*wired.gateways.names, "")),
         LostAnswers(wired.gateways),
         Deliveries(webhooks(wired)),
         Moves(),

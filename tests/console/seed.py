@@ -261,6 +261,11 @@ def _trouble(s: Seeder) -> None:
     )
     s.add(incident)
     s.made.others["incident"] = incident.id
+    unknown, failing = s.made.others["unknown"], "sandbox_a could not be asked about it"
+    soon = s.now + timedelta(minutes=9)
+    s.webhook("retrying", status="new", key=unknown, tries=3, due_at=soon, last_error=failing)
+    s.webhook("nobodys", status="unmatched", charge="ch_by_hand", tries=8)
+    s.webhook("parked", status="parked", key=unknown, tries=8, last_error="KeyError; the worker's log has the rest")
 
 
 def _records(s: Seeder) -> None:

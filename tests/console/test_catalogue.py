@@ -30,7 +30,7 @@ QUOTED = set(re.findall(r"""['"]([\w]+\.[\w.]+)['"]""", TEXT))
 FORMS = [form for form in (read_form(path.read_bytes())[0] for path in ROOT.glob("workflows/*/*.form.json")) if form]
 INCIDENTS = (
     *("call_failed", "deadlock", "decision", "expression", "step_limit", "uncaught_error", PARKED),
-    *("amount_mismatch", "contradiction", "flow_ended", "unwatched", RESTORED),
+    *("amount_mismatch", "contradiction", "flow_ended", "unwatched", "webhook_parked", RESTORED),
 )
 
 

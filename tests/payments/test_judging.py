@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from app.engine.models import Task
+from app.payments.reviewing import NotReviewed
 from app.payments.risk import reference_amount
 from tests.till import MERCHANT, Till
 
@@ -68,6 +69,20 @@ def test_a_second_person_is_needed_above_the_merchants_limit(till: Till) -> None
     assert till.run("review.limits", payment, amount=1000, currency="EUR").second_person is False
     unlimited = till.run("review.limits", payment, amount=10**9, currency="USD")
     assert (unlimited.second_person, unlimited.limit) == (False, None)
+
+
+def test_who_asked_for_a_payment_does_not_count_as_its_reviewer(till: Till) -> None:
+    till.configure(review_limit={})
+    till.actor = till.person("ada")
+    payment = till.create()
+    assert till.run("review.limits", payment).asked_by == ["usr_ada"]
+    till.run("payment.authorize", payment, gateway="sandbox_a")
+    till.run("payment.transition", payment, to="requires_review")
+    till.decide(payment, "ada", "approve")
+    with pytest.raises(NotReviewed, match="other than who asked"):
+        till.run("payment.transition", payment, to="requires_capture")
+    till.decide(payment, "bob", "approve")
+    assert till.run("payment.transition", payment, to="requires_capture").status == "requires_capture"
 
 
 def test_escalated_tasks_are_seen_by_more_people_and_sooner(till: Till) -> None:

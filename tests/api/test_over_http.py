@@ -347,6 +347,8 @@ def test_flows_about_money_start_with_their_payment_and_not_by_themselves(web: W
     assert (answer.status_code, answer.get_json()["code"]) == (422, "process_needs_subject")
     assert web.get("/v1/instances")["data"] == []
 
+    assert [error["field"] for error in answer.get_json()["errors"]] == ["process"]
+
 
 def test_nobody_but_the_house_sends_the_messages_that_its_flows_wait_for(web: Web, parcel: Callable[[], str]) -> None:
     instance = parcel()

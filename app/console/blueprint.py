@@ -16,6 +16,7 @@ from app.console.pages import (
     door,
     drawings,
     flows,
+    limits,
     payments,
     records,
     repairs,
@@ -27,7 +28,7 @@ from app.console.read.badges import badges
 from app.console.web import page, vocabulary
 from app.errors import AppError, Forbidden
 
-_PAGES = (door, drawings, review, payments, actions, disputes, flows, repairs, records, settings, webhooks)
+_PAGES = (door, drawings, review, payments, actions, disputes, flows, repairs, records, settings, limits, webhooks)
 #: The areas of the bar across the top, in its order: key of the word, address.
 AREAS = (
     ("review", "/review"),

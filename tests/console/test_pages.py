@@ -41,6 +41,7 @@ FOR_ALL = [
     "/settings/profile",
 ]
 FOR_ADMINS = ["/settings/users", "/settings/keys", "/settings/webhooks"]
+FOR_THOSE_WHO_ANSWER = ["/audit", "/settings/limits"]
 
 _LINK = re.compile(r'href="(/(?!static/)[^"]*)"')
 
@@ -62,8 +63,9 @@ def test_settings_are_for_administrators(visitor: Come, word: str) -> None:
     assert [person.get(path).status_code for path in FOR_ADMINS] == [wanted] * len(FOR_ADMINS)
 
 
-def test_the_audit_log_is_for_operators_and_administrators(visitor: Come) -> None:
-    statuses = {word: visitor(word).get("/audit").status_code for word in PEOPLE}
+@pytest.mark.parametrize("path", FOR_THOSE_WHO_ANSWER)
+def test_the_audit_log_and_limits_are_for_operators_and_administrators(visitor: Come, path: str) -> None:
+    statuses = {word: visitor(word).get(path).status_code for word in PEOPLE}
     assert statuses == {
         "reviewer": 403,
         "reviewer2": 403,
@@ -78,7 +80,7 @@ def test_every_page_is_there_in_chinese(visitor: Come, seeded: Seeded) -> None:
     admin = visitor("admin")
     admin.post("/preferences", language="zh", back="/review")
     details = [f"/payments/{seeded.payments['succeeded']}", f"/review/{seeded.tasks['open']}"]
-    for path in [*FOR_ALL, *FOR_ADMINS, "/audit", *details]:
+    for path in [*FOR_ALL, *FOR_ADMINS, *FOR_THOSE_WHO_ANSWER, *details]:
         page = admin.get(path)
         assert page.status_code == 200, path
 

@@ -6,6 +6,7 @@ from html import unescape
 
 import pytest
 
+from app import installation
 from app.kit.clock import ShiftedClock
 from app.kit.database import Database
 from tests.console.conftest import Visitor
@@ -83,6 +84,21 @@ def test_every_page_is_there_in_chinese(visitor: Come, seeded: Seeded) -> None:
     for path in [*FOR_ALL, *FOR_ADMINS, *FOR_THOSE_WHO_ANSWER, *details]:
         page = admin.get(path)
         assert page.status_code == 200, path
+
+
+def test_while_nothing_is_sent_every_page_tells_those_who_can_act_what_to_do(visitor: Come, database: Database) -> None:
+    with database.begin() as tx:
+        found = installation.hold(tx, "Its tables were made anew")
+    for word in ("operator", "admin"):
+        pages = [visitor(word).read(path) for path in ("/review", "/settings/profile")]
+        assert all("Nothing is sent" in page and "<code>sluice recover</code>" in page for page in pages)
+    assert "Nothing is sent" not in visitor("reviewer").read("/review")
+    with database.begin() as tx:
+        installation.recovered(tx, tx.session.get_one(installation.Hold, found.id), {"differences": [], "unseen": []})
+    assert "sluice release-sending" in visitor("operator").read("/review")
+    with database.begin() as tx:
+        installation.release(tx, "Olga", "looked", frozenset())
+    assert "Nothing is sent" not in visitor("operator").read("/review")
 
 
 @pytest.mark.parametrize("word", ["reviewer", "admin"])

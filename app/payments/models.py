@@ -59,7 +59,7 @@ class Payment(Base):
     gateway: Mapped[str] = mapped_column(default="")  # which gateway holds the authorization
     gateway_reference: Mapped[str] = mapped_column(default="")  # its charge
     authorization_expires_at: Mapped[datetime | None]
-    risk: Mapped[Json | None]  # {"score", "outcome", "rules": [{"rule", "sentence", "value"}]}
+    risk: Mapped[Json | None]  # {"score", "outcome", "rules": [{"rule", "sentence", "value"}], "compared"}
     created_by: Mapped[str]
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]

@@ -48,7 +48,12 @@ def _reviews(s: Seeder) -> None:
                 **hold,
                 "currency": "JPY",
                 "amount": 480000,
-                "risk": {"score": 45, "outcome": "review", "rules": RULES[1:]},
+                "risk": {
+                    "score": 45,
+                    "outcome": "review",
+                    "rules": RULES[1:],
+                    "compared": {"amount": 288000, "currency": "EUR"},
+                },
                 "customer": {"id": "cus_ken", "name": "Ken Mori", "email": "ken@example.jp", "country": "JP"},
             },
         ),

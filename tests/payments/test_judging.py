@@ -46,6 +46,8 @@ def test_a_risk_judgement_is_kept_with_the_payment(till: Till) -> None:
     rules = [{"rule": "velocity", "sentence": "3 payments in an hour"}]
     till.run("risk.record", payment, score=80, outcome="review", rules=rules)
     assert till.payment(payment).risk == {"score": 80, "outcome": "review", "rules": rules}
+    till.run("risk.record", payment, score=1, outcome="normal", compared_amount=72, compared_currency="EUR")
+    assert (till.payment(payment).risk or {})["compared"] == {"amount": 72, "currency": "EUR"}
 
 
 def test_preferred_gateways_come_first_and_unknown_ones_are_left_out(till: Till) -> None:

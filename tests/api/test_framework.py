@@ -6,6 +6,7 @@ from threading import Event
 import pytest
 from werkzeug.test import TestResponse
 
+from app.installation import hold
 from tests.api.conftest import Api, things
 
 JSON = "application/json"

@@ -54,6 +54,7 @@ from app.kit.sealing import Sealer
 from app.operations import Registry, registry
 from app.payments import webhooks as payment_webhooks
 from app.payments.lost import LostAnswers, flow_ended
+from app.payments.unheard import tell_unheard
 from app.payments.webhooks import InboundWebhooks
 from app.refunds.service import flow_ended as refund_flow_ended
 from app.settings import Settings
@@ -194,12 +195,13 @@ def chores(wired: Wired) -> list[Chore]:
 
 
 def purges(wired: Wired) -> Mapping[str, Purge]:
-    """What is removed now and then."""
+    """What is removed, or told, now and then."""
     return {
         "idempotency_keys": idempotency.purge,
         "sessions": sessions.purge,
         "sign_in_failures": users.forget_failures,
         "exports": exports(wired).purge,
+        "unheard_requests": tell_unheard,
     }
 
 

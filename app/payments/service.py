@@ -21,7 +21,7 @@ from app.payments.reviewing import check_reviewed
 from app.payments.states import GRAPH, IllegalTransition, PaymentStatus, is_terminal, move
 from app.payments.voiding import release
 
-#: How long a request waits for the flow to come to where it is heard.
+#: How long a request waits for the flow to come to where it is heard: at least this, and while the money is held.
 REQUEST_LASTS = timedelta(days=7)
 #: Where a payment under review may go although nobody has approved it.
 _WITHOUT_REVIEW = frozenset({PaymentStatus.CANCELED, PaymentStatus.FAILED, PaymentStatus.EXPIRED})
@@ -265,7 +265,9 @@ def _start(tx: Tx, actor: Actor, payment: Payment) -> None:
 
 
 def _message(tx: Tx, payment: Payment, name: str, variables: Json, dedupe: str, actor: Actor) -> None:
-    inbox.publish_message(tx, payment.merchant_id, name, payment.id, variables, dedupe, actor.id, REQUEST_LASTS)
+    held_until = payment.authorization_expires_at or tx.now()
+    lasts = max(REQUEST_LASTS, held_until - tx.now() + timedelta(days=1))
+    inbox.publish_message(tx, payment.merchant_id, name, payment.id, variables, dedupe, actor.id, lasts)
 
 
 def _tell(tx: Tx, payment: Payment, name: str, actor: Actor) -> None:

@@ -55,6 +55,7 @@ from app.kit.sealing import Sealer
 from app.operations import Registry, registry
 from app.payments import webhooks as payment_webhooks
 from app.payments.lost import LostAnswers, flow_ended
+from app.payments.unheard import tell_unheard
 from app.payments.webhooks import InboundWebhooks
 from app.refunds.service import flow_ended as refund_flow_ended
 from app.settings import Settings
@@ -185,7 +186,7 @@ def chores(wired: Wired) -> list[Chore]:
     """Due work beside instances: webhooks that came in, those that go out, answers that were lost, and old rows."""
     appliers = {**payment_webhooks.APPLIERS, **dispute_webhooks.APPLIERS}
     due: list[Chore] = [
-        InboundWebhooks(wired.gateways, appliers),
+        *(InboundWebhooks(wired.gateways, appliers, gateway) for gateway in (*wired.gateways.names, "")),
         LostAnswers(wired.gateways),
         Deliveries(webhooks(wired)),
         Moves(),
@@ -196,12 +197,13 @@ def chores(wired: Wired) -> list[Chore]:
 
 
 def purges(wired: Wired) -> Mapping[str, Purge]:
-    """What is removed now and then."""
+    """What is removed, or told, now and then."""
     return {
         "idempotency_keys": idempotency.purge,
         "sessions": sessions.purge,
         "sign_in_failures": users.forget_failures,
         "exports": exports(wired).purge,
+        "unheard_requests": tell_unheard,
     }
 
 

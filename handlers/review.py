@@ -5,7 +5,7 @@ from pydantic import Field
 from app.engine import people
 from app.operations import OperationContext, Params, Result, operation
 from app.payments.queries import find_payment
-from app.payments.reviewing import approval_limit
+from app.payments.reviewing import approval_limit, asked_by
 
 
 class LimitsParams(Params):
@@ -16,17 +16,19 @@ class LimitsParams(Params):
 class LimitsResult(Result):
     second_person: bool = Field(title="Second person", description="Whether two people must decide")
     limit: int | None = Field(title="Limit", description="The merchant's limit in minor units, if it set one")
+    asked_by: list[str] = Field(title="Asked by", description="Who made the payment or its key; they may not decide")
 
 
 @operation("review.limits", title="Apply the review limit")
 def limits(context: OperationContext, params: LimitsParams) -> LimitsResult:
-    """Tells whether the amount is above the merchant's limit, so that a second person must decide too."""
-    amount, currency = params.amount, params.currency
-    if amount is None or currency is None:
-        payment = find_payment(context.tx, context.merchant_id, context.subject)
-        amount, currency = amount or payment.amount, currency or payment.currency
+    """Tells whether the amount is above the merchant's limit, so that a second person must decide too, and who may not
+    decide because they asked for it: exclude them from the tasks.
+    """
+    payment = find_payment(context.tx, context.merchant_id, context.subject)
+    amount, currency = params.amount or payment.amount, params.currency or payment.currency
     limit = approval_limit(context.tx, context.merchant_id, "review_limit", currency)
-    return LimitsResult(second_person=limit is not None and amount > limit, limit=limit)
+    second_person = limit is not None and amount > limit
+    return LimitsResult(second_person=second_person, limit=limit, asked_by=asked_by(context.tx, payment))
 
 
 class EscalateParams(Params):

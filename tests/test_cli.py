@@ -1,5 +1,7 @@
 """The commands as people type them, against a real database, real sandboxes and the shipped files."""
 
+import os
+import pwd
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from app.access.merchants import create_merchant
 from app.cli import cli
 from app.commands.tables import table
 from app.engine.models import Definition
+from app.events.models import AuditEntry
 from app.kit.clock import ShiftedClock
 from app.kit.database import Database
 from app.ledger.models import Posting
@@ -173,7 +176,9 @@ def test_deploying_makes_a_published_version_and_an_unknown_merchant_is_refused(
     assert result.exit_code == 0, result.output
     with database.begin() as tx:
         (made,) = tx.session.scalars(select(Definition)).all()
+        said = tx.session.scalars(select(AuditEntry.actor)).all()
     assert (made.version, made.status) == (1, "published")
+    assert {made.created_by, made.published_by, *said} == {f"cli:{pwd.getpwuid(os.getuid()).pw_name}"}
     assert "version 1" in result.output
 
 

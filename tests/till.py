@@ -172,14 +172,18 @@ class Till:
         return self.apply()
 
     def apply(self) -> int:
-        chore = webhooks.InboundWebhooks(self.gateways, {**webhooks.APPLIERS, **dispute_webhooks.APPLIERS})
-        with self.database.begin() as tx:
-            jobs = chore.take(tx, 50)
-        for job in jobs:
-            answer = chore.do(job)
+        appliers = {**webhooks.APPLIERS, **dispute_webhooks.APPLIERS}
+        done = 0
+        for gateway in (*self.gateways.names, ""):
+            chore = webhooks.InboundWebhooks(self.gateways, appliers, gateway)
             with self.database.begin() as tx:
-                chore.book(tx, job, answer)
-        return len(jobs)
+                jobs = chore.take(tx, 50)
+            for job in jobs:
+                answer = chore.do(job)
+                with self.database.begin() as tx:
+                    chore.book(tx, job, answer)
+            done += len(jobs)
+        return done
 
     # Looking
 

@@ -72,6 +72,18 @@ def keys(tx: Tx, actor: Actor) -> Sequence[ApiKey]:
     return tx.session.scalars(query.order_by(ApiKey.id.desc())).all()
 
 
+def people_behind(tx: Tx, actors: Iterable[str]) -> list[str]:
+    """The people among `actors`, and for each key among them whoever made it, sorted.
+
+    Somebody who asks for a thing with a key of their own making and approves it as a person would decide alone.
+    """
+    known, new = set[str](), set(actors)
+    while new - known:
+        known |= new
+        new = set(tx.session.scalars(select(ApiKey.created_by).where(ApiKey.id.in_(known), ApiKey.user_id.is_(None))))
+    return sorted(actor for actor in known if actor.startswith("usr_"))
+
+
 def tokens(tx: Tx, user_id: str) -> Sequence[ApiKey]:
     """The tokens of one person, newest first."""
     return tx.session.scalars(select(ApiKey).where(ApiKey.user_id == user_id).order_by(ApiKey.id.desc())).all()

@@ -1,11 +1,13 @@
 """Merchants and their settings: what a tenant may decide for itself, kept as one validated document."""
 
+from collections.abc import Mapping
+
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from sqlalchemy import select
 
 from app.access.actor import Actor, Role
 from app.access.models import Merchant
-from app.errors import FieldError, InvalidInput, NotFound
+from app.errors import Conflict, FieldError, Forbidden, FourEyes, InvalidInput, NotFound
 from app.kit.database import Tx
 from app.kit.ids import new_id
 from app.kit.money import EXPONENTS, MAX_MINOR
@@ -18,18 +20,17 @@ def _default_limits(major: int) -> dict[str, int]:
     }
 
 
-class MerchantSettings(BaseModel):
-    """Limits are in minor units per currency; a currency that is not listed has no limit.
+class Limits(BaseModel):
+    """Above these two people must decide, in minor units per currency; a currency that is not listed has no limit.
 
-    `review_limit`: from this amount on a flagged payment needs a second reviewer. `refund_approval_limit`: a refund
-    above it needs a second person. `gateways`: names in order of preference, empty for all that are configured.
+    `review_limit`: a flagged payment above it needs a second reviewer. `refund_approval_limit`: a refund above it needs
+    somebody else than who asked for it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     review_limit: dict[str, int] = Field(default_factory=lambda: _default_limits(1000))
     refund_approval_limit: dict[str, int] = Field(default_factory=lambda: _default_limits(500))
-    gateways: list[str] = Field(default_factory=list, max_length=50)
 
     @field_validator("review_limit", "refund_approval_limit")
     @classmethod
@@ -40,6 +41,36 @@ class MerchantSettings(BaseModel):
             if not 0 <= amount <= MAX_MINOR:
                 raise ValueError(f"the limit for {currency} must be between 0 and {MAX_MINOR} minor units")
         return limits
+
+    def loosens(self, present: "Limits") -> bool:
+        """Whether something that needs two people by `present` would need one by these."""
+        pairs = (
+            (self.review_limit, present.review_limit),
+            (self.refund_approval_limit, present.refund_approval_limit),
+        )
+        return any(
+            currency not in new or new[currency] > limit for new, old in pairs for currency, limit in old.items()
+        )
+
+
+class Proposal(BaseModel):
+    """Limits that would loosen the present ones, asked for by one person and waiting for another."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    limits: Limits
+    by: str
+
+
+class MerchantSettings(Limits):
+    """`gateways`: names in order of preference, empty for all that are configured."""
+
+    gateways: list[str] = Field(default_factory=list, max_length=50)
+    proposal: Proposal | None = None
+
+    @property
+    def limits(self) -> Limits:
+        return Limits(review_limit=self.review_limit, refund_approval_limit=self.refund_approval_limit)
 
     @field_validator("gateways")
     @classmethod
@@ -76,16 +107,59 @@ def settings_of(tx: Tx, merchant_id: str) -> MerchantSettings:
     return MerchantSettings.model_validate(find_merchant(tx, merchant_id).settings)
 
 
-def change_settings(tx: Tx, actor: Actor, changes: dict[str, object]) -> MerchantSettings:
-    """Replace the given keys of the actor's own merchant. InvalidInput names every key that is wrong."""
+def change_limits(
+    tx: Tx, actor: Actor, review_limit: dict[str, int], refund_approval_limit: dict[str, int]
+) -> MerchantSettings:
+    """Stricter limits count at once; looser ones are kept as a proposal until another person confirms them."""
     actor.require(Role.ADMIN)
-    merchant = tx.session.scalars(select(Merchant).where(Merchant.id == actor.merchant_id).with_for_update()).one()
+    _require_person(actor)
+    merchant = _lock(tx, actor)
+    wanted = {"review_limit": review_limit, "refund_approval_limit": refund_approval_limit}
+    settings = _validated({**merchant.settings, **wanted, "proposal": None})
+    if settings.limits.loosens(_validated(merchant.settings).limits):
+        settings = _validated({**merchant.settings, "proposal": {"limits": wanted, "by": actor.id}})
+    merchant.settings = settings.model_dump()
+    return settings
+
+
+def confirm_limits(tx: Tx, actor: Actor) -> MerchantSettings:
+    """The second person's word; FourEyes for the one who proposed. What counts is the proposal as it stands now."""
+    actor.require(Role.ADMIN, Role.OPERATOR)
+    _require_person(actor)
+    merchant = _lock(tx, actor)
+    proposal = _validated(merchant.settings).proposal
+    if proposal is None:
+        raise Conflict("No change of limits waits for anybody")
+    if actor.id == proposal.by:
+        raise FourEyes("You proposed these limits; another person must confirm them")
+    settings = _validated({**merchant.settings, **proposal.limits.model_dump(), "proposal": None})
+    merchant.settings = settings.model_dump()
+    return settings
+
+
+def withdraw_limits(tx: Tx, actor: Actor) -> None:
+    """Drop the proposal; one person is enough to leave things as they are."""
+    actor.require(Role.ADMIN, Role.OPERATOR)
+    merchant = _lock(tx, actor)
+    merchant.settings = _validated({**merchant.settings, "proposal": None}).model_dump()
+
+
+def _require_person(actor: Actor) -> None:
+    if not actor.is_person:
+        raise Forbidden("Only people change limits")
+
+
+def _lock(tx: Tx, actor: Actor) -> Merchant:
+    query = select(Merchant).where(Merchant.id == actor.merchant_id).with_for_update()
+    return tx.session.scalars(query.execution_options(populate_existing=True)).one()
+
+
+def _validated(document: Mapping[str, object]) -> MerchantSettings:
+    """InvalidInput names every key that is wrong."""
     try:
-        settings = MerchantSettings.model_validate({**merchant.settings, **changes})
+        return MerchantSettings.model_validate(document)
     except ValidationError as error:
         raise InvalidInput(
             "The settings are not valid",
             errors=[FieldError(".".join(map(str, e["loc"])), e["msg"], e["type"]) for e in error.errors()],
         ) from None
-    merchant.settings = settings.model_dump()
-    return settings

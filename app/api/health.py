@@ -16,17 +16,20 @@ def add(blueprint: Blueprint, context: ApiContext, metrics: ApiMetrics) -> None:
         return {"status": "degraded", "reasons": troubles} if troubles else {"status": "ok"}
 
     @blueprint.get("/readyz")
-    def readyz() -> tuple[dict[str, str], int]:
-        """Ready when the database answers, also while a restored one sends nothing.
+    def readyz() -> tuple[dict[str, object], int]:
+        """Ready when the database answers; `degraded`, with the reason, while a restored one sends nothing.
 
         Redis is never needed to be right, only to be quick.
         """
         try:
             with context.database.begin() as tx:
-                held = open_hold(tx) is not None
+                held = open_hold(tx)
         except SQLAlchemyError:
             return {"status": "unavailable", "database": "does not answer"}, 503
-        return {"status": "ok", "database": "ok", "sending": "held" if held else "ok"}, 200
+        if held is None:
+            return {"status": "ok", "database": "ok", "sending": "ok"}, 200
+        reasons = [f"Nothing is sent: {held.reason}. Run `sluice recover`, then `sluice release-sending`"]
+        return {"status": "degraded", "database": "ok", "sending": "held", "reasons": reasons}, 200
 
     @blueprint.get("/metrics")
     def numbers() -> Response:

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 from sqlalchemy import select
 
-from app.access.actor import system
+from app.access.actor import host_user
 from app.access.models import Merchant
 from app.commands.running import wired
 from app.engine import definitions, shipped, templates
@@ -38,12 +38,12 @@ def lint_files(files: tuple[Path, ...], fix: bool) -> None:
 @click.option("--merchant", required=True, help="whose definitions they become")
 @click.option("--publish", is_flag=True, help="let new instances take them at once")
 def deploy(files: tuple[Path, ...], merchant: str, publish: bool) -> None:
-    """Deploy diagrams, decision tables and forms as one unit."""
+    """Deploy diagrams, decision tables and forms as one unit, in the name of the host's user who runs this."""
     with wired(Settings()) as sluice, sluice.database.begin() as tx:
         if tx.session.get(Merchant, merchant) is None:
             known = ", ".join(tx.session.scalars(select(Merchant.id).order_by(Merchant.id)))
             raise click.UsageError(f"There is no merchant {merchant}; known are: {known}")
-        for one in definitions.deploy(tx, system(merchant), _uploads(files), publish=publish):
+        for one in definitions.deploy(tx, host_user(merchant), _uploads(files), publish=publish):
             click.echo(f"{one.kind:<5} {one.key:<30} version {one.version:<4} {one.status}")
 
 

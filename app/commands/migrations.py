@@ -2,7 +2,7 @@
 
 import click
 
-from app.access.actor import Actor, system
+from app.access.actor import Actor, host_user
 from app.commands.running import wired
 from app.commands.tables import table
 from app.engine import migrate
@@ -53,7 +53,7 @@ def migrate_instances(
 def _owner(row: Definition | Migration | None, row_id: str) -> Actor:
     if row is None:
         raise NotFound(f"There is no {row_id}")
-    return system(row.merchant_id)
+    return host_user(row.merchant_id)
 
 
 def _renamed(mapping: tuple[str, ...]) -> dict[str, str]:

@@ -8,7 +8,7 @@ from app.kit.money import MAX_MINOR, exponent
 _TYPED = re.compile(r"([0-9]{1,15})(?:[.,]([0-9]{1,4}))?")
 
 
-def parse_amount(text: str, currency: str) -> int:
+def parse_amount(text: str, currency: str, least: int = 1) -> int:
     """`12.5` or `12,50` EUR is 1250 minor units. InvalidInput names the field `amount` for anything else."""
     digits = exponent(currency)
     found = _TYPED.fullmatch(text.strip().replace(" ", "").replace("\u00a0", ""))
@@ -16,7 +16,7 @@ def parse_amount(text: str, currency: str) -> int:
         example = f"120.{'5'.ljust(digits, '0')}" if digits else "120"
         raise _wrong(f"must be a number such as {example}, with at most {digits} decimals")
     minor = int(found[1] + (found[2] or "").ljust(digits, "0"))
-    if not 0 < minor <= MAX_MINOR:
+    if not least <= minor <= MAX_MINOR:
         raise _wrong("must be more than zero and not beyond what a payment may hold")
     return minor
 

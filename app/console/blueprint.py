@@ -8,6 +8,7 @@ from flask_wtf.csrf import CSRFError
 from jinja2 import StrictUndefined
 from werkzeug.wrappers import Response
 
+from app.access.actor import Role
 from app.console import identity, security
 from app.console.context import EXTENSION, ConsoleContext, transaction
 from app.console.pages import (
@@ -16,6 +17,7 @@ from app.console.pages import (
     door,
     drawings,
     flows,
+    limits,
     payments,
     records,
     repairs,
@@ -26,8 +28,9 @@ from app.console.pages import (
 from app.console.read.badges import badges
 from app.console.web import page, vocabulary
 from app.errors import AppError, Forbidden
+from app.installation import open_hold
 
-_PAGES = (door, drawings, review, payments, actions, disputes, flows, repairs, records, settings, webhooks)
+_PAGES = (door, drawings, review, payments, actions, disputes, flows, repairs, records, settings, limits, webhooks)
 #: The areas of the bar across the top, in its order: key of the word, address.
 AREAS = (
     ("review", "/review"),
@@ -83,9 +86,12 @@ def _frame() -> dict[str, object]:
     """What the frame around every page shows: who is here, where they may go, what waits there."""
     if not identity.is_signed_in():
         return {"person": None, "here": request.path}
+    answers = identity.may(Role.OPERATOR) or identity.may(Role.ADMIN)
     with transaction() as tx:
         waiting = badges(tx, identity.actor())
-    return {"person": identity.person(), "areas": AREAS, "badges": waiting, "here": request.full_path.rstrip("?")}
+        held = open_hold(tx) if answers else None
+    here = request.full_path.rstrip("?")
+    return {"person": identity.person(), "areas": AREAS, "badges": waiting, "held": held, "here": here}
 
 
 def _refused(error: AppError) -> Response:

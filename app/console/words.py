@@ -67,6 +67,7 @@ LOOKS: dict[str, dict[str, Look]] = {
     "task_status": {"open": _WAIT, "claimed": Look("info", "person"), "completed": _GOOD, "canceled": _GONE},
     "definition_status": {"draft": Look("warn", "pen"), "published": _GOOD, "retired": _GONE},
     "delivery_status": {"pending": _WAIT, "delivered": _GOOD, "dead": _STOP},
+    "inbound_status": {"retrying": _MOVING, "unmatched": _UNKNOWN, "parked": _ALARM, "set_aside": _GONE},
     "endpoint_status": {"enabled": _GOOD, "disabled": _GONE},
     "incident_status": {"open": _ALARM, "resolved": _GOOD},
     "risk_band": {

@@ -23,7 +23,6 @@ from app.operations import Registry, registry
 
 Kind = Literal["bpmn", "dmn", "form"]
 DRAFT, PUBLISHED, RETIRED = "draft", "published", "retired"
-_SYSTEM = "system"
 #: What a definition of each kind is called by the ones that use it.
 USED_AS = {"bpmn": "processes", "dmn": "decisions", "form": "forms"}
 _WORDS = {"processes": "process", "decisions": "decision", "forms": "form"}
@@ -84,8 +83,8 @@ def deploy(
 def publish(tx: Tx, actor: Actor, definition_id: str, *, operations: Registry = registry) -> Definition:
     """Make a version the one that new instances take; the one before is retired.
 
-    An older version may be published again. FourEyes for who deployed it and Forbidden for a key (the system may
-    always), Conflict when something it uses is not published, DefinitionRefused when what surrounds it has changed
+    An older version may be published again. FourEyes for who deployed it and Forbidden for a key (the house itself
+    may always), Conflict when something it uses is not published, DefinitionRefused when what surrounds it has changed
     since it was deployed.
     """
     return publish_together(tx, actor, [definition_id], operations=operations)[0]
@@ -196,10 +195,10 @@ def _store(tx: Tx, actor: Actor, item: Examined) -> Definition:
 
 def _publish(tx: Tx, actor: Actor, definitions: Sequence[Definition], operations: Registry) -> None:
     actor.require(Role.ANALYST)
-    if not actor.is_person and actor.id != _SYSTEM:
+    if not (actor.is_person or actor.is_house):
         raise FourEyes("A system may deploy; publishing is for a person, since nobody knows who else holds its key")
     for one in definitions:
-        if one.created_by == actor.id and actor.id != _SYSTEM:
+        if one.created_by == actor.id and not actor.is_house:
             raise FourEyes(
                 f"You deployed {one.key} version {one.version} yourself; ask another analyst to publish it",
                 extra={"definition": one.id, "deployed_by": one.created_by},

@@ -196,9 +196,15 @@ def _check_may_act(tx: Tx, actor: Actor, task: Task) -> None:
         wanted = ", ".join(task.candidate_groups)
         raise Forbidden(f"This task is for {wanted}", extra={"roles": task.candidate_groups})
     if actor.id in task.excluded:
-        raise FourEyes("You took part in this already; the rules ask for another person", extra={"task": task.id})
+        raise FourEyes(_why_excluded(tx, actor, task), extra={"task": task.id})
     if task.status == "claimed" and task.assignee != actor.id and task.claim_until and task.claim_until > tx.now():
         raise _taken(tx, task)
+
+
+def _why_excluded(tx: Tx, actor: Actor, task: Task) -> str:
+    if actor.id in decisions(tx, Task.instance_id == task.instance_id):
+        return "You took part in this already; the rules ask for another person"
+    return "You asked for this, or made the key that did; the rules ask for another person"
 
 
 def _taken(tx: Tx, task: Task) -> TaskTaken:

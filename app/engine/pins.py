@@ -81,6 +81,26 @@ def operations_of(tx: Tx, pins: Mapping[str, Any]) -> set[str]:
     return {name for used in uses for name in used["operations"]}
 
 
+def entries(tx: Tx, merchant_id: str) -> dict[str, set[str]]:
+    """The published processes that no other published one calls, each with the operations it may reach."""
+    standing = Standing.of(published(tx, merchant_id))
+    called = {name for one in standing.processes.values() for name in one.uses["processes"]}
+    return {
+        name: {operation for part in _parts(standing, one) for operation in part.uses["operations"]}
+        for name, one in standing.processes.items()
+        if name not in called
+    }
+
+
+def _parts(standing: Standing, first: Definition) -> list[Definition]:
+    """The process and all that it calls, as far as that is published."""
+    names = [first.key]
+    for name in names:
+        if name in standing.processes:
+            names += [one for one in standing.processes[name].uses["processes"] if one not in names]
+    return [standing.processes[name] for name in names if name in standing.processes]
+
+
 def load_bundle(tx: Tx, pins: Mapping[str, Any]) -> Bundle:
     """Everything an instance with these pins runs; the same object for the same pins, without a query."""
     ids = sorted({*pins["processes"].values(), *pins["decisions"].values()})

@@ -66,6 +66,7 @@ class Guarded:
         self.capabilities = gateway.capabilities
         self.visible_after_seconds = gateway.visible_after_seconds
         self.lookup_ladder_seconds = gateway.lookup_ladder_seconds
+        self.pending_ladder_seconds = gateway.pending_ladder_seconds
         self._gateway = gateway
         self._breaker = breaker
         self._metrics = metrics

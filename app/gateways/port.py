@@ -244,6 +244,8 @@ class Gateway(Protocol):
     visible_after_seconds: float
     #: Waits in seconds before each lookup of an unknown outcome; after the last one people decide.
     lookup_ladder_seconds: tuple[float, ...]
+    #: The same while the gateway itself has not decided: it will take hours or days, and mostly tells by itself.
+    pending_ladder_seconds: tuple[float, ...]
 
     def authorize(self, request: Authorize) -> GatewayResult: ...
     def capture(self, request: Capture) -> GatewayResult: ...

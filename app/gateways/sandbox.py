@@ -92,6 +92,7 @@ class SandboxOptions(BaseModel):
     total_seconds: float = Field(default=3, gt=0)
     visible_after_seconds: float = Field(default=4, ge=0)
     lookup_ladder_seconds: tuple[float, ...] = (2, 3, 5, 10, 30)
+    pending_ladder_seconds: tuple[float, ...] = (5, 10, 30, 120, 600)
 
     @field_validator("webhook_secrets")
     @classmethod
@@ -149,6 +150,7 @@ class SandboxGateway:
         self.title = options.title
         self.visible_after_seconds = options.visible_after_seconds
         self.lookup_ladder_seconds = options.lookup_ladder_seconds
+        self.pending_ladder_seconds = options.pending_ladder_seconds
         self._secrets = tuple(secret.get_secret_value() for secret in options.webhook_secrets)
         self._wire = Wire(
             options.base_url,

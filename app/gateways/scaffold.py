@@ -78,6 +78,7 @@ class @Class@Options(BaseModel):
     total_seconds: float = Field(default=30, gt=0)
     visible_after_seconds: float = Field(default=120, ge=0)
     lookup_ladder_seconds: tuple[float, ...] = (5, 10, 30, 120, 600, 3600, 21600, 86400)
+    pending_ladder_seconds: tuple[float, ...] = (60, 600, 3600, 21600, 86400, 86400, 172800, 259200, 604800)
 
 
 class @Class@Gateway:
@@ -91,6 +92,7 @@ class @Class@Gateway:
         self.title = options.title
         self.visible_after_seconds = options.visible_after_seconds
         self.lookup_ladder_seconds = options.lookup_ladder_seconds
+        self.pending_ladder_seconds = options.pending_ladder_seconds
         self._secrets = tuple(secret.get_secret_value() for secret in options.webhook_secrets)
         self._wire = Wire(
             options.base_url,

@@ -65,6 +65,7 @@ class StripeOptions(BaseModel):
     total_seconds: float = Field(default=30, gt=0)
     visible_after_seconds: float = Field(default=120, ge=0)
     lookup_ladder_seconds: tuple[float, ...] = (5, 10, 30, 120, 600, 3600, 7200, 86400)
+    pending_ladder_seconds: tuple[float, ...] = (60, 600, 3600, 6 * 3600, 86400, 86400, 2 * 86400, 3 * 86400, 7 * 86400)
 
 
 class StripeGateway:
@@ -77,6 +78,7 @@ class StripeGateway:
         self.title = options.title
         self.visible_after_seconds = options.visible_after_seconds
         self.lookup_ladder_seconds = options.lookup_ladder_seconds
+        self.pending_ladder_seconds = options.pending_ladder_seconds
         self._method_types = list(options.payment_method_types)
         self._secrets = tuple(secret.get_secret_value() for secret in options.webhook_secrets)
         self._api = api

@@ -72,6 +72,19 @@ _NUMBERS: Final = (
         "SELECT count(*) FROM incidents WHERE status = 'open'",
     ),
     (
+        "sluice_inbound_webhooks_open",
+        "Webhooks of gateways that were tried and not applied yet, or given up",
+        "SELECT count(*) FROM inbound_webhooks WHERE status IN ('new', 'unmatched', 'parked') AND tries > 0",
+    ),
+    (
+        "sluice_inbound_webhooks_oldest_seconds",
+        "How long the oldest webhook of a gateway has been waiting to be applied",
+        """
+        SELECT greatest(0, extract(epoch FROM :now - min(received_at)))::float FROM inbound_webhooks
+        WHERE status IN ('new', 'unmatched', 'parked')
+        """,
+    ),
+    (
         "sluice_long_jobs_open",
         "Long jobs that are queued or running",
         "SELECT count(*) FROM long_jobs WHERE status IN ('queued', 'running')",

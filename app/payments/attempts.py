@@ -193,7 +193,14 @@ def unknown(context: OperationContext, attempt: Attempt) -> OperationError:
 
 def ladder(context: OperationContext, attempt: Attempt) -> list[int]:
     """The waits in whole seconds before each lookup of an attempt whose outcome is open."""
-    return [ceil(seconds) for seconds in context.use(Gateways).get(attempt.gateway).lookup_ladder_seconds]
+    return rungs(context.use(Gateways).get(attempt.gateway), attempt)
+
+
+def rungs(gateway: Gateway, attempt: Attempt) -> list[int]:
+    """The gateway's ladder for how the attempt stands now: what is pending is in no hurry, what is unknown is."""
+    pending = attempt.outcome == Outcome.PENDING
+    waits = gateway.pending_ladder_seconds if pending else gateway.lookup_ladder_seconds
+    return [ceil(seconds) for seconds in waits]
 
 
 def unresolved(tx: Tx, payment_id: str, operations: Sequence[str], *, but: str = "") -> Attempt | None:

@@ -123,10 +123,15 @@ def final_capture_under_way(tx: Tx, payment_id: str) -> bool:
 def drop_requested(tx: Tx, payment: Payment, why: str) -> None:
     """Captures nobody has begun will not be: their amounts become capturable again."""
     for attempt in requested_captures(tx, payment.id):
-        attempt.state, attempt.outcome, attempt.message = "finished", "not_sent", why
-        attempt.finished_at = tx.now()
-        payment.amount_capturing -= attempt.amount
-        payment.amount_capturable += attempt.amount
+        drop_request(tx, payment, attempt, why)
+
+
+def drop_request(tx: Tx, payment: Payment, attempt: Attempt, why: str) -> None:
+    """This capture, which nobody has begun, will not be."""
+    attempt.state, attempt.outcome, attempt.message = "finished", "not_sent", why
+    attempt.finished_at = tx.now()
+    payment.amount_capturing -= attempt.amount
+    payment.amount_capturable += attempt.amount
     tx.session.flush()
 
 

@@ -1,7 +1,7 @@
 """What may be asked of a payment from outside, with every limit of every field."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
@@ -68,6 +68,10 @@ class Customer(Command):
     ip: Annotated[str, StringConstraints(max_length=45, pattern=r"^[0-9A-Fa-f:.]*$")] = ""
 
 
+#: The flow of a payment that names none.
+USUAL_PROCESS: Final = "card-payment"
+
+
 class CreatePayment(Command):
     """`POST /v1/payments`. Without `confirm` nothing starts until it is confirmed."""
 
@@ -79,7 +83,7 @@ class CreatePayment(Command):
     customer: Customer = Customer()
     metadata: Metadata = Field(default_factory=dict)
     return_url: Url = ""
-    process: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][\w.-]{0,99}$")] = "card-payment"
+    process: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][\w.-]{0,99}$")] = USUAL_PROCESS
     confirm: bool = True
 
     @model_validator(mode="after")

@@ -8,7 +8,6 @@ a flow of its own, so somebody always looks after it.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from math import ceil
 from typing import Final
 
 from sqlalchemy import select
@@ -21,6 +20,7 @@ from app.errors import AppError, NotFound
 from app.gateways.port import GatewayResult, LookupResult, Outcome
 from app.gateways.registry import Registry as Gateways
 from app.kit.database import Json, Tx
+from app.payments.attempts import rungs
 from app.payments.booking import settle
 from app.payments.models import Attempt, Payment
 from app.payments.queries import lock_payment
@@ -121,7 +121,7 @@ def watch(tx: Tx, gateways: Gateways, attempt: Attempt) -> None:
         _unwatched(tx, attempt, f"{WATCH_PROCESS} has ended without finding out; look into the gateway's books")
         return
     try:
-        ladder = [ceil(seconds) for seconds in gateways.get(attempt.gateway).lookup_ladder_seconds]
+        ladder = rungs(gateways.get(attempt.gateway), attempt)
         variables: Json = {"payment": attempt.payment_id, "attempt": attempt.id, "ladder": ladder}
         actor = system(attempt.merchant_id)
         subject = attempt.refund_id or attempt.dispute_id or attempt.payment_id

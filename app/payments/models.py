@@ -59,7 +59,7 @@ class Payment(Base):
     gateway: Mapped[str] = mapped_column(default="")  # which gateway holds the authorization
     gateway_reference: Mapped[str] = mapped_column(default="")  # its charge
     authorization_expires_at: Mapped[datetime | None]
-    risk: Mapped[Json | None]  # {"score", "outcome", "rules": [{"rule", "sentence", "value"}]}
+    risk: Mapped[Json | None]  # {"score", "outcome", "rules": [{"rule", "sentence", "value"}], "compared"}
     created_by: Mapped[str]
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
@@ -116,7 +116,12 @@ class InboundWebhook(Base):
     __tablename__ = "inbound_webhooks"
     __table_args__ = (
         UniqueConstraint("gateway", "event_id"),
-        Index("ix_inbound_webhooks_due", "due_at", postgresql_where=text("due_at IS NOT NULL")),
+        Index("ix_inbound_webhooks_lane", "gateway", "due_at", postgresql_where=text("due_at IS NOT NULL")),
+        Index(
+            "ix_inbound_webhooks_open",
+            "received_at",
+            postgresql_where=text("status IN ('new', 'unmatched', 'parked')"),
+        ),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)
@@ -129,7 +134,7 @@ class InboundWebhook(Base):
     charge: Mapped[str]
     dispute: Mapped[str]
     occurred_at: Mapped[datetime]
-    status: Mapped[str]  # new, applied, unmatched, ignored
+    status: Mapped[str]  # new, applied, unmatched, parked, ignored (no business of ours), set_aside (by a person)
     tries: Mapped[int] = mapped_column(default=0)
     due_at: Mapped[datetime | None]
     last_error: Mapped[str | None]

@@ -19,7 +19,7 @@ from app.gateways.port import Gateway, GatewayResult, Lookup, LookupResult, Outc
 from app.gateways.registry import Registry as Gateways
 from app.kit.database import Tx, in_transaction
 from app.operations import Effect, OperationContext, Result
-from app.payments.attempts import lookup_of, read
+from app.payments.attempts import lookup_of, read, rungs
 from app.payments.booking import settle
 from app.payments.models import Attempt, Payment
 from app.payments.queries import lock_payment
@@ -48,13 +48,15 @@ class NotUnknown(AppError):
 class LookupResolution(Result):
     """`resolution`: approved, declined, pending, needs_action, absent (surely no effect) or unclear.
 
-    `expires_at` is when the hold ends that an approved authorization made.
+    `expires_at` is when the hold ends that an approved authorization made. `waits` is how long to wait before each
+    further look, in seconds; empty when there is nothing left to find out.
     """
 
     resolution: str = Field(title="Resolution", description="See the operation")
     decline_code: str = Field(title="Decline code", description="Why it was declined")
     retry: str = Field(title="Retry", description="What the decline allows: never, later, authenticate")
     expires_at: datetime | None = Field(title="Expires", description="When the payment's authorization ends")
+    waits: list[int] = Field(default=[], title="Waits", description="Seconds to wait before each further look")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,10 @@ class Looking:
         return self.verb.find(self.gateway, self.lookup)
 
     def finish(self, context: OperationContext, answer: object) -> LookupResolution:
-        return resolution(context.tx, self.take_in(context.tx, answer, LOOKUP))
+        attempt = self.take_in(context.tx, answer, LOOKUP)
+        found = resolution(context.tx, attempt)
+        open_still = attempt.outcome in UNRESOLVED
+        return found.model_copy(update={"waits": rungs(self.gateway, attempt)}) if open_still else found
 
     def take_in(self, tx: Tx, answer: object, source: Source) -> Attempt:
         """Book what the answer proves, if anything."""

@@ -5,9 +5,10 @@ from typing import Final
 
 from sqlalchemy import func, select
 
+from app.access.api_keys import people_behind
 from app.access.models import Merchant
 from app.engine import people
-from app.engine.models import Task
+from app.engine.models import Instance, Task
 from app.errors import FourEyes
 from app.events.models import Event
 from app.kit.database import Tx
@@ -33,7 +34,8 @@ def approval_limit(tx: Tx, merchant_id: str, setting: str, currency: str) -> int
 def check_reviewed(tx: Tx, payment: Payment) -> None:
     """NotReviewed when the payment is under review and too few people approved it since that began.
 
-    One person must, and two above the merchant's review limit. The amount is the payment's own, not a variable's.
+    One person must, and two above the merchant's review limit; who asked for the payment does not count. The amount is
+    the payment's own, not a variable's.
     """
     if payment.status != PaymentStatus.REQUIRES_REVIEW:
         return
@@ -41,9 +43,19 @@ def check_reviewed(tx: Tx, payment: Payment) -> None:
     needed = 2 if limit is not None and payment.amount > limit else 1
     since = Task.created_at >= _began(tx, payment)
     decided = people.decisions(tx, Task.merchant_id == payment.merchant_id, Task.subject == payment.id, since)
-    approved = sum(task.decision == APPROVE for task in decided.values())
+    asked = asked_by(tx, payment)
+    approved = sum(task.decision == APPROVE and person not in asked for person, task in decided.items())
     if approved < needed:
-        raise NotReviewed(f"{approved} of {needed} people needed decided “{APPROVE}” in a task about {payment.id}")
+        raise NotReviewed(
+            f"{approved} of {needed} people needed, other than who asked for it, decided “{APPROVE}” in a task about "
+            f"{payment.id}"
+        )
+
+
+def asked_by(tx: Tx, payment: Payment) -> list[str]:
+    """The people who made or confirmed the payment, or made the key that did."""
+    confirmed = tx.session.scalar(select(Instance.created_by).where(Instance.id == payment.instance_id))
+    return people_behind(tx, [payment.created_by, *([confirmed] if confirmed else [])])
 
 
 def _began(tx: Tx, payment: Payment) -> datetime:

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from app.access.actor import Actor, Role
 from app.engine import inbox
+from app.engine.pins import entries
 from app.errors import Conflict, FieldError, InvalidInput
 from app.events import audit
 from app.events.outbox import emit
@@ -13,14 +14,14 @@ from app.kit.database import Json, Tx
 from app.kit.ids import derived_id, new_id
 from app.payments.attempts import unresolved
 from app.payments.capturing import drop_requested, final_capture_under_way, held_status, reserve
-from app.payments.commands import CreatePayment
+from app.payments.commands import USUAL_PROCESS, CreatePayment
 from app.payments.models import Attempt, Payment
 from app.payments.queries import lock_payment, payment_view
 from app.payments.reviewing import check_reviewed
 from app.payments.states import GRAPH, IllegalTransition, PaymentStatus, is_terminal, move
 from app.payments.voiding import release
 
-#: How long a request waits for the flow to come to where it is heard.
+#: How long a request waits for the flow to come to where it is heard: at least this, and while the money is held.
 REQUEST_LASTS = timedelta(days=7)
 #: Where a payment under review may go although nobody has approved it.
 _WITHOUT_REVIEW = frozenset({PaymentStatus.CANCELED, PaymentStatus.FAILED, PaymentStatus.EXPIRED})
@@ -47,9 +48,15 @@ class MoneyHeld(Conflict):
     title = "The payment cannot end like this while a gateway holds money for it"
 
 
+class NotForPayments(InvalidInput):
+    code = "process_not_for_payments"
+    title = "No payment can be started with this process"
+
+
 def create_payment(tx: Tx, actor: Actor, command: CreatePayment) -> Payment:
     """The payment, the instance of its flow and the event, all in this transaction."""
     actor.require(Role.INTEGRATOR, Role.OPERATOR, Role.ADMIN)
+    _check_process(tx, actor.merchant_id, command.process)
     now = tx.now()
     payment = Payment(
         id=new_id("pay"),
@@ -78,6 +85,20 @@ def create_payment(tx: Tx, actor: Actor, command: CreatePayment) -> Payment:
         audit.record(tx, actor, "payment.created", payment.id, {"amount": payment.amount, "currency": payment.currency})
     _tell(tx, payment, "payment.created", actor)
     return payment
+
+
+def _check_process(tx: Tx, merchant_id: str, process: str) -> None:
+    """NotForPayments for what is a part of another diagram, is about a refund or a dispute, or moves no payment."""
+    if process == USUAL_PROCESS:
+        return
+    groups = {name: {one.partition(".")[0] for one in reached} for name, reached in entries(tx, merchant_id).items()}
+    fit = {name for name, used in groups.items() if "payment" in used and used.isdisjoint(("refund", "dispute"))}
+    if process not in fit:
+        message = f"must be one of {', '.join(sorted(fit | {USUAL_PROCESS}))}"
+        raise NotForPayments(
+            f"{process!r} is not a published flow that a payment starts with; process {message}",
+            errors=[FieldError("process", message)],
+        )
 
 
 def _first_status(command: CreatePayment) -> PaymentStatus:
@@ -244,7 +265,9 @@ def _start(tx: Tx, actor: Actor, payment: Payment) -> None:
 
 
 def _message(tx: Tx, payment: Payment, name: str, variables: Json, dedupe: str, actor: Actor) -> None:
-    inbox.publish_message(tx, payment.merchant_id, name, payment.id, variables, dedupe, actor.id, REQUEST_LASTS)
+    held_until = payment.authorization_expires_at or tx.now()
+    lasts = max(REQUEST_LASTS, held_until - tx.now() + timedelta(days=1))
+    inbox.publish_message(tx, payment.merchant_id, name, payment.id, variables, dedupe, actor.id, lasts)
 
 
 def _tell(tx: Tx, payment: Payment, name: str, actor: Actor) -> None:

@@ -1,18 +1,20 @@
 """What gateways tell us: verified and stored raw at once, understood later, outside the request.
 
 A payload is never booked. It says where to look; the gateway is then asked, with no transaction open, and its answer
-goes the same way as every other evidence. What matches nothing yet is parked: a webhook may overtake its own answer.
+goes the same way as every other evidence. What matches nothing yet is kept: a webhook may overtake its own answer.
+Every try is counted before it is made, so whatever goes wrong in one, there is an end to them and people see it.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
-from sqlalchemy import select
+import structlog
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.dialects.postgresql import insert
 
-from app.engine import inbox
+from app.engine import inbox, incidents
 from app.errors import AppError
 from app.gateways.port import CouldNotAsk, EventKind
 from app.gateways.registry import Registry as Gateways
@@ -22,9 +24,12 @@ from app.payments.models import Attempt, InboundWebhook
 from app.payments.recovery import Looking, looking
 from app.payments.verbs import WEBHOOK
 
+log = structlog.get_logger()
+T = TypeVar("T")
+
 #: A worker that died while applying loses its hold after this.
 _HOLD = timedelta(seconds=60)
-#: When to try an unmatched or failed webhook again; after the last one it stays for people to look at.
+#: When to try an unmatched or failed webhook again; after the last one it waits for people.
 _DELAYS: Final = tuple(timedelta(seconds=seconds) for seconds in (2, 10, 60, 600, 3600, 6 * 3600, 24 * 3600))
 _MESSAGE_LASTS = timedelta(days=7)
 
@@ -100,55 +105,117 @@ class Answer:
 
 
 class InboundWebhooks:
-    """The chore that applies stored webhooks: take what is due, ask with no transaction open, book."""
+    """The chore that applies stored webhooks: take what is due, ask with no transaction open, book.
+
+    Each serves one gateway, so that one that is slow to answer delays no other's; without a name it serves those
+    that are configured no longer.
+    """
 
     name = "inbound_webhooks"
 
-    def __init__(self, registry: Gateways, appliers: Mapping[EventKind, Applier]) -> None:
+    def __init__(self, registry: Gateways, appliers: Mapping[EventKind, Applier], gateway: str = "") -> None:
         self._registry = registry
         self._appliers = appliers
+        self._gateway = gateway
 
     def take(self, tx: Tx, limit: int) -> list[Job]:
         rows = tx.session.scalars(
             select(InboundWebhook)
-            .where(InboundWebhook.due_at <= tx.now())
+            .where(InboundWebhook.due_at <= tx.now(), self._mine())
             .order_by(InboundWebhook.due_at)
             .limit(limit)
             .with_for_update(skip_locked=True)
-        )
-        return [self._job(tx, row) for row in rows]
+        ).all()
+        return [job for row in rows if (job := self._job(tx, row)) is not None]
 
     def do(self, job: Job) -> Answer:
         if job.application is None:
             return Answer(error=job.error)
-        try:
-            return Answer(job.application.call())
-        except AppError as error:
-            return Answer(error=error.detail)
+        return Answer(*_attempted(job.news, job.application.call))
 
     def book(self, tx: Tx, job: Job, answer: Answer) -> None:
-        application = job.application
-        matched = application is not None and not answer.error and application.finish(tx, answer.value)
+        matched, error = self._finish(tx, job, answer)
         row = tx.session.get_one(InboundWebhook, job.news.id, with_for_update=True)
-        if row.status == "applied":
+        if row.status == "applied" or (row.status == "set_aside" and not matched):
             return
-        row.tries += 1
-        row.last_error = answer.error or None
+        row.last_error = error or None
         if matched:
             row.status, row.due_at, row.applied_at = "applied", None, tx.now()
+        elif row.tries <= len(_DELAYS):
+            row.status = "new" if error else "unmatched"
+            row.due_at = tx.now() + _DELAYS[row.tries - 1]
         else:
-            row.status = "new" if answer.error else "unmatched"
-            row.due_at = tx.now() + _DELAYS[row.tries - 1] if row.tries <= len(_DELAYS) else None
+            _give_up(tx, row)
         tx.session.flush()
 
-    def _job(self, tx: Tx, row: InboundWebhook) -> Job:
-        row.due_at = tx.now() + _HOLD
+    def _finish(self, tx: Tx, job: Job, answer: Answer) -> tuple[bool, str]:
+        """Whether it matched, and what went wrong; what a failed booking had written is undone."""
+        application = job.application
+        if application is None or answer.error:
+            return False, answer.error
+
+        def finish() -> bool:
+            with tx.session.begin_nested():
+                return application.finish(tx, answer.value)
+
+        matched, error = _attempted(job.news, finish)
+        return bool(matched), error
+
+    def _mine(self) -> ColumnElement[bool]:
+        if self._gateway:
+            return InboundWebhook.gateway == self._gateway
+        return InboundWebhook.gateway.not_in(self._registry.names)
+
+    def _job(self, tx: Tx, row: InboundWebhook) -> Job | None:
+        if row.tries > len(_DELAYS):
+            # The last try ended without a word, such as with its worker.
+            row.last_error = row.last_error or "The last try never came to its end"
+            _give_up(tx, row)
+            return None
+        row.tries += 1
+        row.due_at = tx.now() + max(_HOLD, _DELAYS[min(row.tries, len(_DELAYS)) - 1])
+        tx.session.flush()
         news = News(row.id, row.gateway, row.event_id, row.key, row.charge, row.dispute)
-        try:
-            return Job(news, self._appliers[EventKind(row.kind)](tx, self._registry, news))
-        except AppError as error:
-            # Such as a gateway that is configured no longer; the others must not wait for it.
-            return Job(news, None, error.detail)
+
+        def application() -> Application | None:
+            with tx.session.begin_nested():
+                return self._appliers[EventKind(row.kind)](tx, self._registry, news)
+
+        # An error is such as a gateway that is configured no longer; the others must not wait for it.
+        return Job(news, *_attempted(news, application))
+
+
+def _attempted(news: News, work: Callable[[], T]) -> tuple[T | None, str]:
+    """What `work` gives, or what people are told instead; of what nobody expected only the kind, as its words may
+    hold anything.
+    """
+    try:
+        return work(), ""
+    except AppError as error:
+        return None, error.detail
+    except Exception as error:
+        log.exception("webhook.failed", webhook=news.id, gateway=news.gateway)
+        return None, f"{type(error).__name__}; the worker's log has the rest"
+
+
+def _give_up(tx: Tx, row: InboundWebhook) -> None:
+    """No further try: it waits for people, and where it is known what it is about an incident says so."""
+    row.due_at = None
+    row.status = "parked" if row.last_error else "unmatched"
+    attempt = attempt_of(tx, row)
+    if attempt is None or not row.last_error:
+        return
+    incidents.report(
+        tx,
+        attempt.merchant_id,
+        attempt.instance_id,
+        attempt.refund_id or attempt.dispute_id or attempt.payment_id,
+        attempt.activation,
+        "webhook_parked",
+        f"{row.gateway} sent {row.type} ({row.event_id}), which could not be applied in {row.tries} tries: "
+        f"{row.last_error}",
+        {"webhook": row.id, "attempt": attempt.id},
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,8 +245,8 @@ class AttemptNews:
         return True
 
 
-def apply_attempt_news(tx: Tx, registry: Gateways, news: News) -> Application | None:
-    """By our key, or by the gateway's charge where it names no key."""
+def attempt_of(tx: Tx, news: News | InboundWebhook) -> Attempt | None:
+    """The attempt it is about, by our key or by the gateway's charge where it names no key."""
     attempt = tx.session.get(Attempt, news.key) if news.key else None
     if attempt is None and news.charge:
         attempt = tx.session.scalar(
@@ -189,7 +256,12 @@ def apply_attempt_news(tx: Tx, registry: Gateways, news: News) -> Application | 
                 Attempt.operation == "authorize",
             )
         )
-    if attempt is None or attempt.gateway != news.gateway or attempt.state == "created":
+    return attempt if attempt is not None and attempt.gateway == news.gateway else None
+
+
+def apply_attempt_news(tx: Tx, registry: Gateways, news: News) -> Application | None:
+    attempt = attempt_of(tx, news)
+    if attempt is None or attempt.state == "created":
         return None
     return AttemptNews(looking(tx, registry, attempt), news)
 

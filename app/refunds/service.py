@@ -4,6 +4,7 @@ from pydantic import Field
 from sqlalchemy import or_, select
 
 from app.access.actor import Actor, Role, system
+from app.access.api_keys import people_behind
 from app.engine import inbox, people
 from app.engine.models import Task
 from app.errors import Conflict, FourEyes
@@ -40,6 +41,7 @@ class RefundCheck(Result):
     currency: str = Field(title="Currency", description="ISO 4217 code")
     needs_approval: bool = Field(title="Needs approval", description="By somebody other than who asked")
     requested_by: str = Field(title="Requested by", description="User or key who asked for it")
+    asked_by: list[str] = Field(title="Asked by", description="That user, or who made the key; they may not approve")
 
 
 def refundable(payment: Payment) -> int:
@@ -94,20 +96,21 @@ def check(tx: Tx, merchant_id: str, refund_id: str) -> RefundCheck:
         currency=refund.currency,
         needs_approval=refund.status == RefundStatus.REQUIRES_APPROVAL,
         requested_by=refund.requested_by,
+        asked_by=people_behind(tx, [refund.requested_by]),
     )
 
 
 def approve(tx: Tx, merchant_id: str, refund_id: str, by: str) -> Refund:
     """Let the refund go out; FourEyes when `by` asked for it, or did not decide `approve` in a task about it.
 
-    Approving twice is approving once.
+    Who made the key that asked has asked. Approving twice is approving once.
     """
     _, refund = lock_refund(tx, merchant_id, refund_id)
     if refund.approved_by == by:
         return refund
     GRAPH.check(refund.status, RefundStatus.PENDING)
-    if not by or by == refund.requested_by:
-        raise FourEyes("The refund must be approved by somebody other than who asked for it")
+    if not by or by in (refund.requested_by, *people_behind(tx, [refund.requested_by])):
+        raise FourEyes("The refund must be approved by somebody other than who asked for it or made the key that did")
     decided = people.decisions(tx, Task.merchant_id == merchant_id, Task.subject == refund.id)
     if by not in decided or decided[by].decision != APPROVE:
         raise FourEyes(f"{by} has not decided “{APPROVE}” in a task about this refund")

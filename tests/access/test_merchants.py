@@ -1,9 +1,31 @@
+from dataclasses import replace
+
 import pytest
 
-from app.access.merchants import MerchantSettings, change_settings, settings_of
-from app.errors import Forbidden, InvalidInput
+from app.access.actor import Role
+from app.access.merchants import (
+    Limits,
+    MerchantSettings,
+    change_limits,
+    confirm_limits,
+    settings_of,
+    withdraw_limits,
+)
+from app.errors import Conflict, Forbidden, FourEyes, InvalidInput
 from app.kit.database import Database
 from tests.access.conftest import Shop
+
+EUR = {"EUR": 100_000}
+
+
+def set_limits(database: Database, shop: Shop, review: dict[str, int], refund: dict[str, int]) -> MerchantSettings:
+    with database.begin() as tx:
+        return change_limits(tx, shop.admin, review, refund)
+
+
+def limits(database: Database, shop: Shop) -> Limits:
+    with database.begin() as tx:
+        return settings_of(tx, shop.merchant_id).limits
 
 
 def test_a_new_merchant_has_limits_in_minor_units_of_each_currency(database: Database, shop: Shop) -> None:
@@ -14,34 +36,60 @@ def test_a_new_merchant_has_limits_in_minor_units_of_each_currency(database: Dat
     assert settings.gateways == []
 
 
-def test_settings_are_changed_key_by_key(database: Database, shop: Shop) -> None:
+def test_a_stricter_limit_counts_at_once(database: Database, shop: Shop) -> None:
+    present = limits(database, shop)
+    stricter = {**present.review_limit, "EUR": 5, "KWD": 0}
+    assert set_limits(database, shop, stricter, present.refund_approval_limit).proposal is None
+    assert limits(database, shop).review_limit == stricter
+
+
+@pytest.mark.parametrize("looser", [{"EUR": 100_001}, {}], ids=["raised", "removed"])
+def test_a_looser_limit_waits_for_another_person(database: Database, shop: Shop, looser: dict[str, int]) -> None:
+    present = limits(database, shop)
+    wanted = {**{k: v for k, v in present.review_limit.items() if k != "EUR"}, **looser}
+    settings = set_limits(database, shop, wanted, present.refund_approval_limit)
+    assert settings.proposal is not None
+    assert (settings.proposal.by, limits(database, shop)) == (shop.admin.id, present)
+    with database.begin() as tx, pytest.raises(FourEyes):
+        confirm_limits(tx, shop.admin)
+    with database.begin() as tx, pytest.raises(Forbidden):
+        confirm_limits(tx, shop.reviewer)
+    other = replace(shop.reviewer, roles=frozenset({Role.OPERATOR}))
+    with database.begin() as tx, pytest.raises(Forbidden, match="Only people"):
+        confirm_limits(tx, replace(other, id="key_1"))
     with database.begin() as tx:
-        change_settings(tx, shop.admin, {"review_limit": {"EUR": 5}})
+        confirm_limits(tx, other)
+    assert limits(database, shop).review_limit == wanted
+    with database.begin() as tx, pytest.raises(Conflict):
+        confirm_limits(tx, other)
+
+
+def test_a_proposal_can_be_withdrawn_and_a_later_change_replaces_it(database: Database, shop: Shop) -> None:
+    present = limits(database, shop)
+    set_limits(database, shop, {}, {})
     with database.begin() as tx:
-        settings = settings_of(tx, shop.merchant_id)
-    assert settings == MerchantSettings(review_limit={"EUR": 5})
+        withdraw_limits(tx, shop.admin)
+        assert settings_of(tx, shop.merchant_id).proposal is None
+    set_limits(database, shop, {}, {})
+    assert set_limits(database, shop, present.review_limit, present.refund_approval_limit).proposal is None
+    assert limits(database, shop) == present
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"review_limit": {"EUR": -1}},
-        {"review_limit": {"EUR": 1.5}},
-        {"review_limit": {"XXX": 1}},
-        {"gateways": ["a", "a"]},
-        {"review_limits": {}},
-    ],
-)
-def test_a_wrong_setting_is_named_and_nothing_changes(
-    database: Database, shop: Shop, changes: dict[str, object]
-) -> None:
-    with pytest.raises(InvalidInput) as refused, database.begin() as tx:
-        change_settings(tx, shop.admin, changes)
-    assert refused.value.errors[0].field.startswith(next(iter(changes)))
-    with database.begin() as tx:
-        assert settings_of(tx, shop.merchant_id) == MerchantSettings()
+@pytest.mark.parametrize("wrong", [{"EUR": -1}, {"EUR": 1.5}, {"XXX": 1}])
+def test_a_wrong_limit_is_named_and_nothing_changes(database: Database, shop: Shop, wrong: dict[str, int]) -> None:
+    present = limits(database, shop)
+    with pytest.raises(InvalidInput) as refused:
+        set_limits(database, shop, wrong, EUR)
+    assert refused.value.errors[0].field.startswith("review_limit")
+    assert limits(database, shop) == present
 
 
-def test_only_an_administrator_changes_settings(database: Database, shop: Shop) -> None:
-    with pytest.raises(Forbidden), database.begin() as tx:
-        change_settings(tx, shop.reviewer, {"gateways": []})
+def test_a_gateway_is_listed_once() -> None:
+    with pytest.raises(ValueError, match="twice"):
+        MerchantSettings(gateways=["a", "a"])
+
+
+def test_only_an_administrator_changes_limits_and_no_key_does(database: Database, shop: Shop) -> None:
+    for actor in (shop.reviewer, replace(shop.admin, id="key_1")):
+        with pytest.raises(Forbidden), database.begin() as tx:
+            change_limits(tx, actor, EUR, EUR)

@@ -6,6 +6,7 @@ from threading import Event
 import pytest
 from werkzeug.test import TestResponse
 
+from app.installation import hold
 from tests.api.conftest import Api, things
 
 JSON = "application/json"
@@ -196,7 +197,12 @@ def test_a_redis_that_is_gone_stops_nothing(build: Callable[..., Api]) -> None:
 def test_health_and_numbers_need_no_key(api: Api) -> None:
     api.client.get("/v1/things/x", headers=api.headers())
     assert api.client.get("/healthz").get_json() == {"status": "ok"}
-    assert api.client.get("/readyz").status_code == 200
+    assert api.client.get("/readyz").get_json() == {"status": "ok", "database": "ok", "sending": "ok"}
+    with api.database.begin() as tx:
+        hold(tx, "It was restored")
+    ready = api.client.get("/readyz")
+    assert (ready.status_code, ready.get_json()["status"], ready.get_json()["sending"]) == (200, "degraded", "held")
+    assert "sluice recover" in ready.get_json()["reasons"][0]
     numbers = api.client.get("/metrics").get_data(as_text=True)
     assert 'sluice_http_requests_total{method="GET",route="/v1/things/<thing>",status="404"} 1.0' in numbers
 

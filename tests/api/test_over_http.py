@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -257,6 +257,22 @@ def test_a_flagged_payment_is_decided_by_a_person_once(web: Web) -> None:
     assert web.get(f"/v1/payments/{payment}")["status"] == "succeeded"
 
 
+def test_who_made_the_key_may_not_decide_what_was_asked_with_it(web: Web) -> None:
+    maker = web.house.person("reviewer")
+    with web.house.database.begin() as tx:
+        made = create_key(tx, replace(maker, roles=frozenset({Role.ADMIN})), "till", [Role.INTEGRATOR])
+    web.keys["till"] = made.secret
+    body = {"amount": 1000, "currency": "EUR", "payment_method": "pm_card_high_risk"}
+    payment = web.post("/v1/payments", body, "till").get_json()["id"]
+    web.house.run()
+    [task] = web.get(f"/v1/tasks?subject={payment}", "reviewer")["data"]
+    for verb, sent in (("claim", {}), ("complete", {"decision": "approve", "reason": "customer_confirmed"})):
+        refused = web.post(f"/v1/tasks/{task['id']}/{verb}", sent, "reviewer")
+        assert (refused.status_code, refused.get_json()["code"]) == (403, "four_eyes")
+        assert "made the key" in refused.get_json()["detail"]
+    assert web.post(f"/v1/tasks/{task['id']}/claim", who="reviewer2").status_code == 200
+
+
 def test_a_task_is_given_back(web: Web) -> None:
     payment = web.pay("pm_card_high_risk")
     [task] = web.get(f"/v1/tasks?subject={payment}", "reviewer")["data"]
@@ -330,6 +346,8 @@ def test_flows_about_money_start_with_their_payment_and_not_by_themselves(web: W
     answer = web.post("/v1/instances", {"process": process, "variables": variables})
     assert (answer.status_code, answer.get_json()["code"]) == (422, "process_needs_subject")
     assert web.get("/v1/instances")["data"] == []
+
+    assert [error["field"] for error in answer.get_json()["errors"]] == ["process"]
 
 
 def test_nobody_but_the_house_sends_the_messages_that_its_flows_wait_for(web: Web, parcel: Callable[[], str]) -> None:

@@ -48,7 +48,12 @@ def _reviews(s: Seeder) -> None:
                 **hold,
                 "currency": "JPY",
                 "amount": 480000,
-                "risk": {"score": 45, "outcome": "review", "rules": RULES[1:]},
+                "risk": {
+                    "score": 45,
+                    "outcome": "review",
+                    "rules": RULES[1:],
+                    "compared": {"amount": 288000, "currency": "EUR"},
+                },
                 "customer": {"id": "cus_ken", "name": "Ken Mori", "email": "ken@example.jp", "country": "JP"},
             },
         ),
@@ -261,6 +266,11 @@ def _trouble(s: Seeder) -> None:
     )
     s.add(incident)
     s.made.others["incident"] = incident.id
+    unknown, failing = s.made.others["unknown"], "sandbox_a could not be asked about it"
+    soon = s.now + timedelta(minutes=9)
+    s.webhook("retrying", status="new", key=unknown, tries=3, due_at=soon, last_error=failing)
+    s.webhook("nobodys", status="unmatched", charge="ch_by_hand", tries=8)
+    s.webhook("parked", status="parked", key=unknown, tries=8, last_error="KeyError; the worker's log has the rest")
 
 
 def _records(s: Seeder) -> None:

@@ -6,13 +6,15 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import orjson
+
 from app.access import passwords
 from app.access.models import Merchant, User
 from app.engine.models import Definition, Instance, JournalRow, Task, WaitRow
 from app.kit.database import Base, Tx
 from app.kit.ids import _encode, new_id
 from app.ledger.models import Account, Entry, Posting
-from app.payments.models import Attempt, Payment
+from app.payments.models import Attempt, InboundWebhook, Payment
 
 DIAGRAMS = Path(__file__).parent / "diagrams"
 PASSWORD = "open the sluice gate"
@@ -253,6 +255,29 @@ class Seeder:
             }
         )
         self.add(row)
+        return row
+
+    def webhook(self, word: str, **values: Any) -> InboundWebhook:
+        """A gateway's webhook that was not applied."""
+        body = {"id": f"evt_{word}", "type": "charge.updated", "data": {"charge": "ch_9", "client_secret": "hush"}}
+        row = InboundWebhook(
+            **{
+                "id": new_id("inw"),
+                "gateway": "sandbox_a",
+                "event_id": f"evt_{word}_{self.made.merchant}",
+                "kind": "attempt_updated",
+                "type": "charge.updated",
+                "body": orjson.dumps(body),
+                "key": "",
+                "charge": "",
+                "dispute": "",
+                "occurred_at": self.now,
+                "received_at": self.now - timedelta(hours=2),
+                **values,
+            }
+        )
+        self.add(row)
+        self.made.others[f"webhook_{word}"] = row.id
         return row
 
     def posting(self, payment: Payment, attempt: Attempt, kind: str, sides: Mapping[str, int]) -> None:

@@ -15,6 +15,7 @@ from app.events.catalog import EVENT_TYPES
 from app.gateways.port import DeclineCode, Outcome
 from app.payments.restored import KIND as RESTORED
 from app.payments.states import PaymentStatus
+from app.payments.unheard import KIND as UNHEARD
 from app.settings import ROOT
 
 CONSOLE = Path(language.__file__).parent
@@ -30,7 +31,7 @@ QUOTED = set(re.findall(r"""['"]([\w]+\.[\w.]+)['"]""", TEXT))
 FORMS = [form for form in (read_form(path.read_bytes())[0] for path in ROOT.glob("workflows/*/*.form.json")) if form]
 INCIDENTS = (
     *("call_failed", "deadlock", "decision", "expression", "step_limit", "uncaught_error", PARKED),
-    *("amount_mismatch", "contradiction", "flow_ended", "unwatched", RESTORED),
+    *("amount_mismatch", "contradiction", "flow_ended", "unwatched", "webhook_parked", UNHEARD, RESTORED),
 )
 
 

@@ -6,6 +6,7 @@ from html import unescape
 
 import pytest
 
+from app import installation
 from app.kit.clock import ShiftedClock
 from app.kit.database import Database
 from tests.console.conftest import Visitor
@@ -41,6 +42,7 @@ FOR_ALL = [
     "/settings/profile",
 ]
 FOR_ADMINS = ["/settings/users", "/settings/keys", "/settings/webhooks"]
+FOR_THOSE_WHO_ANSWER = ["/audit", "/settings/limits"]
 
 _LINK = re.compile(r'href="(/(?!static/)[^"]*)"')
 
@@ -62,8 +64,9 @@ def test_settings_are_for_administrators(visitor: Come, word: str) -> None:
     assert [person.get(path).status_code for path in FOR_ADMINS] == [wanted] * len(FOR_ADMINS)
 
 
-def test_the_audit_log_is_for_operators_and_administrators(visitor: Come) -> None:
-    statuses = {word: visitor(word).get("/audit").status_code for word in PEOPLE}
+@pytest.mark.parametrize("path", FOR_THOSE_WHO_ANSWER)
+def test_the_audit_log_and_limits_are_for_operators_and_administrators(visitor: Come, path: str) -> None:
+    statuses = {word: visitor(word).get(path).status_code for word in PEOPLE}
     assert statuses == {
         "reviewer": 403,
         "reviewer2": 403,
@@ -78,9 +81,24 @@ def test_every_page_is_there_in_chinese(visitor: Come, seeded: Seeded) -> None:
     admin = visitor("admin")
     admin.post("/preferences", language="zh", back="/review")
     details = [f"/payments/{seeded.payments['succeeded']}", f"/review/{seeded.tasks['open']}"]
-    for path in [*FOR_ALL, *FOR_ADMINS, "/audit", *details]:
+    for path in [*FOR_ALL, *FOR_ADMINS, *FOR_THOSE_WHO_ANSWER, *details]:
         page = admin.get(path)
         assert page.status_code == 200, path
+
+
+def test_while_nothing_is_sent_every_page_tells_those_who_can_act_what_to_do(visitor: Come, database: Database) -> None:
+    with database.begin() as tx:
+        found = installation.hold(tx, "Its tables were made anew")
+    for word in ("operator", "admin"):
+        pages = [visitor(word).read(path) for path in ("/review", "/settings/profile")]
+        assert all("Nothing is sent" in page and "<code>sluice recover</code>" in page for page in pages)
+    assert "Nothing is sent" not in visitor("reviewer").read("/review")
+    with database.begin() as tx:
+        installation.recovered(tx, tx.session.get_one(installation.Hold, found.id), {"differences": [], "unseen": []})
+    assert "sluice release-sending" in visitor("operator").read("/review")
+    with database.begin() as tx:
+        installation.release(tx, "Olga", "looked", frozenset())
+    assert "Nothing is sent" not in visitor("operator").read("/review")
 
 
 @pytest.mark.parametrize("word", ["reviewer", "admin"])

@@ -140,6 +140,27 @@ def test_four_eyes_are_told_in_a_sentence_and_kept_by_the_engine(
     assert stored(database, task).status == "open"
 
 
+def test_the_reviewer_sees_what_the_amount_is_about_worth(visitor: Come, seeded: Seeded) -> None:
+    page = visitor("reviewer").read(f"/review/{seeded.tasks['yen']}")
+    assert "480,000\u00a0JPY" in page
+    assert "about 2,880.00\u00a0EUR" in page
+    assert "for judging risk only" in visitor("reviewer").read(f"/payments/{seeded.payments['yen']}")
+    assert "for judging risk only" not in visitor("reviewer").read(f"/review/{seeded.tasks['open']}")
+
+
+def test_who_asked_for_it_is_told_why_there_is_no_button(visitor: Come, database: Database, seeded: Seeded) -> None:
+    task = seeded.tasks["open"]
+    with database.begin() as tx:
+        tx.session.get_one(Task, task).excluded = [seeded.users["reviewer"]]
+    reviewer = visitor("reviewer")
+    page = reviewer.read(f"/review/{task}")
+    assert "You asked for this, or made the key that did" in page
+    assert "/claim" not in page
+    assert "made the key that did" in reviewer.post(f"/review/{task}/decide", **APPROVE).text
+    queue = reviewer.read("/review?queue=second")
+    assert (seeded.tasks["second"] in queue, task in queue) == (True, False)
+
+
 def test_who_is_no_reviewer_is_told_whom_the_task_is_for(visitor: Come, database: Database, seeded: Seeded) -> None:
     analyst = visitor("analyst")
     assert "This task is for: reviewer" in analyst.read(f"/review/{seeded.tasks['open']}")

@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import select
 
 from app.access import api_keys
+from app.access.merchants import settings_of
 from app.access.models import ApiKey, User
 from app.events.models import AuditEntry, Delivery, WebhookEndpoint
 from app.kit.database import Database
@@ -48,6 +49,41 @@ def test_nobody_but_an_administrator_changes_settings(visitor: Come, database: D
         assert tx.session.scalars(select(ApiKey)).all() == []
         assert tx.session.scalars(select(User).where(User.email == "x@x.example")).all() == []
         assert len(tx.session.scalars(select(WebhookEndpoint)).all()) == 1
+
+
+def test_a_looser_limit_counts_when_another_person_has_confirmed_it(
+    visitor: Come, database: Database, seeded: Seeded
+) -> None:
+    admin, operator = visitor("admin"), visitor("operator")
+    rows = {"currency": ["EUR", "KWD", ""], "review": ["2000", "12.5", ""], "refund": ["500", "0", ""]}
+    operator.post("/settings/limits", **rows)
+    assert "asks for looser limits" not in operator.read("/settings/limits")
+    admin.post("/settings/limits", **rows)
+    admin.post("/settings/limits/confirm")
+    page = admin.read("/settings/limits")
+    assert "Another administrator or operator must confirm this" in page
+    assert "another person must confirm" in page
+    with database.begin() as tx:
+        assert settings_of(tx, seeded.merchant).review_limit == {"EUR": 100000}
+    assert "Tom Adeyemi asks for looser limits" in operator.read("/settings/limits")
+    operator.post("/settings/limits/confirm")
+    with database.begin() as tx:
+        settings = settings_of(tx, seeded.merchant)
+        said = tx.session.scalars(select(AuditEntry).where(AuditEntry.object_id == seeded.merchant)).all()
+    assert (settings.review_limit, settings.refund_approval_limit) == (
+        {"EUR": 200000, "KWD": 12500},
+        {"EUR": 50000, "KWD": 0},
+    )
+    assert [(one.actor, one.action) for one in said] == [
+        (seeded.users["admin"], "limits.proposed"),
+        (seeded.users["operator"], "limits.confirmed"),
+    ]
+
+
+def test_a_limit_that_is_no_amount_is_refused_in_words(visitor: Come) -> None:
+    admin = visitor("admin")
+    admin.post("/settings/limits", currency=["JPY"], review=["1.5"], refund=[""])
+    assert "with at most 0 decimals" in admin.read("/settings/limits")
 
 
 def test_a_personal_token_acts_as_its_person(visitor: Come, database: Database, seeded: Seeded) -> None:

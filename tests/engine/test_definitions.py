@@ -181,6 +181,22 @@ def test_shipped_flows_do_not_replace_what_people_published(store: Database, tmp
     assert now == {first.id: "published", second.id: "retired"}
 
 
+def test_shipped_flows_are_not_published_again_once_people_have_retired_them(store: Database, tmp_path: Path) -> None:
+    def ship(name: str, content: bytes) -> str:
+        (tmp_path / name).write_bytes(content)
+        with store.begin() as tx:
+            found = {one.file_name: one.id for one in shipped.deploy(tx, M, tmp_path)}
+            return definitions.definition(tx, M, found[name]).status
+
+    assert ship("child.bpmn", child("=1").content) == "published"
+    with store.begin() as tx:
+        first = tx.session.scalars(select(Definition).where(Definition.key == "child")).one()
+        definitions.retire(tx, ANN, first.id)
+    assert ship("child.bpmn", child("=1").content) == "retired"
+    assert ship("child.bpmn", child("=2").content) == "draft"
+    assert ship("parent.bpmn", bpmn(start(), call("c", "child"), end(), path("start", "c", "end"))) == "draft"
+
+
 def test_deploying_and_publishing_at_once_is_for_the_system_only(store: Database) -> None:
     with store.begin() as tx:
         assert deploy(tx, SYSTEM, child(), publish=True)[0].status == "published"

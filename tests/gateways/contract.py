@@ -271,3 +271,7 @@ class GatewayContract:
     def test_the_ladder_reaches_beyond_the_moment_from_which_not_found_counts(self, gateway: Gateway) -> None:
         assert all(wait > 0 for wait in gateway.lookup_ladder_seconds)
         assert sum(gateway.lookup_ladder_seconds) > gateway.visible_after_seconds >= 0
+
+    def test_what_is_pending_is_asked_about_more_slowly_than_what_is_unknown(self, gateway: Gateway) -> None:
+        assert gateway.pending_ladder_seconds[0] > gateway.lookup_ladder_seconds[0]
+        assert sum(gateway.pending_ladder_seconds) > sum(gateway.lookup_ladder_seconds)

@@ -271,3 +271,10 @@ def test_a_webhook_that_overtakes_its_own_answer_is_booked_and_the_late_answer_c
     assert result.model_dump()["amount"] == 1000
     assert till.status(payment) == ("requires_capture", "")
     assert till.differences() == []
+
+
+def test_what_is_pending_is_asked_about_on_a_slower_ladder(till: Till) -> None:
+    payment = till.create("pm_card_pending")
+    error = till.fails("payment.authorize", payment, gateway="sandbox_a")
+    assert (error.code, error.facts["ladder"]) == ("OUTCOME_PENDING", [5, 10, 30, 120, 600])
+    assert till.status(payment) == ("processing", "outcome_pending")

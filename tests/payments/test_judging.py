@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from app.engine.models import Task
+from app.payments.reviewing import NotReviewed
 from app.payments.risk import reference_amount
 from tests.till import MERCHANT, Till
 
@@ -45,6 +46,8 @@ def test_a_risk_judgement_is_kept_with_the_payment(till: Till) -> None:
     rules = [{"rule": "velocity", "sentence": "3 payments in an hour"}]
     till.run("risk.record", payment, score=80, outcome="review", rules=rules)
     assert till.payment(payment).risk == {"score": 80, "outcome": "review", "rules": rules}
+    till.run("risk.record", payment, score=1, outcome="normal", compared_amount=72, compared_currency="EUR")
+    assert (till.payment(payment).risk or {})["compared"] == {"amount": 72, "currency": "EUR"}
 
 
 def test_preferred_gateways_come_first_and_unknown_ones_are_left_out(till: Till) -> None:
@@ -68,6 +71,20 @@ def test_a_second_person_is_needed_above_the_merchants_limit(till: Till) -> None
     assert till.run("review.limits", payment, amount=1000, currency="EUR").second_person is False
     unlimited = till.run("review.limits", payment, amount=10**9, currency="USD")
     assert (unlimited.second_person, unlimited.limit) == (False, None)
+
+
+def test_who_asked_for_a_payment_does_not_count_as_its_reviewer(till: Till) -> None:
+    till.configure(review_limit={})
+    till.actor = till.person("ada")
+    payment = till.create()
+    assert till.run("review.limits", payment).asked_by == ["usr_ada"]
+    till.run("payment.authorize", payment, gateway="sandbox_a")
+    till.run("payment.transition", payment, to="requires_review")
+    till.decide(payment, "ada", "approve")
+    with pytest.raises(NotReviewed, match="other than who asked"):
+        till.run("payment.transition", payment, to="requires_capture")
+    till.decide(payment, "bob", "approve")
+    assert till.run("payment.transition", payment, to="requires_capture").status == "requires_capture"
 
 
 def test_escalated_tasks_are_seen_by_more_people_and_sooner(till: Till) -> None:

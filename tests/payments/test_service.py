@@ -7,7 +7,7 @@ from sqlalchemy import func, select
 
 from app.access.actor import Actor, Role
 from app.engine.models import Instance
-from app.errors import Forbidden, InvalidInput, NotFound
+from app.errors import Forbidden, InvalidInput
 from app.kit.pan import CardNumberRefused, contains_card_number
 from app.payments import service
 from app.payments.commands import CreatePayment
@@ -34,7 +34,7 @@ def test_a_payment_comes_with_its_instance_and_its_event(till: Till) -> None:
 
 
 def test_an_unknown_process_leaves_nothing_behind(till: Till) -> None:
-    with pytest.raises(NotFound):
+    with pytest.raises(service.NotForPayments, match="must be one of card-payment"):
         till.create(process="no-such-flow")
     with till.database.begin() as tx:
         assert tx.session.scalar(select(func.count()).select_from(Instance)) == 0

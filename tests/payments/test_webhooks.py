@@ -1,10 +1,18 @@
+from dataclasses import replace
 from datetime import timedelta
+from threading import Thread
 
 import pytest
 
-from app.gateways.port import InvalidSignature
+from app.access.actor import Role
+from app.access.merchants import create_merchant
+from app.errors import Forbidden
+from app.gateways.port import EventKind, InvalidSignature
+from app.gateways.registry import Registry as Gateways
 from app.gateways.registry import UnknownGateway
-from app.payments import webhooks
+from app.jobs.chores import Chores
+from app.kit.database import Tx
+from app.payments import inbound, webhooks
 from tests.fixtures_sandbox import until
 from tests.till import Till, pass_time
 
@@ -50,7 +58,7 @@ def test_a_worker_that_dies_while_applying_leaves_it_to_another(till: Till) -> N
     payment, _ = pending(till)
     letter = until(lambda: till.receiver.received)[0]
     receive(till, letter.body, letter.headers)
-    chore = webhooks.InboundWebhooks(till.gateways, webhooks.APPLIERS)
+    chore = webhooks.InboundWebhooks(till.gateways, webhooks.APPLIERS, "sandbox_a")
     with till.database.begin() as tx:
         assert len(chore.take(tx, 10)) == 1
     assert till.apply() == 0
@@ -88,3 +96,113 @@ def test_when_the_gateway_cannot_be_asked_the_webhook_is_tried_again(till: Till)
     assert till.apply() == 1
     assert till.status(payment) == ("requires_capture", "")
     assert till.inbound()[0].status == "applied"
+
+
+class Unbookable:
+    """News that a mistake of ours cannot take in, after it has already written something."""
+
+    def call(self) -> object:
+        return None
+
+    def finish(self, tx: Tx, _: object) -> bool:
+        webhooks.inbox.publish_message(tx, "mer_test", "half.done", "x", {}, "once")
+        raise RuntimeError("secret_of_ours")
+
+
+def unbookable(tx: Tx, gateways: Gateways, news: webhooks.News) -> webhooks.Application:
+    return Unbookable()
+
+
+def tell(till: Till, gateway: str = "sandbox_a") -> tuple[str, str]:
+    """A pending payment and its webhook, stored."""
+    payment, attempt = pending(till)
+    letter = until(lambda: till.receiver.received)[-1]
+    receive(till, letter.body, letter.headers, gateway)
+    return payment, attempt
+
+
+def test_a_webhook_that_cannot_be_booked_is_tried_with_growing_delays_then_parked_with_an_incident(till: Till) -> None:
+    payment, attempt = tell(till)
+    chore = webhooks.InboundWebhooks(till.gateways, {EventKind.ATTEMPT_UPDATED: unbookable}, "sandbox_a")
+    waits = []
+    for _ in range(8):
+        (stored,) = till.inbound()
+        assert stored.due_at is not None
+        waits.append(stored.due_at - till.clock.now())
+        till.clock.advance(max(waits[-1], timedelta()) + timedelta(seconds=1))
+        Chores(till.database, [chore]).turn()
+    assert waits[2:] == sorted(waits[2:])
+    assert waits[-1] > timedelta(hours=23)
+    (stored,) = till.inbound()
+    assert (stored.status, stored.tries, stored.due_at) == ("parked", 8, None)
+    assert stored.last_error == "RuntimeError; the worker's log has the rest"
+    (incident,) = till.incidents()
+    assert (incident.kind, incident.subject, incident.details["attempt"]) == ("webhook_parked", payment, attempt)
+    assert till.messages("half.done") == []
+
+
+def test_a_webhook_that_ends_every_worker_is_parked_all_the_same(till: Till) -> None:
+    tell(till)
+    chore = webhooks.InboundWebhooks(till.gateways, webhooks.APPLIERS, "sandbox_a")
+    taken = 0
+    for _ in range(12):
+        till.clock.advance(timedelta(days=2))
+        with till.database.begin() as tx:
+            taken += len(chore.take(tx, 10))
+    assert taken == 8
+    assert [row.status for row in till.inbound()] == ["parked"]
+    assert [incident.kind for incident in till.incidents()] == ["webhook_parked"]
+
+
+def test_a_person_can_have_it_tried_again_and_only_an_operator_may(till: Till) -> None:
+    payment, _ = tell(till)
+    chore = webhooks.InboundWebhooks(till.gateways, {EventKind.ATTEMPT_UPDATED: unbookable}, "sandbox_a")
+    for _ in range(8):
+        till.clock.advance(timedelta(days=2))
+        Chores(till.database, [chore]).turn()
+    (stored,) = till.inbound()
+    with till.database.begin() as tx, pytest.raises(Forbidden):
+        inbound.replay(tx, till.person("ada", Role.REVIEWER), stored.id)
+    with till.database.begin() as tx:
+        inbound.replay(tx, till.person("olga", Role.OPERATOR), stored.id)
+    assert till.apply() == 1
+    assert till.inbound()[0].status == "applied"
+    assert till.status(payment) == ("requires_capture", "")
+    with till.database.begin() as tx, pytest.raises(inbound.WebhookApplied):
+        inbound.replay(tx, till.person("olga", Role.OPERATOR), stored.id)
+
+
+def test_a_webhook_about_a_payment_is_seen_by_its_merchant_alone_and_without_secrets(till: Till) -> None:
+    tell(till)
+    till.sandbox.stop()
+    till.apply()
+    with till.database.begin() as tx:
+        create_merchant(tx, "Other", merchant_id="mer_other")
+        mine = inbound.unapplied(tx, till.person("olga", Role.OPERATOR))
+        theirs = inbound.unapplied(tx, replace(till.person("eve", Role.OPERATOR), merchant_id="mer_other"))
+        assert [one.status for one in mine.rows] == ["retrying"]
+        assert mine.rows[0].facts["type"] == mine.rows[0].webhook.type
+        assert "client_secret" not in str(mine.rows[0].facts)
+        assert list(theirs.rows) == []
+
+
+def test_a_gateway_that_is_slow_to_answer_delays_no_other_gateways_webhooks(till: Till) -> None:
+    tell(till)
+    with till.database.begin() as tx:
+        row = tx.session.scalars(webhooks.select(webhooks.InboundWebhook)).one()
+        for number in range(8):
+            copy = {column.name: getattr(row, column.name) for column in row.__table__.columns}
+            tx.session.add(webhooks.InboundWebhook(**{**copy, "id": f"inw_{number}", "event_id": f"slow{number}"}))
+        tx.session.add(
+            webhooks.InboundWebhook(**{**copy, "id": "inw_b", "event_id": "b", "gateway": "sandbox_b"}),
+        )
+    till.sandbox.fault("timeout_lost", count=100)
+    lanes = [webhooks.InboundWebhooks(till.gateways, webhooks.APPLIERS, name) for name in till.gateways.names]
+    turns = [Thread(target=Chores(till.database, [lane]).turn) for lane in lanes]
+    for turn in turns:
+        turn.start()
+    turns[1].join(1)
+    done_first = (turns[0].is_alive(), turns[1].is_alive())
+    for turn in turns:
+        turn.join()
+    assert done_first == (True, False)

@@ -2,13 +2,14 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from app.access.actor import Role
+from app.access.actor import Actor, Role
+from app.access.api_keys import create_key, people_behind
 from app.errors import Forbidden, FourEyes
 from app.payments.service import OutcomeOpen
 from app.payments.states import IllegalTransition
 from app.refunds.service import RefundExceedsCaptured
 from tests.fixtures_sandbox import until
-from tests.till import Till
+from tests.till import MERCHANT, Till
 
 
 def amounts(till: Till, payment: str) -> tuple[int, int, int]:
@@ -63,6 +64,22 @@ def test_a_payment_without_a_capture_has_nothing_to_refund(till: Till) -> None:
     till.run("payment.authorize", payment, gateway="sandbox_a")
     with pytest.raises(RefundExceedsCaptured):
         till.refund(payment, 1)
+
+
+def test_who_made_the_key_that_asked_does_not_approve(till: Till) -> None:
+    till.configure(refund_approval_limit={"EUR": 500})
+    with till.database.begin() as tx:
+        key = create_key(tx, till.person("ada", Role.ADMIN), "shop", [Role.INTEGRATOR, Role.ADMIN]).key
+        later = create_key(tx, Actor(key.id, key.name, MERCHANT, frozenset(key.roles)), "till", [Role.INTEGRATOR]).key
+        assert people_behind(tx, [later.id, "system", "usr_eve"]) == ["usr_ada", "usr_eve"]
+    shop = Actor(later.id, later.name, MERCHANT, frozenset(later.roles))
+    refund = till.refund(till.captured(), 501, actor=shop)
+    assert till.run("refund.check", refund).asked_by == ["usr_ada"]
+    till.decide(refund, "ada", "approve")
+    with pytest.raises(FourEyes, match="made the key"):
+        till.run("refund.approve", refund, by="usr_ada")
+    till.decide(refund, "bob", "approve")
+    assert till.run("refund.approve", refund, by="usr_bob").status == "pending"
 
 
 def test_a_refund_above_the_limit_waits_for_somebody_else(till: Till) -> None:

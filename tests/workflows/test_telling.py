@@ -140,7 +140,7 @@ REVIEW = """\
 process: manual-review
 start: {payment: pay_1, amount: 1, currency: EUR, risk: {}, expires_at: 2026-03-09T09:00:00Z}
 defaults:
-  review.limits: {result: {second_person: true, limit: 0}}
+  review.limits: {result: {second_person: true, limit: 0, asked_by: []}}
 scenarios:
   - name: Told
     happens:

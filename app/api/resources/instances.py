@@ -10,7 +10,7 @@ from app.api.route import Answer, Body, Call, Listing, Resource, Rest, View
 from app.engine import inbox, pins, queries
 from app.engine.inbox import InstanceEnded, find_instance
 from app.engine.step import InstanceStatus
-from app.errors import Conflict, Forbidden, InvalidInput
+from app.errors import Conflict, FieldError, Forbidden, InvalidInput
 from app.events import audit
 from app.kit.database import Json
 from app.kit.ids import new_id
@@ -135,14 +135,23 @@ class RetryIncident(Body):
 def start_instance(call: Call, body: StartInstance) -> Answer:
     """Starts the published version of a process that is about nothing but its variables."""
     instance = inbox.start_instance(call.tx, call.actor, body.process, None, body.variables)
-    about = {name for name in pins.operations_of(call.tx, instance.pins) if name.partition(".")[0] in ABOUT_MONEY}
+    about = _about_money(pins.operations_of(call.tx, instance.pins))
     if about:
         remedy = "Create a payment or a refund instead, naming the process where it is not the usual one"
-        raise ProcessNeedsSubject(f"{body.process} calls {min(about)}. {remedy}")
+        free = sorted(
+            name for name, used in pins.entries(call.tx, call.actor.merchant_id).items() if not _about_money(used)
+        )
+        message = f"must be one of {', '.join(free)}" if free else "is about money, as all that are published"
+        errors = [FieldError("process", message)]
+        raise ProcessNeedsSubject(f"{body.process} calls {min(about)}. {remedy}", errors=errors)
     audit.record(call.tx, call.actor, "instance.started", instance.id, {"process": body.process})
     instance_id, merchant_id = instance.id, instance.merchant_id
     rest = Rest(instance_id, lambda tx: queries.instance_view(tx, find_instance(tx, merchant_id, instance_id)))
     return Answer(queries.instance_view(call.tx, instance), rest=rest)
+
+
+def _about_money(operations: set[str]) -> set[str]:
+    return {name for name in operations if name.partition(".")[0] in ABOUT_MONEY}
 
 
 @resource.route(

@@ -92,6 +92,7 @@ class ListPayments(Listing):
     roles=CREATORS,
     needs_key=True,
     waits=True,
+    errors=(service.NotForPayments,),
 )
 def create_payment(call: Call, body: CreatePayment) -> Answer:
     """Stores the payment and starts its flow, unless `confirm` is false. It is safe once this has answered."""

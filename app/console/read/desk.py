@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, func, or_, select, true
+from sqlalchemy.orm import aliased
 
 from app.access.actor import Actor
 from app.console.read.people import Names, names_of
@@ -52,6 +53,8 @@ class Line:
     payment: Payment | None
     amount: int | None
     currency: str
+    #: Somebody has decided already and the flow asks for another person.
+    second: bool
 
     @property
     def score(self) -> int | None:
@@ -63,11 +66,6 @@ class Line:
         rules: list[dict[str, Any]] = (self.payment.risk or {}).get("rules", []) if self.payment else []
         heaviest = max(rules, key=lambda rule: int(rule.get("points") or 0), default={})
         return str(heaviest.get("sentence") or heaviest.get("rule") or "")
-
-    @property
-    def second(self) -> bool:
-        """Somebody has decided already and the flow asks for another person."""
-        return bool(self.task.excluded)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +99,7 @@ def in_queue(queue: Queue, actor: Actor, now: datetime) -> ColumnElement[bool]:
         case Queue.MINE:
             return and_(Task.status == "claimed", Task.assignee == actor.id)
         case Queue.SECOND:
-            return and_(waiting, func.jsonb_array_length(Task.excluded) > 0)
+            return and_(waiting, _decided_before())
         case Queue.OVERDUE:
             return and_(waiting, Task.due_at < now)
         case Queue.ESCALATED:
@@ -111,6 +109,17 @@ def in_queue(queue: Queue, actor: Actor, now: datetime) -> ColumnElement[bool]:
             return and_(Task.status == "completed", Task.completed_at >= midnight)
         case Queue.ALL:
             return waiting
+
+
+def _decided_before() -> ColumnElement[bool]:
+    """One of those whom the task excludes has decided in its flow; others are excluded because they asked for it."""
+    earlier = aliased(Task)
+    decided = select(earlier.id).where(
+        earlier.instance_id == Task.instance_id,
+        earlier.status == "completed",
+        func.jsonb_exists(Task.excluded, earlier.completed_by),
+    )
+    return decided.exists()
 
 
 def next_of(tx: Tx, actor: Actor, chosen: Filter, now: datetime, beside: str) -> str | None:
@@ -146,7 +155,7 @@ def _lines(tx: Tx, actor: Actor, chosen: Filter, now: datetime) -> list[Line]:
 
 
 def subjects_of(tx: Tx, tasks: Sequence[Task]) -> list[Line]:
-    """The tasks with what they are about, in their order, in three queries however many there are."""
+    """The tasks with what they are about, in their order, in four queries however many there are."""
     subjects = {task.subject for task in tasks}
     parts: dict[str, Refund | Dispute] = {
         **{row.id: row for row in tx.session.scalars(select(Refund).where(Refund.id.in_(subjects)))},
@@ -154,12 +163,15 @@ def subjects_of(tx: Tx, tasks: Sequence[Task]) -> list[Line]:
     }
     wanted = subjects | {part.payment_id for part in parts.values()}
     payments = {row.id: row for row in tx.session.scalars(select(Payment).where(Payment.id.in_(wanted)))}
+    ids = [task.id for task in tasks]
+    second = set(tx.session.scalars(select(Task.id).where(Task.id.in_(ids), _decided_before())))
     lines = []
     for task in tasks:
         part = parts.get(task.subject)
         payment = payments.get(part.payment_id if part else task.subject)
         money: Refund | Dispute | Payment | None = part or payment
-        lines.append(Line(task, payment, money.amount if money else None, money.currency if money else ""))
+        amount, currency = (money.amount, money.currency) if money else (None, "")
+        lines.append(Line(task, payment, amount, currency, task.id in second))
     return lines
 
 

@@ -1,0 +1,31 @@
+"""Which flows a payment may name: the merchant's own that payments start with, and no part of another flow."""
+
+import pytest
+
+from app.access.actor import system
+from app.engine.definitions import deploy
+from app.engine.lint import Upload
+from app.payments.service import NotForPayments
+from app.settings import ROOT
+from tests.house import MERCHANT, House
+
+CARD_PAYMENT = (ROOT / "workflows/card-payment/card-payment.bpmn").read_bytes()
+
+
+@pytest.mark.parametrize("process", ["resolve-unknown", "manual-review", "release-authorization", "refund", "dispute"])
+def test_a_payment_starts_with_no_part_of_another_flow(house: House, process: str) -> None:
+    with pytest.raises(NotForPayments) as refused:
+        house.pay(process=process)
+    (error,) = refused.value.errors
+    assert (refused.value.status, error.field, error.message) == (422, "process", "must be one of card-payment")
+
+
+def test_a_payment_starts_with_a_flow_of_the_merchants_own(house: House) -> None:
+    own = Upload("own.bpmn", CARD_PAYMENT.replace(b'"card-payment"', b'"own-payment"'))
+    with house.database.begin() as tx:
+        deploy(tx, system(MERCHANT), [own], publish=True)
+    payment = house.pay(process="own-payment")
+    house.run()
+    assert house.payment(payment).status == "succeeded"
+    with pytest.raises(NotForPayments, match="must be one of card-payment, own-payment"):
+        house.pay(process="refund")

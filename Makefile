@@ -37,9 +37,12 @@ conformance: environment ## renew docs/conformance.md
 lock: environment ## renew requirements.lock from pyproject.toml
 	@$(BIN)/python -m venv --clear build/lock
 	@build/lock/bin/pip install --quiet --disable-pip-version-check pip-tools
+	@# pip-compile forgets the markers of what extras ask for, unless it is told of them a second time.
+	@$(BIN)/python -c 'import tomllib; extras = tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]; \
+		print(*(one for extra in extras.values() for one in extra if ";" in one), sep="\n")' > build/lock/markers.in
 	@build/lock/bin/pip-compile --quiet --upgrade --generate-hashes --allow-unsafe --all-extras --strip-extras \
 		--no-header --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options \
-		--output-file requirements.lock pyproject.toml
+		--output-file requirements.lock pyproject.toml build/lock/markers.in
 
 clean: ## remove what was installed or built; data in var/ stays
 	rm -rf .venv .browser build app/console/static/dist app/console/frontend/node_modules

@@ -4,6 +4,7 @@ The order is the order of need: database, schema, browser's part, demo merchant,
 worker process that ends by itself is started again; Ctrl-C stops all, the database last.
 """
 
+import ipaddress
 import os
 import signal
 import socket
@@ -36,6 +37,10 @@ from app.settings import ROOT, GatewaySettings, Settings
 
 SANDBOXES = {"sandbox_a": ("Sandbox A", ()), "sandbox_b": ("Sandbox B", ("pm_card_unavailable",))}
 START_SECONDS = 120
+_EXPOSED = (
+    "Warning: {host} can be reached from other machines, over plain HTTP and with demo users and sandbox gateways; "
+    "to serve others follow deploy/README.md."
+)
 
 
 class AddressTaken(AppError):
@@ -68,6 +73,8 @@ class Stack:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: self._stopping.set())
         with self._open:
+            if not _only_here(self._settings.host):
+                click.echo(_EXPOSED.format(host=self._settings.host), err=True)
             self._check_port()
             (self._var / "log").mkdir(parents=True, exist_ok=True)
             settings = self._with_database(self._with_keys(self._settings))
@@ -94,7 +101,9 @@ class Stack:
             name: given if given.get_secret_value() else SecretStr(self._keys.get(name, make))
             for name, (given, make) in own.items()
         }
-        return settings.model_copy(update={"webhook_allow_private": True, **kept})
+        # Whoever brings a database of their own may mean it, and opens private addresses by the setting alone.
+        private = settings.webhook_allow_private or not settings.database_url
+        return settings.model_copy(update={"webhook_allow_private": private, **kept})
 
     def _with_database(self, settings: Settings) -> Settings:
         if not settings.database_url:
@@ -210,6 +219,14 @@ class Stack:
                 return
         if not self._stopping.is_set():
             raise AppError(f"The web did not start; its log is {self._var / 'log' / 'web.log'}")
+
+
+def _only_here(host: str) -> bool:
+    """Whether an address to listen on is reached from this machine alone."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _stop(service: Service) -> None:

@@ -60,12 +60,16 @@ class _Link:
             self.close()
 
     def _request(self, data: bytes) -> None:
+        if self._proxy.blackhole:
+            return
         self._struck = self._proxy.take(data) or self._struck
         if self._struck and self._struck.kind is Kind.LOSE:
             raise _Closed
         self.server.sendall(data)
 
     def _answer(self, data: bytes) -> None:
+        if self._proxy.blackhole:
+            return
         match self._struck:
             case Fault(Kind.SILENCE):
                 return
@@ -93,7 +97,10 @@ class _Link:
 
 
 class FaultProxy:
-    """Listens on a free port of 127.0.0.1 and passes everything on to `host:port`."""
+    """Listens on a free port of 127.0.0.1 and passes everything on to `host:port`.
+
+    As for PostgreSQL's own programs, a `host` that is a folder holds a socket named after the port.
+    """
 
     def __init__(self, host: str, port: int) -> None:
         self._target = (host, port)
@@ -103,6 +110,8 @@ class FaultProxy:
         self._lock = Lock()
         self._armed: list[Fault] = []
         self._links: list[_Link] = []
+        #: While set, whatever is sent in either direction is swallowed, on connections old and new.
+        self.blackhole = False
         #: How many faults have struck.
         self.struck = 0
         self._threads = [Thread(target=self._accept, daemon=True)]
@@ -136,6 +145,14 @@ class FaultProxy:
         for thread in self._threads:
             thread.join(5)
 
+    def _connect(self) -> socket.socket:
+        host, port = self._target
+        if not host.startswith("/"):
+            return socket.create_connection(self._target, timeout=5)
+        server = socket.socket(socket.AF_UNIX)
+        server.connect(f"{host}/.s.PGSQL.{port}")
+        return server
+
     def _accept(self) -> None:
         while True:
             try:
@@ -143,7 +160,7 @@ class FaultProxy:
             except OSError:
                 return
             try:
-                server = socket.create_connection(self._target, timeout=5)
+                server = self._connect()
             except OSError:
                 client.close()
                 continue

@@ -134,6 +134,18 @@ def test_lock_files_pin_every_package_by_its_hash() -> None:
             )
 
 
+def test_what_only_some_machines_need_keeps_its_condition_in_the_lock() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = [*project["dependencies"], *(one for extra in project["optional-dependencies"].values() for one in extra)]
+    conditional = {re.split(r"[^\w.-]", one)[0] for one in wanted if ";" in one}
+    assert conditional
+    locked = (ROOT / "requirements.lock").read_text()
+    for name in conditional:
+        assert re.search(rf"^{re.escape(name)}==\S+ ; ", locked, re.MULTILINE), (
+            f"{name} has lost its marker: run `make lock`"
+        )
+
+
 def test_every_dependency_is_in_the_lock() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     wanted = [*project["dependencies"], *project["optional-dependencies"]["dev"]]

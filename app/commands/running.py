@@ -28,7 +28,7 @@ def database_url(settings: Settings) -> str:
 @contextmanager
 def database(settings: Settings) -> Iterator[Database]:
     """An open database; NothingRuns when it does not answer."""
-    opened = Database(database_url(settings), pool_size=2)
+    opened = Database(database_url(settings), pool_size=2, patience=None)
     try:
         with opened.begin() as tx:
             tx.execute(text("SELECT 1"))

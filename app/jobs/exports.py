@@ -84,6 +84,7 @@ class Exports:
     def _write(self, job: Running, out: Any) -> int:
         columns, read, count = _SOURCES[job.params["what"]]
         with self._database.begin() as tx:
+            tx.be_patient()
             total = count(tx, job)
         job.progress(0, total)
         out.writerow(columns)
@@ -98,6 +99,7 @@ class Exports:
         after: Any = None
         while True:
             with self._database.begin() as tx:
+                tx.be_patient()
                 rows = read(tx, job, after)
             if rows:
                 yield rows

@@ -13,6 +13,8 @@ from app.engine.inbox import CHANNEL as WORK
 from app.events.outbox import CHANNEL as EVENTS
 from app.jobs.bell import SWEEP_SECONDS, Bell
 from app.jobs.long_jobs import CHANNEL as LONG_JOBS
+from app.kit.database import PATIENCE
+from app.kit.patience import connect
 
 log = structlog.get_logger()
 
@@ -48,7 +50,7 @@ class NotifyWaker:
     def listen(self, bell: Bell) -> None:
         while not bell.stopped.is_set():
             try:
-                with psycopg.connect(self._url, autocommit=True) as connection:
+                with connect(self._url, PATIENCE, autocommit=True) as connection:
                     for channel in CHANNELS:
                         connection.execute(f"LISTEN {channel}")
                     # Whatever was told while nobody listened.

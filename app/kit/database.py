@@ -13,10 +13,12 @@ from typing import Any, Final, TypeVar
 
 import orjson
 import structlog
-from sqlalchemy import CursorResult, DateTime, Engine, Executable, MetaData, Result, Text, create_engine, text
+from sqlalchemy import CursorResult, DateTime, Engine, Executable, MetaData, Result, Text, create_engine, event, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import DeclarativeBase, Session
+
+from app.kit.patience import PatientConnection, connect
 
 Json = dict[str, Any]
 T = TypeVar("T")
@@ -25,6 +27,9 @@ log = structlog.get_logger()
 
 #: serialization_failure and deadlock_detected: the transaction was right, only its moment was not.
 _UNDONE: Final = frozenset({"40001", "40P01"})
+
+#: Far beyond what any request or step needs.
+PATIENCE: Final = timedelta(seconds=30)
 
 _open_transactions: ContextVar[int] = ContextVar("open_transactions", default=0)
 
@@ -92,6 +97,13 @@ class Tx:
             self._told.add(channel)
             self.after_commit(partial(self._tell, channel))
 
+    def be_patient(self) -> None:
+        """Let the statements of this transaction take as long as they need: for jobs that nobody waits for."""
+        self.session.execute(text("SET LOCAL statement_timeout = 0"))
+        driver = self.session.connection().connection.driver_connection
+        assert isinstance(driver, PatientConnection)
+        driver.unhurried = True
+
     def after_commit(self, action: Callable[[], None]) -> None:
         """Run `action` once the commit is certain. It is a hint: nothing may depend on its being run."""
         self._after.append(action)
@@ -105,10 +117,25 @@ class Tx:
                 log.exception("hint.failed")
 
 
-class Database:
-    """A pool of connections to one PostgreSQL. `shift` moves the clock that transactions see, for tests and demos."""
+def _hurry_again(driver: PatientConnection | None, _record: object) -> None:
+    if driver is not None:
+        driver.unhurried = False
 
-    def __init__(self, url: str, *, pool_size: int = 10, shift: Callable[[], timedelta] = timedelta) -> None:
+
+class Database:
+    """A pool of connections to one PostgreSQL. `shift` moves the clock that transactions see, for tests and demos.
+
+    `patience` is how long one statement may take, on the server and as we see it; None where a person watches.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        pool_size: int = 10,
+        shift: Callable[[], timedelta] = timedelta,
+        patience: timedelta | None = PATIENCE,
+    ) -> None:
         self.url = url
         self._shift = shift
         self._tell: Callable[[str], None] | None = None
@@ -121,8 +148,9 @@ class Database:
             hide_parameters=True,  # an error is logged, and what people and systems sent is not for logs
             json_serializer=lambda value: orjson.dumps(value).decode(),
             json_deserializer=orjson.loads,
-            connect_args={"connect_timeout": 5, "options": "-c timezone=UTC -c lock_timeout=10s"},
         )
+        event.listen(self.engine, "do_connect", lambda _dialect, _record, _args, given: connect("", patience, **given))
+        event.listen(self.engine, "checkin", _hurry_again)
 
     def on_notify(self, tell: Callable[[str], None]) -> None:
         """Call `tell` with the channel after every commit that notified it, beside PostgreSQL's own NOTIFY."""

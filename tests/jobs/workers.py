@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
@@ -23,9 +24,9 @@ from tests.house import House
 
 
 @contextmanager
-def working(house: House, redis_url: str = "") -> Iterator[None]:
+def working(house: House, redis_url: str = "", database_url: str = "", **options: Any) -> Iterator[None]:
     """While this is open a whole worker runs on threads, with a database pool of its own."""
-    database = Database(house.database.url, shift=lambda: house.clock.shift)
+    database = Database(database_url or house.database.url, shift=lambda: house.clock.shift, **options)
     settings = house.wired.settings.model_copy(update={"redis_url": redis_url})
     wired = replace(house.wired, settings=settings, database=database, pulse=Pulse(), metrics=CollectorRegistry())
     worker = create_worker(wired)

@@ -41,6 +41,7 @@ from app.jobs.loop import Loop
 from app.jobs.metrics import WorkerMetrics
 from app.jobs.moves import Moves
 from app.jobs.rq_waker import RqWaker
+from app.jobs.starts import Starts
 from app.jobs.upkeep import Purge, Upkeep
 from app.jobs.waker import NotifyWaker, Waker
 from app.jobs.worker import Parts, Worker
@@ -190,6 +191,7 @@ def chores(wired: Wired) -> list[Chore]:
         LostAnswers(wired.gateways),
         Deliveries(webhooks(wired)),
         Moves(),
+        Starts(),
         Archive(timedelta(days=wired.settings.archive_after_days)),
         Upkeep(purges(wired)),
     ]

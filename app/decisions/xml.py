@@ -40,8 +40,7 @@ def read_xml(xml: bytes) -> Element:
         raise _refused("doctype", "The file declares a document type.", "Remove the DOCTYPE.")
     if sum(1 for _ in root.iter()) > MAX_ELEMENTS:
         raise _refused("too_large", f"The file has more than {MAX_ELEMENTS} elements.", "Split the model.")
-    name = etree.QName(root)
-    if name.localname != "definitions" or name.namespace not in NAMESPACES:
+    if tag(root) != "definitions":
         raise _refused("not_dmn", "The file is not a DMN 1.3, 1.4 or 1.5 model.", "Export it as DMN 1.3 or later.")
     return root
 
@@ -52,8 +51,8 @@ def _refused(code: str, message: str, remedy: str) -> DmnError:
 
 def tag(element: Element) -> str:
     """The local name of a DMN element; "" for elements of other vocabularies, such as the drawing."""
-    name = etree.QName(element)
-    return str(name.localname) if name.namespace in NAMESPACES else ""
+    space, _, name = str(element.tag).rpartition("}")
+    return name if space[1:] in NAMESPACES else ""
 
 
 def child(element: Element, name: str) -> Element | None:

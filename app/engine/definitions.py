@@ -13,8 +13,10 @@ from sqlalchemy import func, select, text
 from sqlalchemy.orm import defer
 
 from app.access.actor import Actor, Role
+from app.engine import occasions
 from app.engine.lint import Examined, Finding, Known, ProcessFacts, Severity, Upload, examine
 from app.engine.models import Definition
+from app.engine.reserved import about_money
 from app.errors import Conflict, FieldError, FourEyes, InvalidInput, NotFound
 from app.events import audit
 from app.kit.database import Json, Tx
@@ -112,6 +114,8 @@ def retire(tx: Tx, actor: Actor, definition_id: str) -> Definition:
         names = ", ".join(user.key for user in users)
         raise Conflict(f"{found.key} is used by {names}; publish versions that do without it first")
     found.status = RETIRED
+    if found.kind == "bpmn":
+        occasions.closed(tx, found.merchant_id, found.key)
     audit.record(tx, actor, "definition.retired", found.id, _facts(found))
     tx.session.flush()
     return found
@@ -209,6 +213,20 @@ def _publish(tx: Tx, actor: Actor, definitions: Sequence[Definition], operations
     _check_together(fresh, standing, operations)
     for one in fresh:
         _replace(tx, actor, one)
+    occasions.opened(tx, [one for one in fresh if one.kind == "bpmn"])
+    _check_occasions(tx, actor.merchant_id, operations)
+
+
+def _check_occasions(tx: Tx, merchant_id: str, operations: Registry) -> None:
+    """Nothing that starts by itself may come to act on money through what it calls: it is about no payment."""
+    world = known(tx, merchant_id, operations)
+    for occasion in occasions.standing(tx, merchant_id):
+        money = about_money(world.operations_of(occasion.process))
+        if money:
+            raise Conflict(
+                f"{occasion.process} starts by itself, and would now call {money[0]}, which needs a payment, a refund "
+                "or a dispute to be about; take the call out, or give it a plain start event"
+            )
 
 
 def _check_together(fresh: Sequence[Definition], standing: Sequence[Definition], operations: Registry) -> None:

@@ -4,16 +4,18 @@ Callers insert and wake; they never touch the instance's own row, so they never 
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import delete, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
-from app.access.actor import Actor
-from app.engine import pins
+from app.access.actor import Actor, system
+from app.engine import occasions, pins
 from app.engine.incidents import PARKED
 from app.engine.models import InboxItem, Incident, Instance, Message, WaitRow
+from app.engine.reserved import is_money, is_own_message
 from app.engine.step import InstanceStatus, Item, ItemKind, WaitKind
 from app.errors import Conflict, Forbidden, NotFound
 from app.events import audit
@@ -37,12 +39,17 @@ class VariablesFixed(Forbidden):
 
 
 def start_instance(
-    tx: Tx, actor: Actor, process: str, subject: str | None = None, variables: Mapping[str, Any] | None = None
+    tx: Tx,
+    actor: Actor,
+    process: str,
+    subject: str | None = None,
+    variables: Mapping[str, Any] | None = None,
+    instance_id: str | None = None,
 ) -> Instance:
     """Start the published version of `process`, pinned with everything it calls. It runs once a worker claims it."""
     definition, pinned = pins.pins_for(tx, actor.merchant_id, process)
     now = tx.now()
-    instance_id = new_id("ins")
+    instance_id = instance_id or new_id("ins")
     instance = Instance(
         id=instance_id,
         merchant_id=actor.merchant_id,
@@ -92,7 +99,8 @@ def publish_message(
     actor_id: str = "system",
     ttl: timedelta = timedelta(days=1),
 ) -> bool:
-    """Hand a message to whoever waits for (name, correlation), or keep it until somebody does or `ttl` has passed.
+    """Hand a message to whoever waits for (name, correlation); when nobody does, to the process that it starts; else
+    keep it until somebody waits or `ttl` has passed.
 
     The same `dedupe` is taken once; False says it was a repetition.
     """
@@ -111,8 +119,33 @@ def publish_message(
     message_id = tx.session.scalar(row.on_conflict_do_nothing().returning(Message.id))
     if message_id is None:
         return False
-    deliver(tx, merchant_id, name, correlation)
+    kept = deliver(tx, merchant_id, name, correlation)
+    if kept and kept[-1].id == message_id and not is_own_message(name):
+        _start(tx, kept[-1])
     return True
+
+
+def _start(tx: Tx, message: Message) -> None:
+    """Start the process whose start event is this message; the correlation is what the instance is about.
+
+    Not so when it names a payment, a refund or a dispute: what is about money is started by money alone.
+    """
+    occasion = occasions.by_message(tx, message.merchant_id, message.name)
+    if occasion is None:
+        return
+    subject = None if is_money(message.correlation) else message.correlation or None
+    actor = replace(system(message.merchant_id), id=message.actor)
+    instance = start_instance(tx, actor, occasion.process, subject, message.variables)
+    message.delivered_to, message.delivered_at = instance.id, tx.now()
+    facts = {"process": occasion.process, "message": message.name, "correlation": message.correlation}
+    audit.record(tx, actor, "instance.started", instance.id, facts)
+    tx.session.flush()
+
+
+def find_message(tx: Tx, merchant_id: str, name: str, correlation: str, dedupe: str) -> Message:
+    """A message that was published, whatever became of it."""
+    address = (Message.merchant_id == merchant_id, Message.name == name, Message.correlation == correlation)
+    return tx.session.scalars(select(Message).where(*address, Message.dedupe == dedupe)).one()
 
 
 def lock_subscription(tx: Tx, merchant_id: str, name: str, correlation: str) -> None:
@@ -123,13 +156,14 @@ def lock_subscription(tx: Tx, merchant_id: str, name: str, correlation: str) -> 
     )
 
 
-def deliver(tx: Tx, merchant_id: str, name: str, correlation: str) -> None:
-    """Match kept messages with open waits, oldest first; the caller holds the subscription's lock.
+def deliver(tx: Tx, merchant_id: str, name: str, correlation: str) -> Sequence[Message]:
+    """Match kept messages with open waits, oldest first; those that nobody waits for. The caller holds the
+    subscription's lock.
 
     A wait is used up by its message: the store opens it again if the instance still waits there afterwards.
     """
     now = tx.now()
-    messages = tx.session.scalars(
+    query = (
         select(Message)
         .where(
             Message.merchant_id == merchant_id,
@@ -140,16 +174,18 @@ def deliver(tx: Tx, merchant_id: str, name: str, correlation: str) -> None:
         )
         .order_by(Message.id)
     )
-    for message in messages:
+    messages = tx.session.scalars(query).all()
+    for place, message in enumerate(messages):
         wait = _take_wait(tx, merchant_id, name, correlation)
         if wait is None:
-            return
+            return messages[place:]
         payload = {"name": name, "variables": message.variables, "message": message.id}
         item = Item(ItemKind.MESSAGE, wait.node, payload, message.actor)
         put(tx, wait.instance_id, item, f"message:{message.id}:{wait.id}")
         message.delivered_to = wait.instance_id
         message.delivered_at = now
         tx.session.flush()
+    return ()
 
 
 def _take_wait(tx: Tx, merchant_id: str, name: str, correlation: str) -> Any | None:
@@ -211,7 +247,7 @@ def retry_incident(tx: Tx, actor: Actor, incident_id: str, variables: Json | Non
         raise NotFound(f"There is no incident {incident_id}")
     if incident.status != "open":
         raise Conflict(f"The incident was already resolved by {incident.resolved_by}")
-    if variables and incident.subject != incident.instance_id:
+    if variables and is_money(incident.subject):
         remedy = "retry without variables, move the instance to a corrected version of its flow, or cancel it"
         raise VariablesFixed(f"This flow is about {incident.subject}; {remedy}")
     if incident.source == "domain":

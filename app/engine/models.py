@@ -1,4 +1,5 @@
-"""The engine's tables. Only `definitions`, `store`, `inbox`, `people`, `incidents` and `migrate` write them."""
+"""The engine's tables. Only `definitions`, `occasions`, `store`, `inbox`, `people`, `incidents` and
+`migrate` write them."""
 
 from datetime import datetime
 
@@ -250,6 +251,30 @@ class JournalRow(Base):
     scope: Mapped[str]
     actor: Mapped[str]
     facts: Mapped[Json]
+
+
+class Occasion(Base):
+    """What starts a published process by itself: a message, or a moment. Gone when the version is replaced or retired.
+
+    `text` is the message's name, the date, or the repeating interval; `rounds_left` None for no end and for a message.
+    """
+
+    __tablename__ = "occasions"
+    __table_args__ = (
+        UniqueConstraint("merchant_id", "process"),
+        Index("uq_occasions_message", "merchant_id", "text", unique=True, postgresql_where=text("kind = 'message'")),
+        Index("ix_occasions_due", "due_at", postgresql_where=text("due_at IS NOT NULL")),
+    )
+
+    definition_id: Mapped[str] = mapped_column(ForeignKey("definitions.id"), primary_key=True)
+    merchant_id: Mapped[str] = mapped_column(ForeignKey("merchants.id"))
+    process: Mapped[str]
+    element: Mapped[str]
+    kind: Mapped[str]  # message, timer
+    text: Mapped[str]
+    rounds_left: Mapped[int | None]
+    due_at: Mapped[datetime | None]
+    created_at: Mapped[datetime]
 
 
 class Migration(Base):

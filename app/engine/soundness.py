@@ -59,7 +59,7 @@ def _check_flow(flow: Flow, elements: Mapping[str, Element]) -> None:
 
 def _check_trigger(element: Element) -> None:
     kind = element.event.kind if element.event is not None else ""
-    possible = _TRIGGERS[element.kind]
+    possible = ("",) if element.kind == "startEvent" and element.parent else _TRIGGERS[element.kind]
     if kind not in possible:
         needed = ", ".join(trigger or "none" for trigger in possible)
         raise DiagramError(f"The trigger of {element.id} is {kind or 'missing'}; possible there: {needed}")

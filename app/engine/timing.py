@@ -21,6 +21,8 @@ _CYCLE = re.compile(r"R(?P<count>\d{0,6})/(?P<interval>P.+)", re.ASCII)
 
 #: Any moment at all: literals are checked against it when a diagram is read.
 ANY_TIME = datetime(2000, 1, 1, tzinfo=UTC)
+#: A process that starts by itself more often than this is a loop without end in small steps.
+SHORTEST = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,8 @@ def parse_cycle(text: str) -> Cycle:
     match = _CYCLE.fullmatch(text)
     if match is None:
         raise EvaluationFailed(f"{text!r} is not a repeating interval; write it as in R3/PT1M")
+    if match["count"] and not int(match["count"]):
+        raise EvaluationFailed(f"{text!r} never fires; write how often it does, as in R3/PT1M, or R/PT1M for no end")
     interval = parse_duration(match["interval"])
     if interval.months < 0 or interval.rest < timedelta() or (not interval.months and not interval.rest):
         raise EvaluationFailed(f"{text!r} does not move forward; use an interval longer than zero")

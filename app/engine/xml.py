@@ -24,6 +24,9 @@ XSI = "http://www.w3.org/2001/XMLSchema-instance"
 #: An lxml element; lxml ships no types.
 Element = Any
 
+#: Asked in C; only a file that is out of bounds is walked to find the place.
+_COUNTED = etree.XPath("count(//*)")
+_TOO_DEEP = etree.XPath(f"boolean({'/*' * (MAX_DEPTH + 1)})")
 _DECLARED = re.compile(r"<\?xml[^>]*?encoding\s*=\s*[\"']([^\"']*)")
 
 
@@ -61,17 +64,19 @@ def read(content: bytes, *, notes: bool = False) -> Element:
 
 
 def local_name(element: Element) -> str:
-    return str(etree.QName(element).localname)
+    tag: str = element.tag
+    return tag.rpartition("}")[2]
 
 
 def namespace(element: Element) -> str:
-    return str(etree.QName(element).namespace or "")
+    tag: str = element.tag
+    return tag[1:].partition("}")[0] if tag[0] == "{" else ""
 
 
 def split_name(name: str) -> tuple[str, str]:
-    """Namespace and local part of an attribute's name as lxml writes it, `{namespace}local`."""
-    parts = etree.QName(name)
-    return str(parts.namespace or ""), str(parts.localname)
+    """Namespace and local part of a name as lxml writes it, `{namespace}local`."""
+    space, _, local = name.rpartition("}")
+    return space[1:], local
 
 
 def line_of(element: Element) -> int | None:
@@ -131,6 +136,8 @@ def _parse(content: bytes, *, notes: bool) -> Element:
 
 
 def _measure(root: Element) -> None:
+    if _COUNTED(root) <= MAX_ELEMENTS and not _TOO_DEEP(root):
+        return
     depth = count = 0
     for event, element in etree.iterwalk(root, events=("start", "end")):
         depth += 1 if event == "start" else -1

@@ -5,7 +5,7 @@ from typing import Any
 
 from app.feel.registry import function
 from app.feel.scope import Run
-from app.feel.values import NUMBERS, equal
+from app.feel.values import NUMBERS, equal, volume
 
 
 @function("not", "negand: Any")
@@ -14,7 +14,7 @@ def not_(_run: Run, negand: Any) -> bool | None:
 
 
 @function("is", "value1: Any", "value2: Any")
-def is_(_run: Run, value1: Any, value2: Any) -> bool:
+def is_(run: Run, value1: Any, value2: Any) -> bool:
     """Same type and same value; for times also the same form of the zone."""
     if value1 is None or value2 is None:
         return value1 is value2
@@ -23,6 +23,7 @@ def is_(_run: Run, value1: Any, value2: Any) -> bool:
     if type(value1) is datetime or type(value1) is time:
         clocks = value1.replace(tzinfo=None) == value2.replace(tzinfo=None)
         return clocks and str(value1.tzinfo) == str(value2.tzinfo)
+    run.charge(min(volume(value1), volume(value2)) // 8)
     return equal(value1, value2) is True
 
 

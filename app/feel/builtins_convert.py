@@ -51,10 +51,10 @@ def written(run: Run, value: Any) -> str:
     if kind is str:
         return run.text_of('"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"')
     if kind is list:
-        run.charge(len(value) // 4)
+        run.charge(1 + len(value) // 4)
         return f"[{_joined(run, (written(run, item) for item in value))}]"
     if kind is dict:
-        run.charge(len(value) // 4)
+        run.charge(1 + len(value) // 4)
         return f"{{{_joined(run, (f'{_key(key)}: {written(run, item)}' for key, item in value.items()))}}}"
     return f"function({', '.join(value.parameters)})" if kind is Function else temporal.show(value)
 

@@ -80,15 +80,17 @@ def _fold(items: list[Any], operation: Any) -> Any:
 
 
 @_listed("sum")
-def sum_(_run: Run, items: list[Any]) -> Any:
+def sum_(run: Run, items: list[Any]) -> Any:
     """Of numbers, or of durations of one kind."""
+    run.charge(len(items) // 8)
     if items and (type(items[0]) in (str, bool, list, dict) or arithmetic.subtract(items[0], items[0]) is None):
         return None
     return _fold(items, arithmetic.add)
 
 
 @_listed("product")
-def product(_run: Run, items: list[Any]) -> Number | None:
+def product(run: Run, items: list[Any]) -> Number | None:
+    run.charge(len(items) // 8)
     return _fold(items, arithmetic.multiply) if _numbers(items) else None
 
 
@@ -113,6 +115,7 @@ def stddev(run: Run, items: list[Any]) -> Number | None:
     """The standard deviation of a sample."""
     if len(items) < 2 or not _numbers(items):
         return None
+    run.charge(len(items) // 2)
     middle = mean(run, items)
     squares = [arithmetic.power(subtract(item, middle), 2) for item in items]
     variance = divide(_fold(squares, arithmetic.add), len(items) - 1)
@@ -198,8 +201,9 @@ def index_of(run: Run, items: list[Any], match: Any) -> list[int]:
     return [position for position, item in enumerate(items, 1) if equal(item, match) is True]
 
 
-def _distinct(run: Run, items: Iterable[Any]) -> list[Any]:
+def _distinct(run: Run, items: list[Any]) -> list[Any]:
     """Values that are equal exactly when Python says so are looked up; the others are compared one by one."""
+    run.charge(len(items) // 8)
     kept: list[Any] = []
     seen: set[tuple[str, Any]] = set()
     others: list[Any] = []

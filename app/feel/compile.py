@@ -42,9 +42,9 @@ from app.feel.syntax import (
 )
 from app.feel.temporal import property_of
 from app.feel.types import has_type
-from app.feel.values import Range, kind, order
+from app.feel.values import Range, kind, order, volume
 
-_SCALARS = frozenset({int, str, bool, Decimal, date, time, datetime, timedelta})
+_SCALARS = frozenset({str, bool, Decimal, date, time, datetime, timedelta})
 _SMALL = 2**63
 
 
@@ -72,9 +72,9 @@ def _name(node: Name, env: Environment) -> Code:
 
     def read(scope: Scope) -> Any:
         value = scope.variables.get(name)
-        if type(value) in _SCALARS and type(value) is not int:
-            return value
-        if type(value) is int and -_SMALL < value < _SMALL:
+        if type(value) is int:
+            return value if -_SMALL < value < _SMALL else to_feel(value)
+        if type(value) in _SCALARS:
             return value
         return scope.load(name) if value is not None else missing(scope)
 
@@ -151,7 +151,7 @@ def _entry(scope: Scope, step: Path, value: Any) -> Any:
             scope.run.null(step.at, f'The context has no entry "{name}".')
         return value.get(name)
     if type(value) is list:
-        scope.run.charge(len(value) // 8, step.at)
+        scope.run.charge(1 + len(value) // 8, step.at)
         return [_entry(scope, step, item) for item in value]
     result = _range_property(value, name) if type(value) is Range else property_of(value, name)
     if result is None:
@@ -266,8 +266,16 @@ def _range(node: RangeOf, env: Environment) -> Code:
 
 
 def _instance(node: InstanceOf, env: Environment) -> Code:
-    value = env.compile(node.value)
-    return lambda scope: has_type(value(scope), node.type)
+    value, wanted = env.compile(node.value), node.type
+    if not wanted.deep:
+        return lambda scope: has_type(value(scope), wanted)
+
+    def run(scope: Scope) -> bool:
+        tested = value(scope)
+        scope.run.charge(volume(tested) // 2, node.at)
+        return has_type(tested, wanted)
+
+    return run
 
 
 _COMPILERS: dict[type[Node], Callable[..., Code]] = {

@@ -7,7 +7,7 @@ from app.feel.registry import BUILTINS, fitting
 from app.feel.scope import Code, Run, Scope
 from app.feel.syntax import Call, FunctionOf, Name, Type, weight
 from app.feel.types import ANY, conform
-from app.feel.values import Function, kind
+from app.feel.values import Function, kind, volume
 
 
 def call(node: Call, env: Environment) -> Code:
@@ -82,6 +82,7 @@ def _typed(run: Run, at: int, types: tuple[Type, ...], arguments: list[Any]) -> 
     if len(arguments) != len(types):
         run.null(at, f"The function takes {len(types)} arguments, not {len(arguments)}.")
         return None
+    run.charge(sum(volume(value) // 2 for value, wanted in zip(arguments, types, strict=True) if wanted.deep), at)
     values = [conform(value, wanted) for value, wanted in zip(arguments, types, strict=True)]
     for value, argument, wanted in zip(values, arguments, types, strict=True):
         if value is None and argument is not None:

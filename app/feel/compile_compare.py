@@ -10,6 +10,7 @@ from app.feel.scope import Code, Scope
 from app.feel.syntax import Between, Comparison, In, ListOf, Literal, Name, Negate, Node, RangeOf, Test, Tests, walk
 from app.feel.values import NUMBERS, Range, equal, every, kind, member, order, some, volume
 
+_SMALL = 2**63
 Verdict = bool | None
 Relation = Callable[[Any, Any], Verdict]
 Match = Callable[[Scope, Any], Verdict]
@@ -51,7 +52,10 @@ RELATIONS: dict[str, Relation] = {
 def comparison(node: Comparison, env: Environment) -> Code:
     left, constant = env.compile(node.left), constant_of(node.right)
     if type(constant) in NUMBERS:
-        return _with_number(node, left, constant)
+        with_number = _with_number(node, left, constant)
+        if isinstance(node.left, Name) and env.is_free(node.left.name):
+            return _named_with_number(node.left.name, node, with_number, constant)
+        return with_number
     if type(constant) is str and node.operator in ("=", "!="):
         return _with_text(node, left, constant)
     right, relation = env.compile(node.right), RELATIONS[node.operator]
@@ -87,6 +91,20 @@ def _with_number(node: Comparison, left: Code, constant: Any) -> Code:
         return result
 
     return compare
+
+
+def _named_with_number(name: str, node: Comparison, compare: Code, constant: Any) -> Code:
+    """A variable beside a number, most of what conditions are made of: an int is compared where it lies.
+
+    Rounding an int to 34 digits, which converting it would do, moves it past no constant that is written in fewer.
+    """
+    quick = _QUICK[node.operator]
+
+    def direct(scope: Scope) -> Verdict:
+        value = scope.variables.get(name)
+        return quick(value, constant) if type(value) is int else compare(scope)
+
+    return direct if -_SMALL < constant < _SMALL else compare
 
 
 _QUICK: dict[str, Callable[[Any, Any], bool]] = {
@@ -147,9 +165,12 @@ def between(node: Between, env: Environment) -> Code:
 def in_tests(node: In, env: Environment) -> Code:
     value, match = env.compile(node.value), any_of(node.tests, env.binding("?"))
     speaks = any(_speaks_of_input(test.operand) for test in node.tests)
+    texts = _texts(node.tests)
 
     def contained(scope: Scope) -> Verdict:
         candidate = value(scope)
+        if texts is not None and type(candidate) is str:
+            return candidate in texts
         result = match(scope.inner({"?": candidate}) if speaks else scope, candidate)
         if result is None:
             scope.run.null(node.at, f"A {kind(candidate)} cannot be compared with what follows in.")
@@ -205,7 +226,7 @@ def _test(test: Test, env: Environment) -> Match:
     if bounds is not None and type(bounds.start) in NUMBERS:
         return _range_test(bounds)
     if _speaks_of_input(test.operand):
-        return lambda scope, value: _holds(value, operand(scope))
+        return lambda scope, value: _holds(scope, test, value, operand(scope))
     if isinstance(test.operand, Literal):
         constant = test.operand.value
         return lambda _scope, value: equal(value, constant)
@@ -249,9 +270,12 @@ def _range_test(bounds: Range) -> Match:
     return contained
 
 
-def _holds(value: Any, result: Any) -> Verdict:
+def _holds(scope: Scope, test: Test, value: Any, result: Any) -> Verdict:
     """A test that speaks of `?` itself gives a verdict; any other value it gives is compared with the input."""
-    return result if type(result) is bool or result is None else member(value, result)
+    if type(result) is bool or result is None:
+        return result
+    scope.run.charge(volume(result) // 8, test.at)
+    return member(value, result)
 
 
 def _satisfies(value: Any, result: Any) -> Verdict:

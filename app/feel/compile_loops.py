@@ -1,7 +1,7 @@
 """Filters, `for`, `some` and `every` as closures. Every round is charged to the steps of the evaluation."""
 
 from collections.abc import Iterator
-from datetime import date, timedelta
+from datetime import date
 from typing import Any
 
 from app.feel.compile_compare import constant_of
@@ -72,10 +72,11 @@ def for_loop(node: For, env: Environment) -> Code:
             if round_scope is None:
                 return None
             scope.run.charge(cost, node.at)
+            seen = round_scope
             if uses_partial:
                 scope.run.charge(len(results) // 16, node.at)
-                round_scope = round_scope.inner({"partial": list(results)})  # noqa: PLW2901 - the same round, one name more
-            results.append(body(round_scope))
+                seen = round_scope.inner({"partial": list(results)})
+            results.append(body(seen))
             scope.run.list_of(results, node.at)
         return results
 
@@ -134,7 +135,7 @@ def _rounds(scope: Scope, domains: _Domains, depth: int) -> Iterator[Scope | Non
 
 def _values(start: Any, end: Any, *, counted: bool) -> Iterator[Any] | None:
     if counted:
-        return _counted(start, end, 1)
+        return _counted(start, end)
     if type(start) is list:
         return iter(start)
     if type(start) is Range:
@@ -144,22 +145,24 @@ def _values(start: Any, end: Any, *, counted: bool) -> Iterator[Any] | None:
 
 def _range_values(bounds: Range) -> Iterator[Any] | None:
     """A range as a list runs upwards only, without the ends it excludes."""
-    start, end = bounds.start, bounds.end
-    step: Any = timedelta(days=1) if type(start) is date else 1
-    if _counted(start, end, 1) is None or end < start:
+    first, last = bounds.start, bounds.end
+    if _counted(first, last) is None or last < first:
         return None
-    return _counted(
-        start if bounds.start_included else start + step, end if bounds.end_included else end - step, 1, upwards=True
-    )
+    dates = type(first) is date
+    if dates:
+        first, last = first.toordinal(), last.toordinal()
+    numbers = range(int(first) + (not bounds.start_included), int(last) + bounds.end_included)
+    return map(date.fromordinal, numbers) if dates else iter(numbers)
 
 
-def _counted(start: Any, end: Any, step: int, *, upwards: bool = False) -> Iterator[Any] | None:
+def _counted(start: Any, end: Any) -> Iterator[Any] | None:
+    """Every whole number or day from one to the other, downwards too."""
     if type(start) in NUMBERS and type(end) in NUMBERS:
         first, last = integer(start), integer(end)
         if first is None or last is None or first != start or last != end:
             return None
-        return iter(range(first, last + 1, step) if upwards or first <= last else range(first, last - 1, -step))
+        return iter(range(first, last + 1) if first <= last else range(first, last - 1, -1))
     if type(start) is date and type(end) is date:
-        days = _counted(start.toordinal(), end.toordinal(), step, upwards=upwards)
+        days = _counted(start.toordinal(), end.toordinal())
         return None if days is None else map(date.fromordinal, days)
     return None

@@ -16,8 +16,9 @@ from app.feel.temporal import show
 from app.feel.values import Function, Months, Range
 
 _LARGEST = 2**63
-#: Characters and items of one value that leaves FEEL, counted wherever they would be written.
+#: Characters of one value that leaves FEEL, counted wherever they would be written; an item costs as much as twenty.
 MAX_JSON = 2_000_000
+_ITEM = 20
 _PLAIN = frozenset({bool, str, type(None), date, datetime, time, timedelta, Months, Range, Function})
 
 
@@ -66,11 +67,11 @@ def to_json(value: Any) -> Any:
 
 
 def _written(value: Any, left: list[int]) -> Any:
-    """`left` is how much may still be written, one item for all of the walk."""
+    """`left` is how much may still be written: a list of one number, the same for the whole walk."""
     kind = type(value)
-    left[0] -= len(value) + 1 if kind is str else 1
+    left[0] -= len(value) + _ITEM if kind is str else _ITEM
     if left[0] < 0:
-        raise FeelError(f"A value grew beyond {MAX_JSON} characters and items.")
+        raise FeelError(f"A value grew beyond {MAX_JSON // _ITEM} items or {MAX_JSON} characters.")
     if value is None or kind is bool or kind is str:
         return value
     if kind is int or kind is Decimal:

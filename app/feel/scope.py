@@ -13,16 +13,26 @@ MAX_NOTES = 50
 class Run:
     """One evaluation: its clock, its remaining steps, its notes (None when nobody asked for them)."""
 
-    __slots__ = ("calls", "limits", "loaded", "notes", "now", "steps", "text")
+    # What most conditions never touch stands on the class, or is made when it is asked for: making a run is a good part
+    # of what a condition costs.
+    calls = 0
+    notes: list[Note] | None = None
+    _loaded: dict[tuple[int, str], tuple[Any, Any]] | None = None
 
     def __init__(self, text: str, now: datetime | None, limits: Limits, notes: list[Note] | None = None) -> None:
         self.text = text
         self.now = now
         self.limits = limits
         self.steps = limits.steps
-        self.calls = 0
-        self.notes = notes
-        self.loaded: dict[tuple[int, str], tuple[Any, Any]] = {}
+        if notes is not None:
+            self.notes = notes
+
+    @property
+    def loaded(self) -> dict[tuple[int, str], tuple[Any, Any]]:
+        """Lists and contexts of the variables that were converted, by the mapping's identity and their name."""
+        if self._loaded is None:
+            self._loaded = {}
+        return self._loaded
 
     def charge(self, steps: int, at: int = 0) -> None:
         self.steps -= steps

@@ -14,6 +14,11 @@ class Type:
     fields: "tuple[tuple[str, Type], ...] | None" = None
     result: "Type | None" = None
 
+    @property
+    def deep(self) -> bool:
+        """Whether telling that a value is an instance takes a look at what it holds."""
+        return bool(self.arguments or self.fields)
+
 
 @dataclass(frozen=True, slots=True)
 class Node:

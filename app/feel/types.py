@@ -23,29 +23,43 @@ _SAME = {
     "Null": "null",
 }
 ANY = Type("Any")
+_CONTAINERS = frozenset({list, dict})
 
 
 def has_type(value: Any, wanted: Type) -> bool:
     """Whether a value is an instance of a type; only Null has null as an instance."""
+    return _has(value, wanted, {})
+
+
+def _has(value: Any, wanted: Type, known: dict[tuple[int, int], bool]) -> bool:
+    """`known` are containers that were looked at: one that is held in many places is looked at once."""
     name = _SAME.get(wanted.name, wanted.name)
     if name == "Any":
         return value is not None
     if kind(value) != name:
         return False
-    if type(value) is list:
-        return all(_element(item, argument) for argument in wanted.arguments for item in value)
-    if type(value) is dict:
-        return all(key in value and _element(value[key], inner) for key, inner in wanted.fields or ())
     if type(value) is Range:
         ends = [end for end in (value.start, value.end) if end is not None]
-        return all(has_type(end, argument) for argument in wanted.arguments for end in ends)
+        return all(_has(end, argument, known) for argument in wanted.arguments for end in ends)
     if isinstance(value, Function) and wanted.result is not None:
         return len(value.parameters) == len(wanted.arguments)
-    return True
+    if not wanted.deep or type(value) not in _CONTAINERS:
+        return True
+    place = (id(value), id(wanted))
+    if place not in known:
+        known[place] = _parts_fit(value, wanted, known)
+    return known[place]
 
 
-def _element(value: Any, wanted: Type) -> bool:
-    return value is None or has_type(value, wanted)
+def _parts_fit(value: Any, wanted: Type, known: dict[tuple[int, int], bool]) -> bool:
+    if type(value) is list:
+        parts = [(item, argument) for argument in wanted.arguments for item in value]
+    else:
+        fields = wanted.fields or ()
+        if any(key not in value for key, _ in fields):
+            return False
+        parts = [(value[key], inner) for key, inner in fields]
+    return all(part is None or _has(part, inner, known) for part, inner in parts)
 
 
 def conform(value: Any, wanted: Type) -> Any:

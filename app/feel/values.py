@@ -72,20 +72,34 @@ def equal(left: Any, right: Any) -> bool | None:
         return bool(left == right)
     if type(left) is not type(right):
         return None
+    if type(left) in _CONTAINERS:
+        return _equal_containers(left, right, {})
     compare = _EQUAL.get(type(left))
     return bool(left == right) if compare is None else compare(left, right)
 
 
-def _equal_lists(left: list[Any], right: list[Any]) -> bool | None:
-    if len(left) != len(right):
-        return False
-    return every(equal(a, b) for a, b in zip(left, right, strict=True))
+def _equal_containers(left: Any, right: Any, known: dict[tuple[int, int], bool | None]) -> bool | None:
+    """What is held in many places is compared once, or a few lists that hold each other would take for ever."""
+    if left is right:
+        return True
+    pair = (id(left), id(right))
+    if pair not in known:
+        known[pair] = _equal_entries(left, right, known)
+    return known[pair]
 
 
-def _equal_contexts(left: dict[str, Any], right: dict[str, Any]) -> bool | None:
-    if left.keys() != right.keys():
+def _equal_entries(left: Any, right: Any, known: dict[tuple[int, int], bool | None]) -> bool | None:
+    if len(left) != len(right) or (type(left) is dict and left.keys() != right.keys()):
         return False
-    return every(equal(value, right[key]) for key, value in left.items())
+    pairs = zip(left, right, strict=True) if type(left) is list else ((left[key], right[key]) for key in left)
+    unknown = False
+    for one, other in pairs:
+        nested = type(one) in _CONTAINERS and type(one) is type(other)
+        verdict = _equal_containers(one, other, known) if nested else equal(one, other)
+        if verdict is False:
+            return False
+        unknown = unknown or verdict is None
+    return None if unknown else True
 
 
 def _equal_moments(left: datetime, right: datetime) -> bool | None:
@@ -113,8 +127,6 @@ def _equal_ranges(left: Range, right: Range) -> bool | None:
 
 
 _EQUAL: dict[type, Callable[[Any, Any], bool | None]] = {
-    list: _equal_lists,
-    dict: _equal_contexts,
     datetime: _equal_moments,
     time: _equal_times,
     Range: _equal_ranges,

@@ -9,6 +9,7 @@ from app.access.actor import Role
 from app.api.route import Answer, Body, Call, Listing, Resource, Rest, View
 from app.engine import inbox, pins, queries
 from app.engine.inbox import InstanceEnded, find_instance
+from app.engine.reserved import about_money, is_own_message
 from app.engine.step import InstanceStatus
 from app.errors import Conflict, FieldError, Forbidden, InvalidInput
 from app.events import audit
@@ -19,11 +20,6 @@ READERS = tuple(Role)
 STARTERS = (Role.INTEGRATOR, Role.OPERATOR)
 KEEP_MESSAGES_SECONDS = 86_400
 
-#: First words of the messages that the house itself sends: each has a request of its own, which checks and books.
-OWN_MESSAGES = frozenset({"gateway", "capture", "cancel", "payment", "refund", "dispute"})
-#: Groups of operations that act on the payment, refund or dispute which an instance is about.
-ABOUT_MONEY = frozenset({"payment", "routing", "risk", "review", "refund", "dispute"})
-
 
 class MessageReserved(Forbidden):
     code = "message_reserved"
@@ -33,6 +29,11 @@ class MessageReserved(Forbidden):
 class ProcessNeedsSubject(InvalidInput):
     code = "process_needs_subject"
     title = "This process is about a payment, a refund or a dispute, and starts with it"
+
+
+def refuse_reserved(name: str) -> None:
+    if is_own_message(name):
+        raise MessageReserved(f"{name!r} is told by Sluice; use the request of the payment, refund or dispute")
 
 
 resource = Resource("Instances", "Running flows: where each one is, what it waits for, and which way it came.")
@@ -84,6 +85,7 @@ class MessageView(View):
     name: str
     correlation: str
     accepted: bool = Field(description="False when a message with the same `dedupe` came before")
+    instance: str | None = Field(description="The flow that got it or was started by it; empty while it is kept")
 
 
 class ListInstances(Listing):
@@ -100,7 +102,7 @@ class StartInstance(Body):
 
 
 class SendMessage(Body):
-    """`correlation` is by default what the flow is about. The same `dedupe` is taken once."""
+    """`correlation` is by default what the flow is about. The same `dedupe`, your own name of it, is taken once."""
 
     name: str = Field(min_length=1, max_length=200)
     correlation: str = Field("", max_length=200)
@@ -135,23 +137,19 @@ class RetryIncident(Body):
 def start_instance(call: Call, body: StartInstance) -> Answer:
     """Starts the published version of a process that is about nothing but its variables."""
     instance = inbox.start_instance(call.tx, call.actor, body.process, None, body.variables)
-    about = _about_money(pins.operations_of(call.tx, instance.pins))
-    if about:
+    money = about_money(pins.operations_of(call.tx, instance.pins))
+    if money:
         remedy = "Create a payment or a refund instead, naming the process where it is not the usual one"
         free = sorted(
-            name for name, used in pins.entries(call.tx, call.actor.merchant_id).items() if not _about_money(used)
+            name for name, used in pins.entries(call.tx, call.actor.merchant_id).items() if not about_money(used)
         )
         message = f"must be one of {', '.join(free)}" if free else "is about money, as all that are published"
         errors = [FieldError("process", message)]
-        raise ProcessNeedsSubject(f"{body.process} calls {min(about)}. {remedy}", errors=errors)
+        raise ProcessNeedsSubject(f"{body.process} calls {money[0]}. {remedy}", errors=errors)
     audit.record(call.tx, call.actor, "instance.started", instance.id, {"process": body.process})
     instance_id, merchant_id = instance.id, instance.merchant_id
     rest = Rest(instance_id, lambda tx: queries.instance_view(tx, find_instance(tx, merchant_id, instance_id)))
     return Answer(queries.instance_view(call.tx, instance), rest=rest)
-
-
-def _about_money(operations: set[str]) -> set[str]:
-    return {name for name in operations if name.partition(".")[0] in ABOUT_MONEY}
 
 
 @resource.route(
@@ -196,24 +194,29 @@ def get_instance(call: Call, instance: str) -> Json:
 )
 def send_message(call: Call, instance: str, body: SendMessage) -> Json:
     """Goes to whoever waits for this name and correlation, or is kept until somebody does."""
-    if body.name.partition(".")[0] in OWN_MESSAGES:
-        raise MessageReserved(f"{body.name!r} is told by Sluice; use the request of the payment, refund or dispute")
+    refuse_reserved(body.name)
     found = find_instance(call.tx, call.actor.merchant_id, instance)
     if InstanceStatus(found.status).ended:
         raise InstanceEnded(f"The instance is {found.status}")
-    correlation = body.correlation or found.subject
+    return publish(call, body, body.correlation or found.subject, instance)
+
+
+def publish(call: Call, body: SendMessage, correlation: str, about: str) -> Json:
+    """Hand the message over; `about` is what the audit log names."""
+    merchant_id, dedupe = call.actor.merchant_id, body.dedupe or new_id("msg")
+    ttl = timedelta(seconds=body.keep_seconds)
     accepted = inbox.publish_message(
-        call.tx,
-        call.actor.merchant_id,
-        body.name,
-        correlation,
-        body.variables,
-        body.dedupe or new_id("msg"),
-        call.actor.id,
-        timedelta(seconds=body.keep_seconds),
+        call.tx, merchant_id, body.name, correlation, body.variables, dedupe, call.actor.id, ttl
     )
-    audit.record(call.tx, call.actor, "message.sent", instance, {"name": body.name, "correlation": correlation})
-    return {"object": "message", "name": body.name, "correlation": correlation, "accepted": accepted}
+    audit.record(call.tx, call.actor, "message.sent", about, {"name": body.name, "correlation": correlation})
+    found = inbox.find_message(call.tx, merchant_id, body.name, correlation, dedupe)
+    return {
+        "object": "message",
+        "name": body.name,
+        "correlation": correlation,
+        "accepted": accepted,
+        "instance": found.delivered_to,
+    }
 
 
 @resource.route(

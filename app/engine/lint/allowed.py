@@ -9,6 +9,8 @@ from app.engine.lint.refused import attribute_remedy
 from app.engine.lint.vocabulary import ELEMENTS, EVENT_REMEDIES, EVENTS, EXTENSIONS, FOREIGN_ATTRIBUTES, Allowed
 from app.engine.xml import BPMN, BPMNDI, ZEEBE, Element, line_of, local_name, namespace, split_name
 
+#: A sub-process starts when its parent comes to it, and for no other reason.
+_INNER_START = frozenset({""})
 _IDENTITY = frozenset({"id", "name"})
 _TRANSPARENT = frozenset({"extensionElements", "ioMapping", "taskHeaders", "properties"})
 
@@ -39,6 +41,8 @@ def events(model: Model) -> Iterator[Finding]:
             allowed = EVENTS.get(node.tag)
             if allowed is None:
                 continue
+            if node.tag == "startEvent" and process.scopes[node.scope].parent is not None:
+                allowed = _INNER_START
             kinds = [event.kind for event in node.events]
             known = [kind for kind in kinds if f"{kind}EventDefinition" in ELEMENTS]
             if len(kinds) > 1:

@@ -22,7 +22,9 @@ def declared(model: Model) -> Iterator[Finding]:
                 sentence = f"{node.label} refers to the message {ref!r}, which is not in the file"
                 yield dangling(node.id, sentence, "Choose a message in its properties.", node.line)
             elif message.id not in told:
-                told.add(message.id)
+                # What starts an instance finds none by its key: that belongs to those who wait.
+                if node.tag != "startEvent":
+                    told.add(message.id)
                 yield from _message(message, node)
 
 
@@ -55,7 +57,7 @@ def _message(message: Declaration, node: Node) -> Iterator[Finding]:
     if not message.name:
         sentence = f"The message {message.id} has no name, by which it is sent"
         yield error("message_without_name", node.id, sentence, "Name the message.", message.line)
-    if not message.correlation:
+    if not message.correlation and node.tag != "startEvent":
         sentence = f"The message {message.name or message.id} has no correlation key to find its instance by"
         yield error("message_without_correlation", node.id, sentence, _CORRELATE, message.line)
 

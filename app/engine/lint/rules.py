@@ -14,6 +14,7 @@ from app.engine.lint import (
     money,
     operations,
     schema,
+    starts,
     structure,
     timers,
 )
@@ -45,6 +46,7 @@ OF_THE_DIAGRAM: tuple[Rule, ...] = (
     joins.deadlocks,
     expressions.compiled,
     timers.readable,
+    starts.readable,
     messages.declared,
     messages.alternatives,
     messages.thrown,
@@ -64,6 +66,7 @@ OF_THE_WORLD: tuple[RuleOfWorld, ...] = (
     money.unknown_paths,
     money.loops,
     money.authorizations,
+    starts.subjects,
     calls.processes,
     calls.decisions,
     activities.forms,

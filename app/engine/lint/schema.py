@@ -19,10 +19,8 @@ _MOST = 20
 
 def valid(model: Model) -> Iterator[Finding]:
     """`invalid_schema`, at most twenty of them: one slip often breaks the rules of many places."""
-    violations = _violations(model.root)
-    spaces = _prefixes(model.root) if violations else {}
-    for line, path, message in violations:
-        place = _place(model.root, path, spaces)
+    for line, path, message in _violations(model.root):
+        place = _place(model.root, path)
         sentence = _NAMESPACE.sub("", message)
         remedy = "Open and save the diagram in the modeler, which writes valid files; or correct the named place."
         yield error("invalid_schema", _owner(place), f"Not valid BPMN 2.0: {sentence}", remedy, line)
@@ -42,21 +40,26 @@ def _violations(root: Element) -> list[tuple[int, str, str]]:
         return [(entry.line, entry.path or "", entry.message) for entry in list(schema.error_log)[:_MOST]]
 
 
-def _place(root: Element, path: str, spaces: dict[str, str]) -> Element:
-    try:
-        found = root.xpath(path, namespaces=spaces)
-    except etree.XPathError:
-        return root
-    return found[0] if isinstance(found, list) and found and hasattr(found[0], "iterancestors") else root
+def _place(root: Element, path: str) -> Element:
+    """The element of a path. Most files declare every prefix at their root; only the others are searched for more."""
+    for spaces in (_prefixes, _all_prefixes):
+        try:
+            found = root.xpath(path, namespaces=spaces(root))
+        except etree.XPathError:
+            continue
+        return found[0] if isinstance(found, list) and found and hasattr(found[0], "iterancestors") else root
+    return root
 
 
-def _prefixes(root: Element) -> dict[str, str]:
-    prefixes: dict[str, str] = {}
+def _prefixes(element: Element) -> dict[str, str]:
+    return {prefix: uri for prefix, uri in element.nsmap.items() if prefix}
+
+
+def _all_prefixes(root: Element) -> dict[str, str]:
+    found: dict[str, str] = {}
     for element in root.iter("*"):
-        for prefix, uri in element.nsmap.items():
-            if prefix:
-                prefixes.setdefault(prefix, uri)
-    return prefixes
+        found = _prefixes(element) | found
+    return found
 
 
 def _owner(place: Element) -> str:

@@ -41,7 +41,13 @@ def _timer(node: Node, event: EventDefinition) -> Iterator[Finding]:
         yield error("timer_without_time", node.id, message, remedy, node.line)
         return
     tag, text = event.times[0]
-    if tag == "timeCycle" and (node.tag != "boundaryEvent" or node.interrupting):
+    if node.tag == "startEvent":
+        if tag == "timeDuration":
+            message = f"The start event {node.label} waits for a duration, but there is nothing yet to count it from"
+            remedy = "Use a date, or a cycle such as R/P1D, which counts from the moment the version is published."
+            yield error("start_without_moment", node.id, message, remedy, node.line)
+            return
+    elif tag == "timeCycle" and (node.tag != "boundaryEvent" or node.interrupting):
         message = f"The timer {node.label} repeats, but it fires only once"
         remedy = "Use a duration, or a non-interrupting boundary event, which may repeat."
         yield error("cycle_not_allowed", node.id, message, remedy, node.line)

@@ -82,7 +82,7 @@ ELEMENTS: Mapping[str, Allowed] = {
 
 #: Which event definitions an event may carry; the empty text stands for none at all.
 EVENTS: Mapping[str, frozenset[str]] = {
-    "startEvent": frozenset({""}),
+    "startEvent": frozenset({"", "message", "timer"}),
     "endEvent": frozenset({"", "error", "terminate", "message", "escalation"}),
     "intermediateCatchEvent": frozenset({"message", "timer"}),
     "intermediateThrowEvent": frozenset({"message", "escalation"}),
@@ -90,8 +90,7 @@ EVENTS: Mapping[str, frozenset[str]] = {
 }
 
 EVENT_REMEDIES: Mapping[str, str] = {
-    "startEvent": "Use a plain start event; systems start the process over the API, and a wait for a message or a "
-    "time is drawn as an intermediate event right after it.",
+    "startEvent": "Use a plain, message or timer start event; inside a sub-process only a plain one.",
     "endEvent": "Use a plain, error, terminate, message or escalation end event.",
     "intermediateCatchEvent": "Wait for a message or a timer.",
     "intermediateThrowEvent": "Throw a message or an escalation, or leave the event out.",

@@ -160,16 +160,31 @@ def events() -> Iterator[Case]:
             before=UNKNOWN,
         )
         yield Case(code, "b", drawn)
+    inner = element("startEvent", "in", message_event()) + end("out") + path("in", "out")
+    yield Case("unsupported_event", "in", one(element("subProcess", "a", inner), before=message()))
+
+
+def begun(event: str, *parts: str, before: str = "") -> bytes:
+    begin = element("startEvent", "start", event)
+    return bpmn(begin, *(parts or (script("a"),)), end(), path("start", "a", "end"), before=before)
+
+
+def starts() -> Iterator[Case]:
+    yield Case("start_without_moment", "start", begun(timer_event("PT1H")))
+    yield Case("starts_too_often", "start", begun(timer_event("R/PT1S", "timeCycle")))
+    yield Case("start_reads_variables", "start", begun(timer_event("=when", "timeDate")))
     yield Case(
-        "unsupported_event",
+        "start_reads_variables",
         "start",
-        one(script("a"))
-        .replace(b'name="Start"/>', b'name="Start"/>')
-        .replace(
-            b'<bpmn:startEvent id="start" name="Start"></bpmn:startEvent>',
-            f'<bpmn:startEvent id="start" name="Start">{timer_event()}</bpmn:startEvent>'.encode(),
-        ),
+        begun(message_event(), before=message(key="").replace('name="news"', 'name="=topic"')),
     )
+    yield Case(
+        "message_reserved",
+        "start",
+        begun(message_event(), before=message(key="").replace('name="news"', 'name="payment.done"')),
+    )
+    yield Case("start_without_subject", "start", begun(timer_event("R/P1D", "timeCycle"), call("a", "spender")))
+    yield Case("invalid_timer", "start", begun(timer_event("R0/P1D", "timeCycle")))
 
 
 def tasks() -> Iterator[Case]:
@@ -285,7 +300,7 @@ def refused() -> Iterator[Case]:
 
 
 def all_cases() -> list[Case]:
-    families = (processes, graph, branching, expressions, events, tasks, operations, refused)
+    families = (processes, graph, branching, expressions, events, starts, tasks, operations, refused)
     return [case for family in families for case in family()]
 
 

@@ -5,6 +5,8 @@ from collections.abc import Callable
 
 from lxml import etree
 
+from tests.feel.misspelling import misspelled
+
 NOISE = (
     b"<", b">", b"&", b"\x00", b"\xff", b"]]>", b"<!DOCTYPE a>", b"<?x y?>", b"<!--", b'"', b"=", b"((((", b"&#0;",
     b"\xef\xbb\xbf", b"&#x10FFFF;", b"&amp;", b"id=", b"xmlns=", b"true", b"PT", b"999999999999999999999",
@@ -67,6 +69,26 @@ def retyped(chance: random.Random, content: bytes) -> bytes:
     return _written(root)
 
 
+def respelled(chance: random.Random, content: bytes) -> bytes:
+    """One expression misspelled, everything else as it was."""
+    root = etree.fromstring(content)
+    places: list[tuple[etree._Element, str]] = []
+    for element in root.iter("*"):
+        places += [(element, name) for name, value in element.attrib.items() if value.startswith("=")]
+        if element.text and (element.text.lstrip().startswith("=") or etree.QName(element).localname == "text"):
+            places.append((element, ""))
+    if not places:
+        return flipped(chance, content)
+    element, name = chance.choice(places)
+    changed = misspelled(chance, element.get(name) if name else element.text or "")
+    changed = "".join(letter for letter in changed if letter.isprintable() or letter in "\n\t")
+    if name:
+        element.set(name, changed)
+    else:
+        element.text = changed
+    return _written(root)
+
+
 def multiplied(chance: random.Random, content: bytes) -> bytes:
     """One element many times over, or inside of itself many times deep."""
     root = etree.fromstring(content)
@@ -82,7 +104,7 @@ def multiplied(chance: random.Random, content: bytes) -> bytes:
     return _written(root)
 
 
-MUTATIONS: tuple[Mutation, ...] = (flipped, spliced, rewired, retyped, multiplied)
+MUTATIONS: tuple[Mutation, ...] = (flipped, spliced, rewired, retyped, respelled, multiplied)
 #: What does not need XML.
 OF_BYTES: tuple[Mutation, ...] = (flipped, spliced)
 

@@ -70,7 +70,6 @@ VERDICTS: dict[str, set[str]] = {
         "not_executable",
         "several_processes",
         "unsupported_element",
-        "unsupported_event",
     },
 }
 

@@ -120,6 +120,23 @@ def test_a_sound_diagram_of_every_element_passes_in_silence() -> None:
     assert [f"{one.code} {one.element}: {one.message}" for one in findings(everything())] == []
 
 
+@pytest.mark.parametrize(
+    ("event", "before"),
+    [
+        (message_event(), message(key="")),
+        (message_event(), message()),
+        (timer_event("2030-01-31T09:00:00Z", "timeDate"), ""),
+        (timer_event("R/P1D", "timeCycle"), ""),
+        (timer_event("R5/PT1M", "timeCycle"), ""),
+        (timer_event('=now() + duration("P1D")', "timeDate"), ""),
+    ],
+)
+def test_what_starts_by_itself_passes_in_silence(event: str, before: str) -> None:
+    begin = element("startEvent", "start", event)
+    drawn = bpmn(begin, script("a"), end(), path("start", "a", "end"), before=before)
+    assert [f"{one.code} {one.element}: {one.message}" for one in findings(drawn)] == []
+
+
 def codes(content: bytes, name: str = "flow.bpmn") -> list[str]:
     return [finding.code for finding in findings(content, name=name)]
 

@@ -15,6 +15,7 @@ from app.commands.flows import deploy, lint_files, scenarios, write_templates
 from app.commands.migrations import migrate_instances
 from app.commands.recover import mark_restored, recover, release_sending
 from app.commands.running import database
+from app.commands.webhooks import inbound_webhooks
 from app.errors import AppError
 from app.gateways import scaffold
 from app.jobs.metrics import serve
@@ -69,6 +70,7 @@ def migrate_schema() -> None:
 
 COMMANDS = (
     deploy,
+    inbound_webhooks,
     lint_files,
     migrate_instances,
     mark_restored,

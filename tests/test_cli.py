@@ -18,6 +18,7 @@ from app.events.models import AuditEntry
 from app.kit.clock import ShiftedClock
 from app.kit.database import Database
 from app.ledger.models import Posting
+from app.payments.models import InboundWebhook
 from app.settings import ROOT
 from tests.engine.lint.draw import bpmn, end, path, start
 from tests.fixtures_sandbox import sandbox
@@ -227,3 +228,23 @@ def _diagram(folder: Path) -> Path:
     file = folder / "small.bpmn"
     file.write_bytes(bpmn(start(), end(), path("start", "end")))
     return file
+
+
+def test_webhooks_that_were_not_applied_are_listed_and_tried_again(sluice: Sluice, house: House) -> None:
+    with house.database.begin() as tx:
+        told = {"id": "inb_1", "gateway": "sandbox_a", "event_id": "evt_1", "kind": "charge", "type": "charge.captured"}
+        nowhere = {"key": "att_nobody", "charge": "", "dispute": "", "body": b"{}", "last_error": "who?"}
+        times = {"received_at": tx.now(), "occurred_at": tx.now()}
+        tx.session.add(InboundWebhook(status="unmatched", tries=9, due_at=None, **told, **nowhere, **times))
+    listed = sluice("inbound-webhooks", database=house.database)
+    assert "inb_1" in listed.output
+    assert "who?" in listed.output
+    assert "1 webhooks." in listed.output
+    unknown = sluice("inbound-webhooks", "inb_2", "--replay", database=house.database)
+    assert unknown.exit_code == 1
+    assert "inb_2" in unknown.output
+    again = sluice("inbound-webhooks", "inb_1", "--replay", database=house.database)
+    assert "1 webhooks will be tried again." in again.output
+    with house.database.begin() as tx:
+        row = tx.session.get_one(InboundWebhook, "inb_1")
+        assert (row.status, row.tries, row.due_at is not None) == ("new", 0, True)

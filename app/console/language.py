@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import cache
+from html import unescape
 from pathlib import Path
+from xml.sax.saxutils import quoteattr
 
 import yaml
 from babel import Locale
@@ -23,6 +25,8 @@ LANGUAGES = {"en": "English", "zh": "简体中文"}
 _LOCALES = {"en": Locale("en", "GB"), "zh": Locale("zh", "CN", script="Hans")}
 _TAGS = {"en": "en", "zh": "zh-Hans"}
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
+_NUMBER = re.compile(r"\d[\d,.]*(?<![,.])")
+_NAME = re.compile(r' name="([^"]*)"')
 _PLACE = re.compile(r"{(\w+)}")
 _UNITS = ((86400, "age.days"), (3600, "age.hours"), (60, "age.minutes"))
 
@@ -32,6 +36,13 @@ def catalogue() -> dict[str, dict[str, str]]:
     """Every text of the console: key -> language -> text."""
     lines = yaml.safe_load((Path(__file__).parent / "catalogue.yaml").read_text(encoding="utf-8"))
     return {key: dict(zip(LANGUAGES, texts, strict=True)) for key, texts in lines.items()}
+
+
+@cache
+def texts() -> dict[str, str]:
+    """Texts that others wrote, such as names in the shipped flows: as it is written there -> in Chinese."""
+    lines: dict[str, str] = yaml.safe_load((Path(__file__).parent / "texts.yaml").read_text(encoding="utf-8"))
+    return lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +71,28 @@ class Language:
 
     def problem(self, code: str, detail: str) -> str:
         """What went wrong: in English the sentence of who refused, which names things; else the catalogue's."""
+        if self.code == "en":
+            return detail
         known = catalogue().get(f"problem.{code}")
-        return known[self.code] if known and self.code != "en" else detail
+        said = self.said(detail)
+        return known[self.code] if known and said == detail else said
+
+    def said(self, text: str | None) -> str:
+        """A text that others wrote in English, in the reader's language where it is known; its numbers stay."""
+        if not text or self.code == "en":
+            return text or ""
+        known = texts().get(_NUMBER.sub("{}", text)) or texts().get(text)
+        return known.format(*_NUMBER.findall(text)) if known else text
+
+    def drawn(self, diagram: bytes) -> bytes:
+        """A diagram with the names in it said in the reader's language."""
+        if self.code == "en":
+            return diagram
+
+        def say(found: re.Match[str]) -> str:
+            return f" name={quoteattr(self.said(unescape(found[1])))}"
+
+        return _NAME.sub(say, diagram.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
 
     def own(self, part: object, name: str) -> str:
         """A text that a diagram's author wrote in both languages or in one, e.g. `own(decision, 'label')`."""

@@ -34,6 +34,7 @@ def vocabulary() -> dict[str, object]:
     return {
         "t": language.t,
         "word": language.word,
+        "said": language.said,
         "language": language,
         "look": look,
         "risk_band": risk_band,
@@ -81,5 +82,5 @@ def sentence(error: AppError) -> str:
     """The refusal in the reader's language where the catalogue knows its code, with the detail behind it."""
     language = identity.language()
     title = language.problem(error.code, error.detail)
-    fields = "; ".join(f"{item.field} {item.message}" for item in error.errors)
+    fields = "; ".join(f"{item.field} {language.said(item.message)}" for item in error.errors)
     return f"{title} ({fields})" if fields else title

@@ -3,12 +3,13 @@
 from sqlalchemy import select
 
 from app.access.actor import Actor
+from app.access.owned import find_owned
 from app.disputes.models import Dispute
 from app.errors import NotFound
 from app.kit.database import Json, Tx
-from app.kit.paging import Page, fetch
+from app.kit.paging import Page, fetch, narrowed
 from app.payments.models import Payment
-from app.payments.queries import lock_payment, moment
+from app.payments.queries import lock_with_payment, moment
 
 
 class DisputeNotFound(NotFound):
@@ -17,16 +18,12 @@ class DisputeNotFound(NotFound):
 
 
 def find_dispute(tx: Tx, merchant_id: str, dispute_id: str) -> Dispute:
-    dispute = tx.session.get(Dispute, dispute_id)
-    if dispute is None or dispute.merchant_id != merchant_id:
-        raise DisputeNotFound(f"There is no dispute {dispute_id!r}")
-    return dispute
+    return find_owned(tx, Dispute, merchant_id, dispute_id, DisputeNotFound)
 
 
 def lock_dispute(tx: Tx, merchant_id: str, dispute_id: str) -> tuple[Payment, Dispute]:
     """The dispute, read anew under the lock of its payment."""
-    payment = lock_payment(tx, merchant_id, find_dispute(tx, merchant_id, dispute_id).payment_id)
-    return payment, tx.session.get_one(Dispute, dispute_id, populate_existing=True)
+    return lock_with_payment(tx, find_dispute(tx, merchant_id, dispute_id))
 
 
 def dispute_view(dispute: Dispute) -> Json:
@@ -65,10 +62,5 @@ def disputes(
 ) -> Page[Dispute]:
     """One page, newest first."""
     query = select(Dispute).where(Dispute.merchant_id == actor.merchant_id)
-    if payment:
-        query = query.where(Dispute.payment_id == payment)
-    if status:
-        query = query.where(Dispute.status == status)
-    if stage:
-        query = query.where(Dispute.stage == stage)
-    return fetch(tx, query, Dispute.id, limit, after)
+    wanted = {Dispute.payment_id: payment, Dispute.status: status, Dispute.stage: stage}
+    return fetch(tx, narrowed(query, wanted), Dispute.id, limit, after)

@@ -17,7 +17,7 @@ from app.engine.step import Item, ItemKind
 from app.errors import Conflict, FieldError, Forbidden, FourEyes, InvalidInput, NotFound
 from app.events import audit
 from app.kit.database import Json, Tx
-from app.kit.paging import Page, fetch
+from app.kit.paging import Page, fetch, narrowed
 
 CLAIM_MINUTES = 15
 NOTE_LIMIT = 4000
@@ -131,15 +131,8 @@ def tasks(
     after: str | None = None,
 ) -> Page[Task]:
     query = select(Task).where(Task.merchant_id == actor.merchant_id)
-    if status:
-        query = query.where(Task.status == status)
-    if process:
-        query = query.where(Task.process == process)
-    if subject:
-        query = query.where(Task.subject == subject)
-    if assignee:
-        query = query.where(Task.assignee == assignee)
-    return fetch(tx, query, Task.id, limit, after)
+    wanted = {Task.status: status, Task.process: process, Task.subject: subject, Task.assignee: assignee}
+    return fetch(tx, narrowed(query, wanted), Task.id, limit, after)
 
 
 def decisions(tx: Tx, *conditions: ColumnElement[bool]) -> dict[str, Task]:

@@ -10,7 +10,7 @@ from app.engine.models import Incident, Instance, JournalRow, Task, WaitRow
 from app.engine.people import form_of
 from app.engine.step import JournalKind, WaitKind
 from app.kit.database import Json, Tx
-from app.kit.paging import Page, fetch
+from app.kit.paging import Page, fetch, narrowed
 
 _LEAVES = {JournalKind.LEFT, JournalKind.CANCELED}
 
@@ -27,15 +27,13 @@ def instances(
     after: str | None = None,
 ) -> Page[Instance]:
     query = select(Instance).where(Instance.merchant_id == actor.merchant_id)
-    if status:
-        query = query.where(Instance.status == status)
-    if process:
-        query = query.where(Instance.process == process)
-    if subject:
-        query = query.where(Instance.subject == subject)
-    if definition:
-        query = query.where(Instance.definition_id == definition)
-    return fetch(tx, query, Instance.id, limit, after)
+    wanted = {
+        Instance.status: status,
+        Instance.process: process,
+        Instance.subject: subject,
+        Instance.definition_id: definition,
+    }
+    return fetch(tx, narrowed(query, wanted), Instance.id, limit, after)
 
 
 def instance_view(tx: Tx, instance: Instance) -> Json:

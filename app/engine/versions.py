@@ -7,7 +7,7 @@ from app.engine.definitions import Kind
 from app.engine.models import Definition
 from app.engine.step import InstanceStatus
 from app.kit.database import Json, Tx
-from app.kit.paging import Page, fetch
+from app.kit.paging import Page, fetch, narrowed
 
 #: Lists leave out what may be a megabyte each.
 _LIGHT = defer(Definition.content)
@@ -34,13 +34,8 @@ def definitions(
 ) -> Page[Definition]:
     """Versions of any key, newest first."""
     query = select(Definition).options(_LIGHT).where(Definition.merchant_id == merchant_id)
-    if kind is not None:
-        query = query.where(Definition.kind == kind)
-    if key is not None:
-        query = query.where(Definition.key == key)
-    if status is not None:
-        query = query.where(Definition.status == status)
-    return fetch(tx, query, Definition.id, limit, after)
+    wanted = {Definition.kind: kind, Definition.key: key, Definition.status: status}
+    return fetch(tx, narrowed(query, wanted), Definition.id, limit, after)
 
 
 def definition_view(one: Definition, *, content: bool = False) -> Json:

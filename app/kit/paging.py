@@ -1,6 +1,6 @@
 """Keyset paging: a page is the rows after a cursor, so pages stay right while rows are being added."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -29,6 +29,11 @@ class Page(Generic[T]):
             "has_more": self.next is not None,
             "next": self.next,
         }
+
+
+def narrowed(query: Select[T], wanted: Mapping[InstrumentedAttribute[Any], object]) -> Select[T]:
+    """Only rows whose columns have these values; None and empty text narrow nothing."""
+    return query.where(*(column == value for column, value in wanted.items() if value not in (None, "")))
 
 
 def fetch(tx: Tx, query: Select[T], key: InstrumentedAttribute[str], limit: int, after: str | None) -> Page[T]:

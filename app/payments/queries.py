@@ -1,10 +1,12 @@
 """Reading payments: the shape the API and every event show, and lists."""
 
 from datetime import datetime
+from typing import Protocol, TypeVar
 
 from sqlalchemy import Select, or_, select
 
 from app.access.actor import Actor
+from app.access.owned import find_owned
 from app.engine.models import Instance
 from app.errors import NotFound
 from app.kit.database import Json, Tx
@@ -23,10 +25,7 @@ def moment(at: datetime | None) -> str | None:
 
 
 def find_payment(tx: Tx, merchant_id: str, payment_id: str) -> Payment:
-    payment = tx.session.get(Payment, payment_id)
-    if payment is None or payment.merchant_id != merchant_id:
-        raise PaymentNotFound(f"There is no payment {payment_id!r}")
-    return payment
+    return find_owned(tx, Payment, merchant_id, payment_id, PaymentNotFound)
 
 
 def lock_payment(tx: Tx, merchant_id: str, payment_id: str) -> Payment:
@@ -40,6 +39,26 @@ def lock_payment(tx: Tx, merchant_id: str, payment_id: str) -> Payment:
     if payment is None:
         raise PaymentNotFound(f"There is no payment {payment_id!r}")
     return payment
+
+
+class Part(Protocol):
+    """Something that has happened to a payment and is changed under its lock: a refund, a dispute."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def merchant_id(self) -> str: ...
+    @property
+    def payment_id(self) -> str: ...
+
+
+P = TypeVar("P", bound=Part)
+
+
+def lock_with_payment(tx: Tx, part: P) -> tuple[Payment, P]:
+    """The part, read anew under the lock of its payment."""
+    payment = lock_payment(tx, part.merchant_id, part.payment_id)
+    return payment, tx.session.get_one(type(part), part.id, populate_existing=True)
 
 
 def attempts_of(tx: Tx, payment_id: str) -> list[Attempt]:

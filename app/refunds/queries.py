@@ -3,11 +3,12 @@
 from sqlalchemy import select
 
 from app.access.actor import Actor
+from app.access.owned import find_owned
 from app.errors import NotFound
 from app.kit.database import Json, Tx
-from app.kit.paging import Page, fetch
+from app.kit.paging import Page, fetch, narrowed
 from app.payments.models import Payment
-from app.payments.queries import lock_payment, moment
+from app.payments.queries import lock_with_payment, moment
 from app.refunds.models import Refund
 
 
@@ -17,16 +18,12 @@ class RefundNotFound(NotFound):
 
 
 def find_refund(tx: Tx, merchant_id: str, refund_id: str) -> Refund:
-    refund = tx.session.get(Refund, refund_id)
-    if refund is None or refund.merchant_id != merchant_id:
-        raise RefundNotFound(f"There is no refund {refund_id!r}")
-    return refund
+    return find_owned(tx, Refund, merchant_id, refund_id, RefundNotFound)
 
 
 def lock_refund(tx: Tx, merchant_id: str, refund_id: str) -> tuple[Payment, Refund]:
     """The refund, read anew under the lock of its payment."""
-    payment = lock_payment(tx, merchant_id, find_refund(tx, merchant_id, refund_id).payment_id)
-    return payment, tx.session.get_one(Refund, refund_id, populate_existing=True)
+    return lock_with_payment(tx, find_refund(tx, merchant_id, refund_id))
 
 
 def refund_view(refund: Refund) -> Json:
@@ -60,8 +57,4 @@ def refunds(
 ) -> Page[Refund]:
     """One page, newest first."""
     query = select(Refund).where(Refund.merchant_id == actor.merchant_id)
-    if payment:
-        query = query.where(Refund.payment_id == payment)
-    if status:
-        query = query.where(Refund.status == status)
-    return fetch(tx, query, Refund.id, limit, after)
+    return fetch(tx, narrowed(query, {Refund.payment_id: payment, Refund.status: status}), Refund.id, limit, after)

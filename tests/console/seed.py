@@ -3,14 +3,12 @@
 from datetime import datetime, timedelta
 
 from app.access.actor import Actor
-from app.disputes.models import Dispute
 from app.engine.models import Incident, Task, WaitRow
 from app.events import audit
 from app.events.models import Delivery, WebhookEndpoint
 from app.events.outbox import emit
 from app.kit.database import Database
 from app.kit.ids import new_id
-from app.refunds.models import Refund
 from tests.console.seeder import DIAGRAMS, PASSWORD, PEOPLE, RULES, Seeded, Seeder
 
 __all__ = ["DIAGRAMS", "PASSWORD", "PEOPLE", "Seeded", "seed"]
@@ -106,56 +104,9 @@ def _reviews(s: Seeder) -> None:
 
 
 def _payments(s: Seeder) -> None:
+    """One payment for each thing the list and its detail can show."""
     hours, days = (lambda n: timedelta(hours=n)), (lambda n: timedelta(days=n))
-    whole = [
-        "Start",
-        "f1",
-        "Validate",
-        "f2",
-        "Assess",
-        "f3",
-        "Flagged",
-        "f4",
-        "Authorize",
-        "f10",
-        "Capture",
-        "f11",
-        "Done",
-    ]
-    bought = s.payment("succeeded", hours(5), amount_captured=12900, amount_refunded=2900)
-    bought.instance_id = s.instance(bought.id, "completed", whole, bought.created_at, rests=False).id
-    authorized = s.attempt(
-        bought,
-        "authorize",
-        "declined",
-        bought.created_at,
-        decline_code="insufficient_funds",
-        gateway_code="51",
-        gateway="sandbox_b",
-    )
-    authorized = s.attempt(bought, "authorize", "approved", bought.created_at + timedelta(seconds=1))
-    captured = s.attempt(bought, "capture", "approved", bought.created_at + timedelta(seconds=2))
-    s.posting(bought, authorized, "authorized", {"psp:sandbox_a:authorized": 12900, "customer:authorized": -12900})
-    s.posting(bought, captured, "captured", {"psp:sandbox_a:clearing": 12900, "merchant:payable": -12900})
-    refund = {
-        "merchant_id": s.made.merchant,
-        "payment_id": bought.id,
-        "currency": "EUR",
-        "created_at": s.now - hours(1),
-        "updated_at": s.now,
-    }
-    s.add(
-        Refund(
-            id=new_id("ref"),
-            amount=2900,
-            status="succeeded",
-            reason="requested_by_customer",
-            requested_by=s.made.users["operator"],
-            **refund,
-        )
-    )
-    for kind in ("payment.created", "payment.succeeded", "refund.succeeded"):
-        s.made.others[kind] = emit(s.tx, s.made.merchant, kind, bought.id, {"id": bought.id}, "system").id
+    _bought_and_partly_refunded(s)
     s.payment(
         "held",
         hours(7),
@@ -165,57 +116,53 @@ def _payments(s: Seeder) -> None:
         capture_method="manual",
         authorization_expires_at=s.now + days(6),
     )
-    s.payment(
-        "action",
-        hours(1),
-        status="requires_action",
-        next_action={"type": "redirect", "url": "https://bank.example/3ds"},
-        payment_method="pm_card_3ds",
-    )
+    action = {"type": "redirect", "url": "https://bank.example/3ds"}
+    s.payment("action", hours(1), status="requires_action", next_action=action, payment_method="pm_card_3ds")
     s.payment("failed", days(1), status="failed", status_reason="declined", reference="", customer={})
     s.payment("dinar", days(2), currency="KWD", amount=45250, amount_captured=45250)
     s.payment("canceled", days(3), status="canceled", status_reason="requested_by_customer")
-    fought = s.payment(
-        "disputed",
-        days(20),
-        amount=34900,
-        amount_captured=34900,
-        amount_disputed=34900,
-        payment_method="pm_card_dispute",
-    )
-    dispute = Dispute(
-        id=new_id("dis"),
-        merchant_id=s.made.merchant,
-        payment_id=fought.id,
-        gateway="sandbox_a",
-        gateway_reference=f"dp_{s.made.merchant}",
-        stage="chargeback",
-        status="needs_response",
-        amount=34900,
-        fee=1500,
-        withdrawn=36400,
-        currency="EUR",
-        reason="product_not_received",
-        due_by=s.now + days(3),
-        evidence={"tracking_number": "DHL 4471", "delivered_on": "2026-11-02"},
-        created_at=s.now - days(2),
-        updated_at=s.now - days(2),
-    )
-    s.add(dispute)
-    s.made.others["dispute"] = dispute.id
+    _disputed(s)
     for number in range(60):
-        s.payment(
-            f"old{number}",
-            days(30) + hours(number),
-            amount=1990 + 310 * number,
-            amount_captured=1990 + 310 * number,
-            customer={
-                "id": f"cus_{number % 7}",
-                "name": f"Customer {number % 7}",
-                "email": f"c{number % 7}@example.org",
-            },
-            method_fingerprint=f"fp_{number % 9}",
-        )
+        _long_ago(s, number)
+
+
+def _bought_and_partly_refunded(s: Seeder) -> None:
+    """Declined at one gateway, paid at the other, and a part given back: with attempts, postings and events."""
+    flows = {"Start": "f1", "Validate": "f2", "Assess": "f3", "Flagged": "f4", "Authorize": "f10", "Capture": "f11"}
+    bought = s.payment("succeeded", timedelta(hours=5), amount_captured=12900, amount_refunded=2900)
+    path = [*(step for pair in flows.items() for step in pair), "Done"]
+    bought.instance_id = s.instance(bought.id, "completed", path, bought.created_at, rests=False).id
+    second = timedelta(seconds=1)
+    refused = {"decline_code": "insufficient_funds", "gateway_code": "51", "gateway": "sandbox_b"}
+    s.attempt(bought, "authorize", "declined", bought.created_at, **refused)
+    authorized = s.attempt(bought, "authorize", "approved", bought.created_at + second)
+    captured = s.attempt(bought, "capture", "approved", bought.created_at + 2 * second)
+    s.posting(bought, authorized, "authorized", {"psp:sandbox_a:authorized": 12900, "customer:authorized": -12900})
+    s.posting(bought, captured, "captured", {"psp:sandbox_a:clearing": 12900, "merchant:payable": -12900})
+    s.refund(bought, 2900)
+    for kind in ("payment.created", "payment.succeeded", "refund.succeeded"):
+        s.made.others[kind] = emit(s.tx, s.made.merchant, kind, bought.id, {"id": bought.id}, "system").id
+
+
+def _disputed(s: Seeder) -> None:
+    amounts = {"amount": 34900, "amount_captured": 34900, "amount_disputed": 34900}
+    fought = s.payment("disputed", timedelta(days=20), payment_method="pm_card_dispute", **amounts)
+    evidence = {"tracking_number": "DHL 4471", "delivered_on": "2026-11-02"}
+    s.made.others["dispute"] = s.dispute(fought, fee=1500, due_by=s.now + timedelta(days=3), evidence=evidence).id
+
+
+def _long_ago(s: Seeder, number: int) -> None:
+    """One of many, so that lists have pages; seven customers share nine cards."""
+    who = number % 7
+    amount = 1990 + 310 * number
+    s.payment(
+        f"old{number}",
+        timedelta(days=30, hours=number),
+        amount=amount,
+        amount_captured=amount,
+        customer={"id": f"cus_{who}", "name": f"Customer {who}", "email": f"c{who}@example.org"},
+        method_fingerprint=f"fp_{number % 9}",
+    )
 
 
 def _trouble(s: Seeder) -> None:

@@ -10,11 +10,13 @@ import orjson
 
 from app.access import passwords
 from app.access.models import Merchant, User
+from app.disputes.models import Dispute
 from app.engine.models import Definition, Instance, JournalRow, Task, WaitRow
 from app.kit.database import Base, Tx
 from app.kit.ids import _encode, new_id
 from app.ledger.models import Account, Entry, Posting
 from app.payments.models import Attempt, InboundWebhook, Payment
+from app.refunds.models import Refund
 
 DIAGRAMS = Path(__file__).parent / "diagrams"
 PASSWORD = "open the sluice gate"
@@ -251,6 +253,51 @@ class Seeder:
                 "begun_at": at,
                 "finished_at": at + timedelta(seconds=1) if outcome else None,
                 "created_at": at,
+                **values,
+            }
+        )
+        self.add(row)
+        return row
+
+    def refund(self, payment: Payment, amount: int, **values: Any) -> Refund:
+        """An hour old and done, asked for by the operator."""
+        row = Refund(
+            **{
+                "id": new_id("ref"),
+                "merchant_id": self.made.merchant,
+                "payment_id": payment.id,
+                "amount": amount,
+                "currency": payment.currency,
+                "status": "succeeded",
+                "reason": "requested_by_customer",
+                "requested_by": self.made.users["operator"],
+                "created_at": self.now - timedelta(hours=1),
+                "updated_at": self.now,
+                **values,
+            }
+        )
+        self.add(row)
+        return row
+
+    def dispute(self, payment: Payment, fee: int, **values: Any) -> Dispute:
+        """Opened two days ago over the whole amount, and in need of an answer."""
+        opened = self.now - timedelta(days=2)
+        row = Dispute(
+            **{
+                "id": new_id("dis"),
+                "merchant_id": self.made.merchant,
+                "payment_id": payment.id,
+                "gateway": payment.gateway,
+                "gateway_reference": f"dp_{self.made.merchant}",
+                "stage": "chargeback",
+                "status": "needs_response",
+                "amount": payment.amount,
+                "fee": fee,
+                "withdrawn": payment.amount + fee,
+                "currency": payment.currency,
+                "reason": "product_not_received",
+                "created_at": opened,
+                "updated_at": opened,
                 **values,
             }
         )

@@ -1,11 +1,13 @@
 """Every text is there in both languages, and no text is there for nothing."""
 
 import re
+from html import unescape
 from pathlib import Path
 
 import pytest
 
 from app.access.actor import Role
+from app.api.problems import known_problems
 from app.console import language
 from app.console.words import LOOKS
 from app.disputes.states import DisputeStatus, Stage
@@ -63,6 +65,35 @@ def test_both_languages_have_the_same_places_to_fill() -> None:
         if sorted(places.findall(texts["en"])) != sorted(places.findall(texts["zh"]))
     ]
     assert different == []
+
+
+NAMED = re.compile(rb'<bpmn:(?!message|error|escalation)\w+ [^>]*?\bname="([^"]+)"')
+SENTENCE = re.compile(rb"<text>&?\"?\"([A-Z][^\"]+ [^\"]+)\"</text>")
+ROOMS = ("access", "engine", "payments", "refunds", "disputes", "events", "console", "errors")
+
+
+def test_every_name_and_sentence_of_the_shipped_flows_is_there_in_chinese() -> None:
+    drawn = [path.read_bytes() for path in ROOT.glob("workflows/*/*.bpmn")]
+    ruled = [path.read_bytes() for path in ROOT.glob("workflows/*/*.dmn")]
+    found = {unescape(name.decode()) for text in drawn for name in NAMED.findall(text)}
+    found |= {unescape(one.decode()) for text in ruled for one in SENTENCE.findall(text)}
+    assert len(found) > 150
+    assert sorted(text for text in found if language.Language("zh").said(text) == text) == []
+
+
+def test_a_text_keeps_its_numbers_and_one_nobody_knows_stays() -> None:
+    chinese = language.Language("zh")
+    assert chinese.said("The amount is above 20,000 EUR") == "金额超过 20,000 欧元"
+    assert chinese.said("Our own rule") == "Our own rule"
+    assert language.Language("en").said("Review payment") == "Review payment"
+    assert chinese.drawn(b'<a name="Review payment" id="Review payment"/>').decode() == (
+        '<a name="审核支付" id="Review payment"/>'
+    )
+
+
+def test_every_refusal_that_a_page_may_show_is_there_in_chinese() -> None:
+    codes = {code for code, kind in known_problems().items() if kind.__module__.split(".")[1] in ROOMS}
+    assert sorted(code for code in codes if f"problem.{code}" not in language.catalogue()) == []
 
 
 @pytest.mark.parametrize(

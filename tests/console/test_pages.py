@@ -7,6 +7,7 @@ from html import unescape
 import pytest
 
 from app import installation
+from app.console.language import catalogue, texts
 from app.kit.clock import ShiftedClock
 from app.kit.database import Database
 from tests.console.conftest import Visitor
@@ -81,9 +82,18 @@ def test_every_page_is_there_in_chinese(visitor: Come, seeded: Seeded) -> None:
     admin = visitor("admin")
     admin.post("/preferences", language="zh", back="/review")
     details = [f"/payments/{seeded.payments['succeeded']}", f"/review/{seeded.tasks['open']}"]
+    details += [f"/payments/{seeded.payments[name]}" for name in ("flagged", "unknown", "stuck", "held")]
+    details += [f"/disputes/{seeded.others['dispute']}", "/repairs/webhooks", "/flows/card-payment"]
+    english = {one["en"] for one in catalogue().values() if one["en"] != one["zh"] and " " in one["en"]} | set(texts())
+    assert english.intersection(_texts_of(visitor("operator").read("/repairs"))), "in English they would be found"
+    left = {}
     for path in [*FOR_ALL, *FOR_ADMINS, *FOR_THOSE_WHO_ANSWER, *details]:
         page = admin.get(path)
         assert page.status_code == 200, path
+        found = english.intersection(_texts_of(page.text))
+        if found:
+            left[path] = sorted(found)
+    assert left == {}
 
 
 def test_while_nothing_is_sent_every_page_tells_those_who_can_act_what_to_do(visitor: Come, database: Database) -> None:
@@ -99,6 +109,16 @@ def test_while_nothing_is_sent_every_page_tells_those_who_can_act_what_to_do(vis
     with database.begin() as tx:
         installation.release(tx, "Olga", "looked", frozenset())
     assert "Nothing is sent" not in visitor("operator").read("/review")
+
+
+def _texts_of(page: str) -> set[str]:
+    """What a person sees or hears: text between tags, and the attributes that are read out."""
+    shown = re.sub(
+        r"<(script|style|code|pre)\b.*?</\1>|<span class=\"(?:small )?code[^>]*>.*?</span>", "<>", page, flags=re.DOTALL
+    )
+    between = re.findall(r">([^<>]+)<", shown)
+    spoken = re.findall(r'\b(?:aria-label|title|placeholder|alt)="([^"]+)"', shown)
+    return {unescape(" ".join(text.split())) for text in (*between, *spoken)}
 
 
 @pytest.mark.parametrize("word", ["reviewer", "admin"])

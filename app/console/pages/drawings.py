@@ -6,6 +6,7 @@ from werkzeug.wrappers import Response
 
 from app.console import identity
 from app.console.context import transaction
+from app.console.language import LANGUAGES, Language
 from app.console.read.flow import drawing_state, find_definition
 
 pages = Blueprint("drawings", __name__)
@@ -15,10 +16,11 @@ _ENDINGS = {"form": "form.json"}
 
 @pages.get("/definitions/<definition_id>/source")
 def source(definition_id: str) -> Response:
-    """The definition exactly as it was deployed; with `?download` as a file."""
+    """The definition exactly as it was deployed; with `?download` as a file, with `?language` as one reads it there."""
     with transaction() as tx:
         definition = find_definition(tx, identity.actor(), definition_id)
-    response = make_response(definition.content)
+    wanted = request.args.get("language", "")
+    response = make_response(Language(wanted).drawn(definition.content) if wanted in LANGUAGES else definition.content)
     response.mimetype = "application/json" if definition.kind == "form" else "application/xml"
     response.headers["Cache-Control"] = "private, max-age=31536000, immutable"  # a definition never changes
     if "download" in request.args:

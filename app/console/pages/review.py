@@ -180,7 +180,7 @@ def _review_page(
         conflict=conflict,
         refusal=refusal,
         typed=typed or {},
-        wrong={error.field: error.message for error in refusal.errors} if refusal else {},
+        wrong={error.field: identity.language().said(error.message) for error in refusal.errors} if refusal else {},
         query=query,
         following=f"/review/{following}?{query}" if following else "",
     )

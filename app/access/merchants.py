@@ -1,5 +1,7 @@
 """Merchants and their settings: what a tenant may decide for itself, kept as one validated document."""
 
+from dataclasses import dataclass, field
+
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from sqlalchemy import select
 
@@ -89,3 +91,19 @@ def change_settings(tx: Tx, actor: Actor, changes: dict[str, object]) -> Merchan
         ) from None
     merchant.settings = settings.model_dump()
     return settings
+
+
+@dataclass
+class _Read:
+    """The merchants this transaction has read."""
+
+    merchants: dict[str, Merchant] = field(default_factory=dict)
+
+
+def merchant_of(tx: Tx, merchant_id: str) -> Merchant:
+    """The merchant, read once in a transaction."""
+    read = tx.own(_Read).merchants
+    if merchant_id not in read:
+        with tx.session.no_autoflush:
+            read[merchant_id] = tx.session.get_one(Merchant, merchant_id)
+    return read[merchant_id]

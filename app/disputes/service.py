@@ -192,7 +192,7 @@ def _start_flow(tx: Tx, dispute: Dispute) -> None:
 
 def flow_ended(tx: Tx, instance_id: str, subject: str) -> None:
     """An instance has ended: a dispute that still needs an answer from us is shown to people."""
-    dispute = tx.session.get(Dispute, subject)
+    dispute = tx.session.get(Dispute, subject) if subject.startswith("dis_") else None
     if dispute is None or dispute.instance_id != instance_id or dispute.status != DisputeStatus.NEEDS_RESPONSE:
         return
     message = (

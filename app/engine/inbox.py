@@ -11,7 +11,7 @@ from sqlalchemy import delete, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from app.access.actor import Actor
-from app.engine import pins
+from app.engine import pins, references
 from app.engine.incidents import PARKED
 from app.engine.models import InboxItem, Incident, Instance, Message, WaitRow
 from app.engine.step import InstanceStatus, Item, ItemKind, WaitKind
@@ -60,7 +60,9 @@ def start_instance(
         updated_at=now,
     )
     tx.session.add(instance)
+    # Whoever is about to name it needs it to be there.
     tx.session.flush()
+    references.made(tx, instance)
     tx.notify(CHANNEL)
     return instance
 

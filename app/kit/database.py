@@ -57,13 +57,21 @@ class Tx:
     """One open transaction: the ORM session, the database's time, and wake-ups that leave with the commit."""
 
     def __init__(
-        self, session: Session, shift: Callable[[], timedelta], tell: Callable[[str], None] | None = None
+        self,
+        session: Session,
+        shift: Callable[[], timedelta],
+        tell: Callable[[str], None] | None = None,
+        known: set[str] | None = None,
     ) -> None:
         self.session = session
+        #: Rows that this database is known to hold for ever, such as accounts; shared by all its transactions.
+        self.known = known if known is not None else set()
         self._shift = shift
         self._tell = tell
-        self._told: set[str] = set()
+        self._told: set[tuple[str, str]] = set()
         self._now: datetime | None = None
+        self._own: dict[type, Any] = {}
+        self._before: list[Callable[[], None]] = []
         self._after: list[Callable[[], None]] = []
 
     def now(self) -> datetime:
@@ -85,12 +93,32 @@ class Tx:
         assert isinstance(result, CursorResult)
         return result.rowcount
 
+    def own(self, kind: type[T]) -> T:
+        """This transaction's one `kind`, made when first asked for: what its locks make safe to remember."""
+        if kind not in self._own:
+            self._own[kind] = kind()
+        found: T = self._own[kind]
+        return found
+
     def notify(self, channel: str, payload: str = "") -> None:
-        """LISTEN/NOTIFY hint; PostgreSQL delivers it at commit and folds equal ones together."""
+        """LISTEN/NOTIFY hint; PostgreSQL delivers it at commit, equal ones once."""
+        if (channel, payload) in self._told:
+            return
+        self._told.add((channel, payload))
         self.session.execute(text("SELECT pg_notify(:channel, :payload)"), {"channel": channel, "payload": payload})
-        if self._tell is not None and channel not in self._told:
-            self._told.add(channel)
+        if self._tell is not None:
             self.after_commit(partial(self._tell, channel))
+
+    def before_commit(self, action: Callable[[], None]) -> None:
+        """Run `action` as the last part of the transaction: for rows that are gathered and written together."""
+        self._before.append(action)
+
+    def settle(self) -> None:
+        """Write what was gathered."""
+        self.session.flush()
+        while self._before:
+            self._before.pop(0)()
+        self.session.flush()
 
     def after_commit(self, action: Callable[[], None]) -> None:
         """Run `action` once the commit is certain. It is a hint: nothing may depend on its being run."""
@@ -112,6 +140,7 @@ class Database:
         self.url = url
         self._shift = shift
         self._tell: Callable[[str], None] | None = None
+        self._known: set[str] = set()
         self.engine: Engine = create_engine(
             url,
             pool_size=pool_size,
@@ -131,12 +160,12 @@ class Database:
     @contextmanager
     def begin(self) -> Iterator[Tx]:
         with Session(self.engine, expire_on_commit=False) as session:
-            tx = Tx(session, self._shift, self._tell)
+            tx = Tx(session, self._shift, self._tell, self._known)
             outer = _open_transactions.set(_open_transactions.get() + 1)
             try:
                 with session.begin():
                     yield tx
-                    session.flush()
+                    tx.settle()
             finally:
                 _open_transactions.reset(outer)
         tx.committed()

@@ -11,8 +11,6 @@ from math import ceil
 from time import monotonic
 from typing import Final
 
-from sqlalchemy import or_, select
-
 from app.engine.models import Instance
 from app.gateways.port import Capability, Gateway, GatewayResult, Lookup, Outcome
 from app.gateways.registry import Registry as Gateways
@@ -21,9 +19,10 @@ from app.kit.database import Tx, in_transaction
 from app.kit.ids import derived_id
 from app.kit.pulse import Pulse
 from app.operations import OperationContext, OperationError, Result
+from app.payments import held
 from app.payments.booking import settle
 from app.payments.models import Attempt, Payment
-from app.payments.queries import lock_payment
+from app.payments.queries import attempts_of, lock_payment
 from app.payments.verbs import ANSWER, UNRESOLVED, Case, Verb, verb_of
 
 #: A prepared call is not sent later than this unless the process is known to have been awake: shorter than a lease,
@@ -70,9 +69,7 @@ class Calling:
         """Book the answer and tell the diagram; raises OperationError for every outcome but an approval."""
         assert isinstance(answer, GatewayResult)
         payment = lock_payment(context.tx, context.merchant_id, self.payment_id)
-        attempt = read(context.tx, self.lookup.key)
-        assert attempt is not None
-        case = Case(context.tx, payment, attempt)
+        case = Case(context.tx, payment, held.attempts(context.tx, payment.id)[self.lookup.key])
         settle(case, answer, ANSWER)
         return tell(context, case)
 
@@ -94,13 +91,16 @@ class Calling:
         return result
 
 
-def own_attempt(context: OperationContext) -> Attempt | None:
-    """The attempt this activation made before, if it came this far."""
-    return read(context.tx, _own_id(context))
+def own_attempt(context: OperationContext, payment: Payment) -> Attempt | None:
+    """The attempt this activation made before, if it came this far; the caller holds the payment's lock."""
+    return None if context.first else held.attempts(context.tx, payment.id).get(_own_id(context))
 
 
 def read(tx: Tx, attempt_id: str) -> Attempt | None:
-    """The attempt as it is now; the caller holds the payment's lock."""
+    """The attempt as it is now; whoever is about to change it holds the payment's lock."""
+    attempt = tx.session.get(Attempt, attempt_id)
+    if attempt is not None and held.holds(tx, attempt.payment_id):
+        return held.attempts(tx, attempt.payment_id).get(attempt_id)
     return tx.session.get(Attempt, attempt_id, populate_existing=True)
 
 
@@ -128,8 +128,7 @@ def write(context: OperationContext, payment: Payment, order: Order) -> Attempt:
         begun_at=context.tx.now(),
         created_at=context.tx.now(),
     )
-    context.tx.session.add(attempt)
-    context.tx.session.flush()
+    held.add(context.tx, attempt)
     return attempt
 
 
@@ -198,17 +197,14 @@ def ladder(context: OperationContext, attempt: Attempt) -> list[int]:
 
 def unresolved(tx: Tx, payment_id: str, operations: Sequence[str], *, but: str = "") -> Attempt | None:
     """An attempt of one of `operations` whose effect is not known, leaving aside the one with id `but`."""
-    return tx.session.scalar(
-        select(Attempt)
-        .where(
-            Attempt.payment_id == payment_id,
-            Attempt.operation.in_(operations),
-            Attempt.id != but,
-            or_(Attempt.state == "begun", Attempt.outcome.in_(UNRESOLVED)),
-        )
-        .order_by(Attempt.created_at)
-        .limit(1)
+    found = (
+        attempt
+        for attempt in attempts_of(tx, payment_id)
+        if attempt.operation in operations
+        and attempt.id != but
+        and (attempt.state == "begun" or attempt.outcome in UNRESOLVED)
     )
+    return next(found, None)
 
 
 def lookup_of(attempt: Attempt) -> Lookup:

@@ -26,7 +26,6 @@ def settle(case: Case, result: GatewayResult, source: Source) -> None:
     else:
         _record(case, result, source)
         verb.book(case, result)
-    case.tx.session.flush()
 
 
 def report(case: Case, kind: str, message: str, details: Json) -> None:
@@ -53,7 +52,6 @@ def contradict(case: Case, result: GatewayResult, source: Source, message: str) 
         return
     dated = {**said, "at": moment(case.tx.now())}
     attempt.evidence = {**evidence, "contradictions": [*evidence.get("contradictions", []), dated]}
-    case.tx.session.flush()
     report(case, "contradiction", message, said)
     payment = case.payment
     emit(
@@ -94,7 +92,6 @@ def _record(case: Case, result: GatewayResult, source: Source) -> None:
             "note": source.note,
             "at": moment(case.tx.now()),
         }
-    case.tx.session.flush()
 
 
 def _compare(case: Case, verb: Verb, result: GatewayResult, source: Source) -> None:

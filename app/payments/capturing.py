@@ -31,13 +31,12 @@ def capture(
 ) -> CaptureResult | Effect:
     """Begin a capture: the one an API call `requested`, or `amount`, by default all that is capturable."""
     payment = lock_payment(context.tx, context.merchant_id, context.subject)
-    attempt = own_attempt(context) or _requested(context, payment, requested)
+    attempt = own_attempt(context, payment) or _requested(context, payment, requested)
     if attempt is not None and attempt.state == "created":
         _check_may_capture(context, payment)
         context.use(Gateways).get(attempt.gateway)
         attempt.state, attempt.begun_at = "begun", context.tx.now()
         attempt.instance_id, attempt.activation = context.instance_id, context.activation
-        context.tx.session.flush()
         return start(context, Case(context.tx, payment, attempt))
     if attempt is not None and attempt.activation == context.activation:
         outcome = resume(context, Case(context.tx, payment, attempt))
@@ -96,7 +95,6 @@ def reserve(tx: Tx, payment: Payment, amount: int) -> None:
     payment.amount_capturable -= amount
     payment.amount_capturing += amount
     payment.updated_at = tx.now()
-    tx.session.flush()
 
 
 def requested_captures(tx: Tx, payment_id: str) -> list[Attempt]:

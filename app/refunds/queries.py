@@ -1,5 +1,7 @@
 """Reading refunds."""
 
+from collections.abc import Collection
+
 from sqlalchemy import select
 
 from app.access.actor import Actor
@@ -21,6 +23,13 @@ def find_refund(tx: Tx, merchant_id: str, refund_id: str) -> Refund:
     if refund is None or refund.merchant_id != merchant_id:
         raise RefundNotFound(f"There is no refund {refund_id!r}")
     return refund
+
+
+def payments_of(tx: Tx, refund_ids: Collection[str]) -> list[str]:
+    """The payments that the refunds are about."""
+    if not refund_ids:
+        return []
+    return list(tx.session.scalars(select(Refund.payment_id).where(Refund.id.in_(refund_ids))))
 
 
 def lock_refund(tx: Tx, merchant_id: str, refund_id: str) -> tuple[Payment, Refund]:

@@ -139,7 +139,7 @@ def transition(tx: Tx, merchant_id: str, refund_id: str, to: str, reason: str) -
 
 def flow_ended(tx: Tx, subject: str) -> None:
     """A flow about `subject` has ended. A refund left half-way by its own ends too, once nothing of it is open."""
-    found = tx.session.get(Refund, subject)
+    found = tx.session.get(Refund, subject) if subject.startswith("ref_") else None
     if found is None:
         return
     payment, refund = lock_refund(tx, found.merchant_id, found.id)

@@ -107,7 +107,7 @@ class CallResult(Result):
 def call(context: OperationContext, params: CallParams) -> CallResult | Effect:  # noqa: ARG001 - an operation's shape
     """Asks the gateway in this process, with everything that comes before and after a call about money."""
     payment = lock_payment(context.tx, context.merchant_id, context.subject)
-    attempt = own_attempt(context)
+    attempt = own_attempt(context, payment)
     if attempt is None:
         attempt = write(context, payment, Order("bench", GATEWAY, payment.amount, payment.currency))
         return start(context, Case(context.tx, payment, attempt))
@@ -130,7 +130,9 @@ class BenchVerb(Verb):
         return told
 
     def book(self, case: Case, result: GatewayResult) -> None:
-        """Nothing beside the attempt."""
+        """Nothing beside the attempt; after the last call the payment is done, or its flow could not end."""
+        if case.attempt.activation.startswith(STEPS[-1]):
+            case.payment.status = "succeeded"
 
     def result(self, case: Case) -> CallResult:
         return CallResult(attempt=case.attempt.id, reference=case.attempt.gateway_reference)

@@ -1,0 +1,106 @@
+"""The payments that one transaction holds the locks of, and what their locks make safe to remember: their attempts.
+
+Whoever writes an attempt holds its payment's lock, so what was read under it stays true until the end. What one of the
+held payments needs is read for all of them at once.
+"""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+from functools import partial
+
+from sqlalchemy import select, text
+
+from app.engine import references
+from app.events import outbox
+from app.kit.database import Tx
+from app.payments.models import Attempt, Payment
+from app.payments.shelf import Found, Shelf
+
+
+@dataclass
+class Held:
+    """`attempts` are those of each payment for which they were read, by id, in the order of their creation."""
+
+    payments: dict[str, Payment] = field(default_factory=dict)
+    attempts: dict[str, dict[str, Attempt]] = field(default_factory=dict)
+
+
+# The versions of the rows: whoever changes one gives it the number of his transaction.
+_LOCK = text("""
+SELECT id, xmin::text::bigint AS version, pg_current_xact_id()::text::bigint % 4294967296 AS mine
+FROM payments WHERE id = ANY(:ids) ORDER BY id FOR UPDATE
+""")
+_ATTEMPTS = text("""
+SELECT payment_id, id, xmin::text::bigint AS version FROM attempts WHERE payment_id = ANY(:ids)
+""")
+
+
+def take_up(tx: Tx, payment_ids: Collection[str], shelf: Shelf | None = None) -> None:
+    """Lock the payments, always in the order of their ids. What lies on `shelf` and is as it was is not read again."""
+    held = tx.own(Held)
+    missing = sorted(one for one in set(payment_ids) if one not in held.payments)
+    if not missing:
+        return
+    if shelf is not None:
+        found = _locked(tx, missing)
+        for one in found:
+            if (lain := shelf.take(one)) is not None:
+                tx.session.add_all((lain.payment, *lain.attempts.values()))
+                held.payments[one.payment_id], held.attempts[one.payment_id] = lain.payment, lain.attempts
+        missing = [one for one in missing if one not in held.payments]
+        tx.after_commit(partial(_put_back, held, shelf, found))
+    if missing:
+        _lock(tx, missing)
+    outbox.expect(tx, held.payments)
+    references.expect(tx, (payment.instance_id for payment in held.payments.values() if payment.instance_id))
+
+
+def _lock(tx: Tx, payment_ids: Iterable[str]) -> None:
+    query = select(Payment).where(Payment.id.in_(payment_ids)).order_by(Payment.id).with_for_update()
+    found = tx.session.scalars(query.execution_options(populate_existing=True))
+    tx.own(Held).payments.update((payment.id, payment) for payment in found)
+
+
+def _locked(tx: Tx, payment_ids: list[str]) -> list[Found]:
+    """The versions of the payments, now locked, and of their attempts."""
+    found = {row.id: Found(row.id, row.version, row.mine, {}) for row in tx.execute(_LOCK, {"ids": payment_ids})}
+    for row in tx.execute(_ATTEMPTS, {"ids": list(found)}):
+        found[row.payment_id].attempts[row.id] = row.version
+    return list(found.values())
+
+
+def _put_back(held: Held, shelf: Shelf, found: Iterable[Found]) -> None:
+    for one in found:
+        if one.payment_id in held.attempts:
+            shelf.put(one, held.payments[one.payment_id], held.attempts[one.payment_id])
+
+
+def holds(tx: Tx, payment_id: str) -> bool:
+    return payment_id in tx.own(Held).payments
+
+
+def attempts(tx: Tx, payment_id: str) -> dict[str, Attempt]:
+    """Every attempt of a payment that is held, by id, oldest first."""
+    held = tx.own(Held)
+    if payment_id not in held.attempts:
+        missing = [one for one in held.payments if one not in held.attempts]
+        held.attempts.update((one, {}) for one in missing)
+        query = select(Attempt).where(Attempt.payment_id.in_(missing)).order_by(Attempt.created_at, Attempt.id)
+        for attempt in tx.session.scalars(query.execution_options(populate_existing=True)):
+            held.attempts[attempt.payment_id][attempt.id] = attempt
+    return held.attempts[payment_id]
+
+
+def add(tx: Tx, attempt: Attempt) -> None:
+    """An attempt this transaction makes; its payment is held."""
+    known = attempts(tx, attempt.payment_id)
+    tx.session.add(attempt)
+    known[attempt.id] = attempt
+
+
+def made(tx: Tx, payment: Payment) -> None:
+    """A payment this transaction makes is nobody else's before it ends, and has no attempts."""
+    held = tx.own(Held)
+    held.payments[payment.id] = payment
+    held.attempts[payment.id] = {}
+    outbox.begin(tx, payment.id)

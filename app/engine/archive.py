@@ -3,14 +3,14 @@
 Nothing of it is lost, and readers do not notice: `lines` answers with the same rows wherever they lie.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
 from sqlalchemy import select, text
 
 from app.engine.models import ArchivedJournal, JournalPage, JournalRow
-from app.engine.step import JournalEntry
+from app.engine.step import JournalEntry, element_of
 from app.kit.database import Json, Tx
 
 #: Messages are kept this long after they were received or had expired; until then a repetition is recognised.
@@ -27,8 +27,10 @@ INSERT INTO journal_archive (instance_id, last_seq, lines)
 SELECT instance_id, max(seq), jsonb_agg(line ORDER BY seq) FROM (
     SELECT instance_id, seq, to_jsonb(journal) - 'instance_id' AS line FROM journal WHERE instance_id = ANY(:ids)
     UNION ALL
-    SELECT page.instance_id, (line ->> 'seq')::integer, line || jsonb_build_object('at', page.at)
-    FROM journal_pages page CROSS JOIN LATERAL jsonb_array_elements(page.lines) line
+    SELECT page.instance_id, place.seq, line || jsonb_build_object('seq', place.seq, 'at', page.at)
+    FROM journal_pages page
+    CROSS JOIN LATERAL jsonb_array_elements(page.lines) WITH ORDINALITY AS listed(line, number)
+    CROSS JOIN LATERAL (SELECT page.seq - jsonb_array_length(page.lines) + number::integer AS seq) place
     WHERE page.instance_id = ANY(:ids)
 ) found GROUP BY instance_id
 """)
@@ -64,22 +66,30 @@ def lines(tx: Tx, instance_ids: Sequence[str]) -> list[JournalRow]:
     archived = tx.session.scalars(select(ArchivedJournal).where(ArchivedJournal.instance_id.in_(mine)))
     rows = [_row(one.instance_id, line) for one in archived for line in one.lines]
     pages = tx.session.scalars(select(JournalPage).where(JournalPage.instance_id.in_(mine)))
-    rows += [_row(page.instance_id, {**line, "at": page.at}) for page in pages for line in page.lines]
+    rows += [row for page in pages for row in _rows(page)]
     rows += tx.session.scalars(select(JournalRow).where(JournalRow.instance_id.in_(mine)))
     return sorted(rows, key=lambda row: (row.instance_id, row.seq))
 
 
-_EMPTY: Final[Json] = {"element": "", "node": "", "process": "", "scope": "", "actor": "", "facts": {}}
+_EMPTY: Final[Json] = {"node": "", "process": "", "scope": "", "actor": "", "facts": {}}
 
 
-def page_line(seq: int, entry: JournalEntry) -> Json:
-    """`entry` as a page holds it."""
-    line: Json = {"seq": seq, "kind": entry.kind}
+def page_line(entry: JournalEntry) -> Json:
+    """`entry` as a page holds it: without what is empty, or can be told from its place in the page or from its node."""
+    line: Json = {"kind": entry.kind}
+    if entry.element != element_of(entry.node):
+        line["element"] = entry.element
     line |= {name: value for name in _EMPTY if (value := getattr(entry, name))}
     return line
+
+
+def _rows(page: JournalPage) -> Iterator[JournalRow]:
+    for seq, line in enumerate(page.lines, start=page.seq - len(page.lines) + 1):
+        yield _row(page.instance_id, {**line, "seq": seq, "at": page.at})
 
 
 def _row(instance_id: str, line: Json) -> JournalRow:
     at = line["at"]
     moment = datetime.fromisoformat(at) if isinstance(at, str) else at
-    return JournalRow(**{**_EMPTY, "facts": {}, **line, "instance_id": instance_id, "at": moment})
+    element = element_of(line.get("node", ""))
+    return JournalRow(**{**_EMPTY, "facts": {}, "element": element, **line, "instance_id": instance_id, "at": moment})

@@ -40,18 +40,18 @@ def start_instance(
     tx: Tx, actor: Actor, process: str, subject: str | None = None, variables: Mapping[str, Any] | None = None
 ) -> Instance:
     """Start the published version of `process`, pinned with everything it calls. It runs once a worker claims it."""
-    definition, pinned = pins.pins_for(tx, actor.merchant_id, process)
+    pinned = pins.pins_for(tx, actor.merchant_id, process)
     now = tx.now()
     instance_id = new_id("ins")
     instance = Instance(
         id=instance_id,
         merchant_id=actor.merchant_id,
-        definition_id=definition.id,
+        definition_id=pinned.definition_id,
         process=process,
-        version=definition.version,
+        version=pinned.version,
         subject=subject or instance_id,
         status=InstanceStatus.RUNNING,
-        pins=pinned,
+        pins=dict(pinned.pins),
         variables=dict(variables or {}),
         due_at=now,
         trace=mark(),

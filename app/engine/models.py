@@ -259,7 +259,7 @@ class JournalRow(Base):
 class JournalPage(Base):
     """The lines of history that one save wrote, append-only; `seq` is that of the last one.
 
-    A line is a JournalRow without what the page says and without what is empty. There is no foreign key: pages are
+    A line is a JournalRow without what its place tells and without what is empty. There is no foreign key: pages are
     written in the transaction that writes the instance, and a check for each would cost as much as the page.
     """
 

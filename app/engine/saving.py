@@ -154,16 +154,16 @@ def _instance(outcome: Outcome) -> Json:
 def _write_pages(tx: Tx, outcomes: Iterable[Outcome], now: datetime) -> None:
     pages: list[Json] = []
     for outcome in outcomes:
-        first = outcome.claim.journal_seq + 1
-        lines = [page_line(seq, entry) for seq, entry in enumerate(outcome.step.journal, start=first)]
+        lines = [page_line(entry) for entry in outcome.step.journal]
         if lines:
-            pages.append({"instance_id": outcome.claim.id, "seq": lines[-1]["seq"], "at": now, "lines": lines})
+            seq = outcome.claim.journal_seq + len(lines)
+            pages.append({"instance_id": outcome.claim.id, "seq": seq, "at": now, "lines": lines})
     insert_rows(tx, JournalPage, pages)
 
 
 def _change(outcome: Outcome, before: Rows) -> Change:
     if outcome.ended:
-        return Change(outcome, before, replace(before, waits=frozenset(), open_tasks=frozenset(), incidents=frozenset()), ())
+        return Change(outcome, before, Rows(tasks=before.tasks), ())
     step = outcome.step
     wanted: dict[WaitKey, Wait] = {
         (wait.node, wait.kind.value, wait.due_at, wait.message, wait.correlation): wait

@@ -12,7 +12,7 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, select, text, update
 
 from app.engine import due, inbox, incidents
-from app.engine.models import InboxItem, Incident, Instance, Task, WaitRow
+from app.engine.models import Incident, Instance, Task, WaitRow
 from app.engine.step import InstanceStatus, Item, ItemKind, WaitKind
 from app.errors import Conflict
 from app.kit.database import Json, Tx
@@ -189,8 +189,8 @@ def rows_of(tx: Tx, instance_ids: Collection[str]) -> Mapping[str, Rows]:
     tasks: dict[str, dict[str, str]] = {one: {} for one in instance_ids}
     stopped: dict[str, set[str]] = {one: set() for one in instance_ids}
     columns = (WaitRow.instance_id, WaitRow.node, WaitRow.kind, WaitRow.due_at, WaitRow.message, WaitRow.correlation)
-    for one, *wait in tx.session.execute(select(*columns).where(WaitRow.instance_id.in_(instance_ids))):
-        waits[one].add((wait[0], wait[1], wait[2], wait[3], wait[4]))
+    for row in tx.session.execute(select(*columns).where(WaitRow.instance_id.in_(instance_ids))):
+        waits[row.instance_id].add((row.node, row.kind, row.due_at, row.message, row.correlation))
     known = select(Task.instance_id, Task.node, Task.status).where(Task.instance_id.in_(instance_ids))
     for one, node, status in tx.session.execute(known):
         tasks[one][node] = status

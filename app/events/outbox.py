@@ -23,7 +23,7 @@ class _Counted:
     expected: set[str] = field(default_factory=set)
 
 
-def emit(tx: Tx, merchant_id: str, type_: str, object_id: str, data: Json, actor: str) -> Event:
+def emit(tx: Tx, merchant_id: str, type_: str, object_id: str, data: Json, actor: str) -> None:
     """Record that `type_` (e.g. `payment.succeeded`) happened to `object_id`; `data` is the object as the API shows it.
 
     The caller holds the object's row lock, which is what makes `sequence` gapless and ordered. The row is written with
@@ -33,19 +33,18 @@ def emit(tx: Tx, merchant_id: str, type_: str, object_id: str, data: Json, actor
     if object_id not in counted:
         _count(tx, object_id)
     counted[object_id] += 1
-    event = Event(
-        id=new_id("evt"),
-        merchant_id=merchant_id,
-        type=type_,
-        object_id=object_id,
-        sequence=counted[object_id],
-        data=data,
-        actor=actor,
-        created_at=tx.now(),
-    )
-    tx.session.add(event)
+    event = {
+        "id": new_id("evt"),
+        "merchant_id": merchant_id,
+        "type": type_,
+        "object_id": object_id,
+        "sequence": counted[object_id],
+        "data": data,
+        "actor": actor,
+        "created_at": tx.now(),
+    }
+    tx.gather(Event, event)
     tx.notify(CHANNEL)
-    return event
 
 
 def expect(tx: Tx, object_ids: Iterable[str]) -> None:

@@ -16,7 +16,7 @@ from sqlalchemy import text
 from app.engine import inbox, saving, store
 from app.engine.pins import load_bundle
 from app.engine.runner import Run
-from app.engine.step import Call, Item, ItemKind, Step
+from app.engine.step import Call, Item, ItemKind, Step, element_of
 from app.errors import AppError
 from app.installation import Sending
 from app.jobs.calls import Answer, Caller
@@ -146,7 +146,7 @@ class Loop:
             left = [instance_id for instance_id in ids if instance_id not in lost.instances]
             if left:
                 self._advance_all(left, {})
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - one of them broke; each alone will tell which
             self._drop_all(ids)
             if len(ids) == 1:
                 self._failed(ids[0], error)
@@ -321,16 +321,14 @@ class Loop:
     def _finish(self, tx: Tx, claim: store.Claim, answer: Answer) -> Item:
         if answer.error is not None:
             raise answer.error
-        element = answer.node.rpartition("/")[2].partition("#")[0]
+        element = element_of(answer.node)
         try:
             result = answer.effect.finish(self._context(tx, claim, answer.node, element), answer.value)
         except OperationError as error:
             return _thrown(answer.node, error)
         return Item(ItemKind.CALL_RESULT, answer.node, result.model_dump(mode="json"))
 
-    def _context(
-        self, tx: Tx, claim: store.Claim, node: str, element: str, *, first: bool = False
-    ) -> OperationContext:
+    def _context(self, tx: Tx, claim: store.Claim, node: str, element: str, *, first: bool = False) -> OperationContext:
         return OperationContext(
             tx=tx,
             now=tx.now(),

@@ -5,18 +5,25 @@ The text of the statement is the same for every number of rows, so it is prepare
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
-from sqlalchemy import Table, TextClause, text
+from sqlalchemy import Executable, Result, Table, TextClause, text
 from sqlalchemy.dialects import postgresql
-
-from app.kit.database import Base, Tx
+from sqlalchemy.orm import DeclarativeBase
 
 _DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]
 
 
-def insert_rows(tx: Tx, model: type[Base], rows: Sequence[Mapping[str, Any]], *, once: bool = False) -> list[Any]:
+class Executing(Protocol):
+    """A transaction."""
+
+    def execute(self, statement: Executable, parameters: Mapping[str, Any], /) -> Result[Any]: ...
+
+
+def insert_rows(
+    tx: Executing, model: type[DeclarativeBase], rows: Sequence[Mapping[str, Any]], *, once: bool = False
+) -> list[Any]:
     """Insert `rows`, which all have the same columns and no binary ones; the first column of those inserted.
 
     With `once` a row that is there already is left alone.
@@ -34,7 +41,7 @@ def as_json(rows: Iterable[Mapping[str, Any]]) -> str:
 
 
 @cache
-def _insert(table: Table, columns: tuple[str, ...], once: bool) -> TextClause:  # noqa: FBT001 - a key of the cache
+def _insert(table: Table, columns: tuple[str, ...], once: bool) -> TextClause:
     names = ", ".join(columns)
     typed = ", ".join(f"{name} {table.c[name].type.compile(_DIALECT)}" for name in columns)
     conflict = "ON CONFLICT DO NOTHING" if once else ""

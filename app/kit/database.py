@@ -18,6 +18,8 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import DeclarativeBase, Session
 
+from app.kit.bulk import insert_rows
+
 Json = dict[str, Any]
 T = TypeVar("T")
 
@@ -53,12 +55,23 @@ class Base(DeclarativeBase):
     }
 
 
+class _Session(Session):
+    """Rows that were gathered are written before anything else is, so whoever reads or refers to them finds them."""
+
+    gathered: Callable[[], None] | None = None
+
+    def flush(self, objects: Sequence[Any] | None = None) -> None:
+        if self.gathered is not None:
+            self.gathered()
+        super().flush(objects)
+
+
 class Tx:
     """One open transaction: the ORM session, the database's time, and wake-ups that leave with the commit."""
 
     def __init__(
         self,
-        session: Session,
+        session: _Session,
         shift: Callable[[], timedelta],
         tell: Callable[[str], None] | None = None,
         known: set[str] | None = None,
@@ -72,6 +85,8 @@ class Tx:
         self._now: datetime | None = None
         self._own: dict[type, Any] = {}
         self._before: list[Callable[[], None]] = []
+        self._rows: dict[type[Base], list[Mapping[str, Any]]] = {}
+        session.gathered = self._write_rows
         self._after: list[Callable[[], None]] = []
 
     def now(self) -> datetime:
@@ -108,6 +123,18 @@ class Tx:
         self.session.execute(text("SELECT pg_notify(:channel, :payload)"), {"channel": channel, "payload": payload})
         if self._tell is not None:
             self.after_commit(partial(self._tell, channel))
+
+    def gather(self, model: type[Base], row: Mapping[str, Any]) -> None:
+        """Insert a row together with the others of its table, before the session writes or reads anything.
+
+        All rows of a table have the same columns, none of them binary.
+        """
+        self._rows.setdefault(model, []).append(row)
+
+    def _write_rows(self) -> None:
+        while self._rows:
+            model = next(iter(self._rows))
+            insert_rows(self, model, self._rows.pop(model))
 
     def before_commit(self, action: Callable[[], None]) -> None:
         """Run `action` as the last part of the transaction: for rows that are gathered and written together."""
@@ -159,7 +186,7 @@ class Database:
 
     @contextmanager
     def begin(self) -> Iterator[Tx]:
-        with Session(self.engine, expire_on_commit=False) as session:
+        with _Session(self.engine, expire_on_commit=False) as session:
             tx = Tx(session, self._shift, self._tell, self._known)
             outer = _open_transactions.set(_open_transactions.get() + 1)
             try:

@@ -110,26 +110,27 @@ def write(context: OperationContext, payment: Payment, order: Order) -> Attempt:
     UnknownGateway, with nothing written, when the gateway is not configured.
     """
     context.use(Gateways).get(order.gateway)
-    attempt = Attempt(
-        id=_own_id(context),
-        merchant_id=payment.merchant_id,
-        payment_id=payment.id,
-        refund_id=order.refund_id,
-        dispute_id=order.dispute_id,
-        instance_id=context.instance_id,
-        activation=context.activation,
-        operation=order.operation,
-        gateway=order.gateway,
-        charge=order.charge,
-        amount=order.amount,
-        currency=order.currency,
-        final=order.final,
-        state="begun",
-        begun_at=context.tx.now(),
-        created_at=context.tx.now(),
+    return held.begin(
+        context.tx,
+        {
+            "id": _own_id(context),
+            "merchant_id": payment.merchant_id,
+            "payment_id": payment.id,
+            "refund_id": order.refund_id,
+            "dispute_id": order.dispute_id,
+            "instance_id": context.instance_id,
+            "activation": context.activation,
+            "operation": order.operation,
+            "gateway": order.gateway,
+            "charge": order.charge,
+            "amount": order.amount,
+            "currency": order.currency,
+            "final": order.final,
+            "state": "begun",
+            "begun_at": context.tx.now(),
+            "created_at": context.tx.now(),
+        },
     )
-    held.add(context.tx, attempt)
-    return attempt
 
 
 def start(context: OperationContext, case: Case, *, resumed: bool = False) -> Calling:

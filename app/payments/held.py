@@ -7,12 +7,14 @@ held payments needs is read for all of them at once.
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Final
 
 from sqlalchemy import select, text
+from sqlalchemy.orm import make_transient_to_detached
 
 from app.engine import references
 from app.events import outbox
-from app.kit.database import Tx
+from app.kit.database import Json, Tx
 from app.payments.models import Attempt, Payment
 from app.payments.shelf import Found, Shelf
 
@@ -25,6 +27,18 @@ class Held:
     attempts: dict[str, dict[str, Attempt]] = field(default_factory=dict)
 
 
+#: What nobody has told of an attempt that begins.
+_UNTOLD: Final[Json] = {
+    "outcome": None,
+    "gateway_reference": "",
+    "decline_code": "",
+    "gateway_code": "",
+    "message": "",
+    "raw": None,
+    "evidence": None,
+    "lookups": 0,
+    "finished_at": None,
+}
 # The versions of the rows: whoever changes one gives it the number of his transaction.
 _LOCK = text("""
 SELECT id, xmin::text::bigint AS version, pg_current_xact_id()::text::bigint % 4294967296 AS mine
@@ -96,6 +110,20 @@ def add(tx: Tx, attempt: Attempt) -> None:
     known = attempts(tx, attempt.payment_id)
     tx.session.add(attempt)
     known[attempt.id] = attempt
+
+
+def begin(tx: Tx, values: Json) -> Attempt:
+    """An attempt like those of `add`, written with all others that begin in this transaction."""
+    row = {**_UNTOLD, **values}
+    known = attempts(tx, row["payment_id"])
+    attempt = Attempt()
+    # As if it had been read: its row is gathered, and only what changes from now on is the session's to write.
+    attempt.__dict__.update(row)
+    make_transient_to_detached(attempt)
+    tx.gather(Attempt, row)
+    tx.session.add(attempt)
+    known[attempt.id] = attempt
+    return attempt
 
 
 def made(tx: Tx, payment: Payment) -> None:

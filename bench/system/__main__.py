@@ -1,4 +1,4 @@
-"""`make bench`: rounds in which everybody has a turn, medians, a table, and `var/bench.json`. Nothing asserts a time."""
+"""`make bench`: rounds in which everybody has a turn, medians, and `var/bench.json`. Nothing asserts a time."""
 
 import statistics
 import sys
@@ -73,10 +73,8 @@ class Bench:
         }
 
     def _pgbench(self, clients: int) -> float:
-        told = output(
-            [pgbench(), "-n", "-M", "prepared", "-c", str(clients), "-j", "2", "-T", "2", "-f", str(self._script)]
-            + [self._where.plain("pgbench")]
-        )
+        load = ["-n", "-M", "prepared", "-c", str(clients), "-j", "2", "-T", "2", "-f", str(self._script)]
+        told = output([pgbench(), *load, self._where.plain("pgbench")])
         return float(next(line.split()[2] for line in told.splitlines() if line.startswith("tps")))
 
     def _dbos(self, count: int, threads: int) -> float:

@@ -6,6 +6,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import click
 from dbos import DBOS
 
 from bench.system import six
@@ -32,9 +33,8 @@ def run(count: int, threads: int) -> float:
 
 
 if __name__ == "__main__":
-    settings: Any = {"name": "bench", "system_database_url": sys.argv[1], "log_level": "ERROR", "run_admin_server": False}
-    DBOS(config=settings)
+    DBOS(config={"name": "bench", "system_database_url": sys.argv[1], "log_level": "ERROR"})
     DBOS.launch()
-    print(run(int(sys.argv[2]), int(sys.argv[3])), flush=True)
+    click.echo(run(int(sys.argv[2]), int(sys.argv[3])))
     DBOS.destroy()
     os._exit(0)  # its threads would keep the process for seconds

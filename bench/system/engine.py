@@ -47,8 +47,7 @@ class Engine:
             create_merchant(tx, "Bench", merchant_id=MERCHANT)
             upload = Upload("six-calls.bpmn", six.OURS)
             definitions.deploy(tx, system(MERCHANT), [upload], publish=True, operations=registry)
-            definition, self._pins = pins.pins_for(tx, MERCHANT, six.PROCESS)
-            self._definition = (definition.id, definition.version)
+            self._pinned = pins.pins_for(tx, MERCHANT, six.PROCESS)
 
     @contextmanager
     def workers(self, count: int) -> Iterator[None]:
@@ -78,8 +77,7 @@ class Engine:
             # Idle workers hand in their statistics with the sweep after the next one.
             time.sleep(2.5)
             after = self._disk()
-        points, wal = ((new - old) / count for old, new in zip(before, after, strict=True))
-        return Alone(points, wal, statistics.median(seconds))
+        return Alone((after[0] - before[0]) / count, (after[1] - before[1]) / count, statistics.median(seconds))
 
     def close(self) -> None:
         self._database.close()
@@ -105,12 +103,12 @@ class Engine:
         instance = {
             **shared,
             "id": instance_id,
-            "definition_id": self._definition[0],
+            "definition_id": self._pinned.definition_id,
             "process": six.PROCESS,
-            "version": self._definition[1],
+            "version": self._pinned.version,
             "subject": payment_id,
             "status": "running",
-            "pins": self._pins,
+            "pins": dict(self._pinned.pins),
             "variables": {"payment": payment_id, **six.PAYLOAD},
             "due_at": now,
         }
@@ -153,5 +151,5 @@ class Engine:
                 SELECT (SELECT sum(fsyncs) FROM pg_stat_io WHERE object = 'wal' AND backend_type = 'client backend'),
                        pg_current_wal_insert_lsn() - '0/0'::pg_lsn
             """)
-            flushes, position = tx.execute(look).one()
-        return float(flushes), float(position)
+            row = tx.execute(look).one()
+        return float(row[0]), float(row[1])

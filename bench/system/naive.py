@@ -9,6 +9,7 @@ import sys
 import time
 from typing import Any
 
+import click
 import orjson
 import psycopg
 import urllib3
@@ -97,14 +98,12 @@ def job(identity: str) -> None:
 
 def enqueued(url: str, redis_url: str, count: int) -> float:
     """Payments per second of the workers that listen to `redis_url`."""
-    from bench.system import naive  # noqa: PLC0415 - as a script this module has another name
-
     queue = Queue(QUEUE, connection=Redis.from_url(redis_url))
     spec = specification()
     with psycopg.connect(url) as connection:
         began = time.perf_counter()
         for _ in range(count):
-            queue.enqueue(naive.job, create(connection, spec), result_ttl=0)
+            queue.enqueue(job, create(connection, spec), result_ttl=0)
         while _left(connection):
             time.sleep(0.02)
     return count / (time.perf_counter() - began)
@@ -129,4 +128,4 @@ def reloading(url: str, count: int) -> float:
 
 
 if __name__ == "__main__":
-    print(reloading(sys.argv[1], int(sys.argv[2])))
+    click.echo(reloading(sys.argv[1], int(sys.argv[2])))

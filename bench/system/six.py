@@ -129,7 +129,7 @@ class BenchVerb(Verb):
         told: GatewayResult = gateway.capture(request)
         return told
 
-    def book(self, case: Case, result: GatewayResult) -> None:
+    def book(self, case: Case, result: GatewayResult) -> None:  # noqa: ARG002 - a verb's shape
         """Nothing beside the attempt; after the last call the payment is done, or its flow could not end."""
         if case.attempt.activation.startswith(STEPS[-1]):
             case.payment.status = "succeeded"
@@ -148,7 +148,7 @@ class InstantGateway:
     title = "Instant"
     capabilities = frozenset(Capability)
     visible_after_seconds = 0.0
-    lookup_ladder_seconds = (1.0,)
+    lookup_ladder_seconds: tuple[float, ...] = (1.0,)
 
     def capture(self, request: Capture) -> GatewayResult:
         told = answer(request.charge.partition("#")[0])

@@ -50,7 +50,8 @@ class Connection(asyncio.Protocol):
             if len(self._buffer) < end + 4 + size:
                 return
             content, self._buffer = self._buffer[end + 4 : end + 4 + size], self._buffer[end + 4 + size :]
-            told = orjson.dumps(answer(first.split(" ")[1], headers.get("idempotency-key", ""), orjson.loads(content or b"{}")))
+            body = orjson.loads(content or b"{}")
+            told = orjson.dumps(answer(first.split(" ")[1], headers.get("idempotency-key", ""), body))
             head = f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {len(told)}\r\n\r\n"
             self._transport.write(head.encode() + told)
 

@@ -1,4 +1,4 @@
-"""`python -m bench.system.worker`: a worker whose gateway is in its own process; everything else is as in production."""
+"""`python -m bench.system.worker`: a worker as in production, but for its gateway, which is in its own process."""
 
 import signal
 import threading

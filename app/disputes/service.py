@@ -16,9 +16,9 @@ from app.gateways.port import GatewayDispute
 from app.kit.database import Json, Tx
 from app.kit.ids import derived_id, new_id
 from app.payments.models import Attempt, Payment
+from app.payments.outcomes import UNRESOLVED
 from app.payments.queries import lock_payment, moment
 from app.payments.states import IllegalTransition
-from app.payments.verbs import UNRESOLVED
 
 PROCESS = "dispute"
 REQUEST_LASTS = timedelta(days=60)

@@ -22,8 +22,9 @@ from app.operations import OperationContext, OperationError, Result
 from app.payments import held
 from app.payments.booking import settle
 from app.payments.models import Attempt, Payment
+from app.payments.outcomes import UNRESOLVED
 from app.payments.queries import attempts_of, lock_payment
-from app.payments.verbs import ANSWER, UNRESOLVED, Case, Verb, verb_of
+from app.payments.verbs import ANSWER, Case, Verb, verb_of
 
 #: A prepared call is not sent later than this unless the process is known to have been awake: shorter than a lease,
 #: so a worker that slept cannot send what somebody else has already found to be absent.
@@ -69,7 +70,9 @@ class Calling:
         """Book the answer and tell the diagram; raises OperationError for every outcome but an approval."""
         assert isinstance(answer, GatewayResult)
         payment = lock_payment(context.tx, context.merchant_id, self.payment_id)
-        case = Case(context.tx, payment, held.attempts(context.tx, payment.id)[self.lookup.key])
+        attempt = held.attempt(context.tx, payment.id, self.lookup.key)
+        assert attempt is not None
+        case = Case(context.tx, payment, attempt)
         settle(case, answer, ANSWER)
         return tell(context, case)
 
@@ -93,15 +96,12 @@ class Calling:
 
 def own_attempt(context: OperationContext, payment: Payment) -> Attempt | None:
     """The attempt this activation made before, if it came this far; the caller holds the payment's lock."""
-    return None if context.first else held.attempts(context.tx, payment.id).get(_own_id(context))
+    return None if context.first else held.attempt(context.tx, payment.id, _own_id(context))
 
 
 def read(tx: Tx, attempt_id: str) -> Attempt | None:
     """The attempt as it is now; whoever is about to change it holds the payment's lock."""
-    attempt = tx.session.get(Attempt, attempt_id)
-    if attempt is not None and held.holds(tx, attempt.payment_id):
-        return held.attempts(tx, attempt.payment_id).get(attempt_id)
-    return tx.session.get(Attempt, attempt_id, populate_existing=True)
+    return held.find(tx, attempt_id) or tx.session.get(Attempt, attempt_id, populate_existing=True)
 
 
 def write(context: OperationContext, payment: Payment, order: Order) -> Attempt:

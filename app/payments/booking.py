@@ -10,8 +10,9 @@ from app.engine import incidents
 from app.events.outbox import emit
 from app.gateways.port import GatewayResult, Outcome
 from app.kit.database import Json
+from app.payments.outcomes import UNRESOLVED, WITHOUT_EFFECT
 from app.payments.queries import moment, payment_view
-from app.payments.verbs import ANSWER, UNRESOLVED, WITHOUT_EFFECT, Case, Source, Verb, verb_of
+from app.payments.verbs import ANSWER, Case, Source, Verb, verb_of
 
 
 def settle(case: Case, result: GatewayResult, source: Source) -> None:

@@ -11,10 +11,11 @@ from app.operations import Effect, OperationContext, OperationError, Result
 from app.payments.attempts import Order, own_attempt, read, resume, start, tell, unknown, unresolved, write
 from app.payments.booking import contradict
 from app.payments.models import Attempt, Payment
+from app.payments.outcomes import WITHOUT_EFFECT
 from app.payments.queries import lock_payment
 from app.payments.reviewing import check_reviewed
 from app.payments.states import PaymentStatus, is_terminal, move
-from app.payments.verbs import ANSWER, WITHOUT_EFFECT, Case, Verb, register
+from app.payments.verbs import ANSWER, Case, Verb, register
 
 
 class CaptureResult(Result):

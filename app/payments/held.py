@@ -11,11 +11,13 @@ from typing import Final
 
 from sqlalchemy import select, text
 from sqlalchemy.orm import make_transient_to_detached
+from sqlalchemy.orm.attributes import manager_of_class
 
 from app.engine import references
 from app.events import outbox
 from app.kit.database import Json, Tx
 from app.payments.models import Attempt, Payment
+from app.payments.outcomes import UNRESOLVED
 from app.payments.shelf import Found, Shelf
 
 
@@ -59,7 +61,8 @@ def take_up(tx: Tx, payment_ids: Collection[str], shelf: Shelf | None = None) ->
         found = _locked(tx, missing)
         for one in found:
             if (lain := shelf.take(one)) is not None:
-                tx.session.add_all((lain.payment, *lain.attempts.values()))
+                # What is resolved is left outside of the session until somebody asks for that very one.
+                tx.session.add_all((lain.payment, *(one for one in lain.attempts.values() if not _resolved(one))))
                 held.payments[one.payment_id], held.attempts[one.payment_id] = lain.payment, lain.attempts
         missing = [one for one in missing if one not in held.payments]
         tx.after_commit(partial(_put_back, held, shelf, found))
@@ -93,37 +96,57 @@ def holds(tx: Tx, payment_id: str) -> bool:
     return payment_id in tx.own(Held).payments
 
 
+def _resolved(attempt: Attempt) -> bool:
+    return attempt.state == "finished" and attempt.outcome not in UNRESOLVED
+
+
 def attempts(tx: Tx, payment_id: str) -> dict[str, Attempt]:
-    """Every attempt of a payment that is held, by id, oldest first."""
+    """Every attempt of a payment that is held, by id, oldest first; for reading. See `attempt` for changing one."""
     held = tx.own(Held)
     if payment_id not in held.attempts:
         missing = [one for one in held.payments if one not in held.attempts]
         held.attempts.update((one, {}) for one in missing)
         query = select(Attempt).where(Attempt.payment_id.in_(missing)).order_by(Attempt.created_at, Attempt.id)
-        for attempt in tx.session.scalars(query.execution_options(populate_existing=True)):
-            held.attempts[attempt.payment_id][attempt.id] = attempt
+        for one in tx.session.scalars(query.execution_options(populate_existing=True)):
+            held.attempts[one.payment_id][one.id] = one
     return held.attempts[payment_id]
 
 
-def add(tx: Tx, attempt: Attempt) -> None:
+def attempt(tx: Tx, payment_id: str, attempt_id: str) -> Attempt | None:
+    """One attempt of a payment that is held, to be read or changed."""
+    found = attempts(tx, payment_id).get(attempt_id)
+    if found is not None and found not in tx.session:
+        tx.session.add(found)
+    return found
+
+
+def find(tx: Tx, attempt_id: str) -> Attempt | None:
+    """An attempt of whichever held payment, if it is one of theirs."""
+    for payment_id in tx.own(Held).payments:
+        if (found := attempt(tx, payment_id, attempt_id)) is not None:
+            return found
+    return None
+
+
+def add(tx: Tx, new: Attempt) -> None:
     """An attempt this transaction makes; its payment is held."""
-    known = attempts(tx, attempt.payment_id)
-    tx.session.add(attempt)
-    known[attempt.id] = attempt
+    known = attempts(tx, new.payment_id)
+    tx.session.add(new)
+    known[new.id] = new
 
 
 def begin(tx: Tx, values: Json) -> Attempt:
     """An attempt like those of `add`, written with all others that begin in this transaction."""
     row = {**_UNTOLD, **values}
     known = attempts(tx, row["payment_id"])
-    attempt = Attempt()
+    new: Attempt = manager_of_class(Attempt).new_instance()
     # As if it had been read: its row is gathered, and only what changes from now on is the session's to write.
-    attempt.__dict__.update(row)
-    make_transient_to_detached(attempt)
+    new.__dict__.update(row)
+    make_transient_to_detached(new)
     tx.gather(Attempt, row)
-    tx.session.add(attempt)
-    known[attempt.id] = attempt
-    return attempt
+    tx.session.add(new)
+    known[new.id] = new
+    return new
 
 
 def made(tx: Tx, payment: Payment) -> None:

@@ -24,10 +24,11 @@ from app.payments import held
 from app.payments.booking import settle
 from app.payments.held import Held
 from app.payments.models import Attempt
+from app.payments.outcomes import UNRESOLVED
 from app.payments.queries import lock_payment
 from app.payments.recovery import Looking, looking
 from app.payments.states import is_terminal
-from app.payments.verbs import LOOKUP, UNRESOLVED, Case
+from app.payments.verbs import LOOKUP, Case
 
 #: Longer than any call may take, its wait for a thread included.
 LOST_AFTER: Final = timedelta(minutes=2)

@@ -36,7 +36,8 @@ def lock_payment(tx: Tx, merchant_id: str, payment_id: str) -> Payment:
 
     Asked for again in the same transaction, it is the same object.
     """
-    held.take_up(tx, [payment_id])
+    if not held.holds(tx, payment_id):
+        held.take_up(tx, [payment_id])
     payment = tx.own(Held).payments.get(payment_id)
     if payment is None or payment.merchant_id != merchant_id:
         raise PaymentNotFound(f"There is no payment {payment_id!r}")

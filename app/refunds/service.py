@@ -15,11 +15,11 @@ from app.kit.money import Money
 from app.ledger.postings import Book
 from app.operations import Result
 from app.payments.models import Attempt, Payment
+from app.payments.outcomes import UNRESOLVED
 from app.payments.queries import lock_payment, payment_view
 from app.payments.reviewing import APPROVE, approval_limit
 from app.payments.service import OutcomeOpen
 from app.payments.states import IllegalTransition
-from app.payments.verbs import UNRESOLVED
 from app.refunds.commands import CreateRefund
 from app.refunds.models import Refund
 from app.refunds.queries import lock_refund, refund_view

@@ -148,8 +148,9 @@ class Engine:
             tx.execute(text("SELECT pg_stat_force_next_flush()"))
         with self._database.begin() as tx:
             look = text("""
-                SELECT (SELECT sum(fsyncs) FROM pg_stat_io WHERE object = 'wal' AND backend_type = 'client backend'),
-                       pg_current_wal_insert_lsn() - '0/0'::pg_lsn
+                SELECT (SELECT sum(fsyncs) FROM pg_stat_io WHERE object = 'wal' AND backend_type = 'client backend')
+                       AS flushes,
+                       pg_current_wal_insert_lsn() - '0/0'::pg_lsn AS position
             """)
             row = tx.execute(look).one()
-        return float(row[0]), float(row[1])
+        return float(row.flushes), float(row.position)

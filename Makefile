@@ -1,6 +1,6 @@
 # Every target sets up what it needs. PYTHON=/path/to/python3.11 chooses the interpreter of a fresh environment.
 .DEFAULT_GOAL := help
-.PHONY: help up test check lock clean environment bench-engine simulate-diagrams mutate-uploads conformance
+.PHONY: help up test check lock clean environment bench bench-engine simulate-diagrams mutate-uploads conformance
 .NOTPARALLEL:
 
 BIN := .venv/bin
@@ -21,6 +21,9 @@ check: environment ## lint, format, types, layers
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@PYTHONPATH=. $(BIN)/lint-imports
+
+bench: environment ## the whole system beside pgbench, SpiffWorkflow, RQ and DBOS; also written to var/bench.json
+	@$(BIN)/python -m bench.system $(if $(ROUNDS),ROUNDS=$(ROUNDS))
 
 bench-engine: environment ## what expressions, instances and retries cost, beside SpiffWorkflow as it comes
 	@$(BIN)/python -m bench.engine

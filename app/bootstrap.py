@@ -2,7 +2,7 @@
 
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -18,6 +18,7 @@ from app.api.server import create_api
 from app.console.blueprint import create_console
 from app.console.context import ConsoleContext, ConsoleSettings
 from app.disputes import webhooks as dispute_webhooks
+from app.disputes.queries import payments_of as payments_of_disputes
 from app.disputes.service import flow_ended as dispute_flow_ended
 from app.engine import rest
 from app.engine.inbox import CHANNEL as WORK
@@ -37,7 +38,7 @@ from app.jobs.deliveries import Deliveries
 from app.jobs.exports import Exports
 from app.jobs.facts import DatabaseFacts
 from app.jobs.long_jobs import LongJobs
-from app.jobs.loop import Loop
+from app.jobs.loop import Loop, Told
 from app.jobs.metrics import WorkerMetrics
 from app.jobs.moves import Moves
 from app.jobs.rq_waker import RqWaker
@@ -54,10 +55,13 @@ from app.kit.ids import new_id
 from app.kit.pulse import Pulse
 from app.kit.sealing import Sealer
 from app.operations import Registry, registry
+from app.payments import held
 from app.payments import webhooks as payment_webhooks
 from app.payments.lost import LostAnswers, flow_ended
+from app.payments.shelf import Shelf
 from app.payments.unheard import tell_unheard
 from app.payments.webhooks import InboundWebhooks
+from app.refunds.queries import payments_of as payments_of_refunds
 from app.refunds.service import flow_ended as refund_flow_ended
 from app.settings import Settings
 
@@ -179,8 +183,17 @@ def create_loop(wired: Wired, caller: Caller, owner: str) -> Loop:
         refund_flow_ended(tx, subject)
         dispute_flow_ended(tx, instance_id, subject)
 
+    shelf = Shelf()
+
+    def prepare(tx: Tx, subjects: Collection[str]) -> None:
+        refunds = payments_of_refunds(tx, [one for one in subjects if one.startswith("ref_")])
+        disputes = payments_of_disputes(tx, [one for one in subjects if one.startswith("dis_")])
+        payments = (one for one in subjects if one.startswith("pay_"))
+        held.take_up(tx, {*payments, *refunds, *disputes}, shelf)
+
+    told = Told(prepare, on_end)
     batch = wired.settings.batch
-    return Loop(wired.database, wired.operations, wired.resources, caller, owner, batch, on_end, wired.sending)
+    return Loop(wired.database, wired.operations, wired.resources, caller, owner, batch, told, wired.sending)
 
 
 def chores(wired: Wired) -> list[Chore]:

@@ -13,6 +13,7 @@ import typing
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import Any, Protocol, TypeVar, cast, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -63,7 +64,8 @@ class OperationContext:
     """Who calls: one activation of one element of one instance.
 
     `activation` is the same text after every crash and reload, so a key derived from it names one logical operation
-    for ever. `subject` is the id of what the instance is about (`pay_…`, `ref_…`, `dis_…`).
+    for ever. `subject` is the id of what the instance is about (`pay_…`, `ref_…`, `dis_…`). `first` says that this
+    activation surely asks for the first time, so there is nothing of an earlier try to be looked for.
     """
 
     tx: Tx
@@ -74,6 +76,7 @@ class OperationContext:
     element: str
     subject: str
     resources: Mapping[type, object] = field(default_factory=dict)
+    first: bool = False
 
     def use(self, kind: type[T]) -> T:
         """A service that was wired at start-up, such as the gateway registry."""
@@ -113,11 +116,14 @@ class Operation:
     moves_money: bool
     handler: Handler
 
+    @cached_property
+    def optional(self) -> frozenset[str]:
+        """The parameters that have a default."""
+        return frozenset(name for name, field in self.params.model_fields.items() if not field.is_required())
+
     def parse(self, values: Mapping[str, Any]) -> Params:
         """The parameters. For one that has a default, null says that it is not given."""
-        fields = self.params.model_fields
-        optional = {name for name, declared in fields.items() if not declared.is_required()}
-        given = {name: value for name, value in values.items() if value is not None or name not in optional}
+        given = {name: value for name, value in values.items() if value is not None or name not in self.optional}
         try:
             return self.params.model_validate(given)
         except ValidationError as error:

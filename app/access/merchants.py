@@ -1,6 +1,7 @@
 """Merchants and their settings: what a tenant may decide for itself, kept as one validated document."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from sqlalchemy import select
@@ -163,3 +164,19 @@ def _validated(document: Mapping[str, object]) -> MerchantSettings:
             "The settings are not valid",
             errors=[FieldError(".".join(map(str, e["loc"])), e["msg"], e["type"]) for e in error.errors()],
         ) from None
+
+
+@dataclass
+class _Read:
+    """The merchants this transaction has read."""
+
+    merchants: dict[str, Merchant] = field(default_factory=dict)
+
+
+def merchant_of(tx: Tx, merchant_id: str) -> Merchant:
+    """The merchant, read once in a transaction."""
+    read = tx.own(_Read).merchants
+    if merchant_id not in read:
+        with tx.session.no_autoflush:
+            read[merchant_id] = tx.session.get_one(Merchant, merchant_id)
+    return read[merchant_id]

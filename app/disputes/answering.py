@@ -37,7 +37,7 @@ class RefreshResult(Result):
 def answer(context: OperationContext, operation: str) -> AnswerResult | Effect:
     """Begin to answer the dispute the instance is about: `submit_evidence` or `accept_dispute`."""
     payment, dispute = lock_dispute(context.tx, context.merchant_id, context.subject)
-    attempt = attempts.own_attempt(context)
+    attempt = attempts.own_attempt(context, payment)
     if attempt is not None:
         outcome = attempts.resume(context, Case(context.tx, payment, attempt))
         assert isinstance(outcome, AnswerResult | Effect)

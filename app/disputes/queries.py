@@ -1,5 +1,7 @@
 """Reading disputes."""
 
+from collections.abc import Collection
+
 from sqlalchemy import select
 
 from app.access.actor import Actor
@@ -19,6 +21,13 @@ class DisputeNotFound(NotFound):
 
 def find_dispute(tx: Tx, merchant_id: str, dispute_id: str) -> Dispute:
     return find_owned(tx, Dispute, merchant_id, dispute_id, DisputeNotFound)
+
+
+def payments_of(tx: Tx, dispute_ids: Collection[str]) -> list[str]:
+    """The payments that the disputes are about."""
+    if not dispute_ids:
+        return []
+    return list(tx.session.scalars(select(Dispute.payment_id).where(Dispute.id.in_(dispute_ids))))
 
 
 def lock_dispute(tx: Tx, merchant_id: str, dispute_id: str) -> tuple[Payment, Dispute]:

@@ -16,9 +16,9 @@ from app.gateways.port import GatewayDispute
 from app.kit.database import Json, Tx
 from app.kit.ids import derived_id, new_id
 from app.payments.models import Attempt, Payment
+from app.payments.outcomes import UNRESOLVED
 from app.payments.queries import lock_payment, moment
 from app.payments.states import IllegalTransition
-from app.payments.verbs import UNRESOLVED
 
 PROCESS = "dispute"
 REQUEST_LASTS = timedelta(days=60)
@@ -192,7 +192,7 @@ def _start_flow(tx: Tx, dispute: Dispute) -> None:
 
 def flow_ended(tx: Tx, instance_id: str, subject: str) -> None:
     """An instance has ended: a dispute that still needs an answer from us is shown to people."""
-    dispute = tx.session.get(Dispute, subject)
+    dispute = tx.session.get(Dispute, subject) if subject.startswith("dis_") else None
     if dispute is None or dispute.instance_id != instance_id or dispute.status != DisputeStatus.NEEDS_RESPONSE:
         return
     message = (

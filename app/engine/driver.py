@@ -253,7 +253,7 @@ class Instance(Scope, BpmnWorkflow):
 
     def scopes(self) -> Iterator[Scope]:
         """The process and every scope inside it, parents first, in the order of their tokens."""
-        return self._within(self)
+        return self._within(self) if self.subprocesses else iter((self,))
 
     def _within(self, scope: Scope) -> Iterator[Scope]:
         yield scope
@@ -312,9 +312,10 @@ class Instance(Scope, BpmnWorkflow):
 
     def _find_dead_ends(self) -> None:
         for scope in self.scopes():
-            live = scope.live()
-            for token in live:
-                if token.has_state(TaskState.WAITING) and token.task_spec.stuck(token, live):
+            waiting = [token for token in scope.tasks.values() if token.has_state(TaskState.WAITING)]
+            live = scope.live() if waiting else []
+            for token in waiting:
+                if token is not scope.task_tree and token.task_spec.stuck(token, live):
                     token.hold(Halt("deadlock", _DEAD_END))
 
     def _fire_next(self) -> bool:

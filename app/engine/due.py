@@ -1,11 +1,28 @@
 """The two statements that lease what is due: the oldest first, or merchants in turn.
 
 Both take a due timer, an inbox item or a lease that ran out, skip what is leased or locked, and leave the parked
-alone. Their parameters: now, until, owner, limit, parked, except_for.
+alone. What is leased is due again when its lease runs out: its `due_at` is empty until it is saved. Their parameters:
+now, until, owner, limit, parked, except_for. They return the columns of COLUMNS.
 """
 
 from sqlalchemy import text
 
+#: What a claim needs of an instance.
+COLUMNS = (
+    "id",
+    "merchant_id",
+    "process",
+    "subject",
+    "status",
+    "pins",
+    "variables",
+    "state",
+    "journal_seq",
+    "fence",
+    "failures",
+    "trace",
+    "calls",
+)
 _FREE = "(i.lease_until IS NULL OR i.lease_until < :now OR i.lease_owner = :owner) AND NOT (i.id = ANY(:except_for))"
 
 # Ask for the lock last, and look again: somebody may have taken it since it was found.
@@ -17,9 +34,9 @@ taken AS (
     LIMIT :limit
     FOR NO KEY UPDATE OF i SKIP LOCKED
 )
-UPDATE instances SET lease_owner = :owner, lease_until = :until
+UPDATE instances SET lease_owner = :owner, lease_until = :until, due_at = NULL
 FROM taken WHERE instances.id = taken.id
-RETURNING instances.id
+RETURNING {", ".join(f"instances.{name}" for name in COLUMNS)}
 """  # noqa: S608 - put together from the constants of this file
 
 OLDEST = text(f"""

@@ -12,7 +12,7 @@ from sqlalchemy import delete, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from app.access.actor import Actor, system
-from app.engine import occasions, pins
+from app.engine import occasions, pins, references
 from app.engine.incidents import PARKED
 from app.engine.models import InboxItem, Incident, Instance, Message, WaitRow
 from app.engine.reserved import is_money, is_own_message
@@ -47,18 +47,18 @@ def start_instance(
     instance_id: str | None = None,
 ) -> Instance:
     """Start the published version of `process`, pinned with everything it calls. It runs once a worker claims it."""
-    definition, pinned = pins.pins_for(tx, actor.merchant_id, process)
+    pinned = pins.pins_for(tx, actor.merchant_id, process)
     now = tx.now()
     instance_id = instance_id or new_id("ins")
     instance = Instance(
         id=instance_id,
         merchant_id=actor.merchant_id,
-        definition_id=definition.id,
+        definition_id=pinned.definition_id,
         process=process,
-        version=definition.version,
+        version=pinned.version,
         subject=subject or instance_id,
         status=InstanceStatus.RUNNING,
-        pins=pinned,
+        pins=dict(pinned.pins),
         variables=dict(variables or {}),
         due_at=now,
         trace=mark(),
@@ -67,7 +67,9 @@ def start_instance(
         updated_at=now,
     )
     tx.session.add(instance)
+    # Whoever is about to name it needs it to be there.
     tx.session.flush()
+    references.made(tx, instance)
     tx.notify(CHANNEL)
     return instance
 

@@ -1,5 +1,7 @@
 """Incidents that the domain reports: money says something the flow does not know, so a person must look."""
 
+from collections.abc import Sequence
+
 from sqlalchemy import select, update
 
 from app.engine.models import Incident
@@ -50,10 +52,11 @@ def report(
     tx.session.flush()
 
 
-def settle_parked(tx: Tx, instance_id: str) -> None:
-    """An instance that has ended is not parked any more."""
-    tx.execute(
-        update(Incident)
-        .where(Incident.instance_id == instance_id, Incident.kind == PARKED, Incident.status == "open")
-        .values(status="resolved", resolved_at=tx.now(), resolved_by="system")
-    )
+def settle_parked(tx: Tx, instance_ids: Sequence[str]) -> None:
+    """Instances that have ended are not parked any more."""
+    if instance_ids:
+        tx.execute(
+            update(Incident)
+            .where(Incident.instance_id.in_(instance_ids), Incident.kind == PARKED, Incident.status == "open")
+            .values(status="resolved", resolved_at=tx.now(), resolved_by="system")
+        )

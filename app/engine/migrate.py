@@ -11,9 +11,9 @@ from datetime import datetime, timedelta
 from sqlalchemy import select, update
 
 from app.access.actor import Actor, Role
-from app.engine import inbox, store
+from app.engine import archive, inbox, saving, store
 from app.engine.migration_views import KEPT, MOVED, PENDING, SKIPPED, UNDOING, UNDONE, plan_view
-from app.engine.models import Incident, Instance, JournalRow, Migration, Move, Task, WaitRow
+from app.engine.models import Incident, Instance, Migration, Move, Task, WaitRow
 from app.engine.moving import undoing
 from app.engine.moving_rules import Refusal
 from app.engine.pins import load_bundle
@@ -237,10 +237,10 @@ def _take_back(tx: Tx, migration: Migration, found: Move, candidate: Candidate) 
 
 def _journal_of_undo(tx: Tx, migration: Migration, instance_id: str, before: Json) -> list[JournalEntry]:
     """Nothing was journalled since the move, or the instance would have gone on."""
-    rows = select(JournalRow).where(JournalRow.instance_id == instance_id, JournalRow.seq > before["journal_seq"])
+    rows = [row for row in archive.lines(tx, [instance_id]) if row.seq > before["journal_seq"]]
     written = [
         JournalEntry(JournalKind(row.kind), row.element, row.node, row.process, row.scope, row.actor, row.facts)
-        for row in tx.session.scalars(rows.order_by(JournalRow.seq))
+        for row in rows
     ]
     move = written[0]
     facts: Json = {"from": move.facts["to"], "to": move.facts["from"], "undone": True}
@@ -279,7 +279,7 @@ def _write(tx: Tx, instance_id: str, on: _Version, nodes: Mapping[str, str], ste
     for task in step.tasks:
         row = update(Task).where(Task.instance_id == instance_id, Task.node == task.node)
         tx.execute(row.values(name=task.name, form_id=on.pins["forms"][task.form]))
-    store.save(tx, owner, store.Outcome(store.peek(tx, instance_id), step, state, (), keep_lease=False))
+    saving.save(tx, owner, saving.Outcome(store.peek(tx, instance_id), step, state, (), keep_lease=False))
     tx.notify(inbox.CHANNEL)
 
 

@@ -88,6 +88,7 @@ class Instance(Base):
     failures: Mapped[int] = mapped_column(default=0)
     last_error: Mapped[str | None]
     trace: Mapped[str] = mapped_column(default="", server_default="")  # the request that started it
+    calls: Mapped[Json] = mapped_column(default=dict, server_default="{}")  # {node: element} of calls under way
     created_by: Mapped[str]
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
@@ -116,7 +117,10 @@ class InboxItem(Base):
 
 
 class WaitRow(Base):
-    """Why an instance rests, one row per open wait: timers, message subscriptions, tasks and calls alike."""
+    """Why an instance rests, one row per open wait: timers, message subscriptions and tasks.
+
+    Calls under way are a column of the instance, which is written at each of them anyway.
+    """
 
     __tablename__ = "waits"
     __table_args__ = (
@@ -236,7 +240,7 @@ class Incident(Base):
 class JournalRow(Base):
     """One line of an instance's history, append-only, kept for ever; enough to redraw its path.
 
-    Long after the end it lies in `journal_archive`: read it through `archive.lines`.
+    It may lie in a page, and long after the end in the archive: read history through `archive.lines`.
     """
 
     __tablename__ = "journal"
@@ -251,6 +255,21 @@ class JournalRow(Base):
     scope: Mapped[str]
     actor: Mapped[str]
     facts: Mapped[Json]
+
+
+class JournalPage(Base):
+    """The lines of history that one save wrote, append-only; `seq` is that of the last one.
+
+    A line is a JournalRow without what its place tells and without what is empty. There is no foreign key: pages are
+    written in the transaction that writes the instance, and a check for each would cost as much as the page.
+    """
+
+    __tablename__ = "journal_pages"
+
+    instance_id: Mapped[str] = mapped_column(primary_key=True)
+    seq: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[datetime]
+    lines: Mapped[list[Json]] = mapped_column(JSONB)
 
 
 class Occasion(Base):

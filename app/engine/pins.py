@@ -13,7 +13,7 @@ from sqlalchemy import select
 
 from app.decisions import parse_decisions
 from app.engine.bundle import Bundle
-from app.engine.definitions import published
+from app.engine.definitions import PUBLISHED, published
 from app.engine.dialect import parse_diagram
 from app.engine.forms import Form, read_form
 from app.engine.models import Definition
@@ -23,17 +23,33 @@ from app.kit.database import Json, Tx
 V = TypeVar("V")
 
 
-def pins_for(tx: Tx, merchant_id: str, process: str) -> tuple[Definition, Json]:
-    """The published definition of `process`, and the pins of everything it reaches.
+@dataclass(frozen=True, slots=True)
+class Pinned:
+    """The definition a new instance of a process runs, and the pins of everything it reaches."""
+
+    definition_id: str
+    version: int
+    pins: Mapping[str, Any]
+
+
+def pins_for(tx: Tx, merchant_id: str, process: str) -> Pinned:
+    """What a new instance of the published `process` is pinned to; worked out once for what is published together.
 
     NotFound when it is not published, Conflict when something it reaches is not.
     """
+    mine = (Definition.merchant_id == merchant_id, Definition.status == PUBLISHED)
+    ids = tuple(tx.session.scalars(select(Definition.id).where(*mine).order_by(Definition.id)))
+    return _pinned.get((process, *ids), lambda: _pin(tx, merchant_id, process))
+
+
+def _pin(tx: Tx, merchant_id: str, process: str) -> Pinned:
     standing = Standing.of(published(tx, merchant_id))
     if process not in standing.processes:
         raise NotFound(f"No version of the process {process!r} is published")
     pins: Json = {"process": process, "processes": {}, "decisions": {}, "forms": {}}
-    standing.pin(pins, standing.processes[process])
-    return standing.processes[process], pins
+    definition = standing.processes[process]
+    standing.pin(pins, definition)
+    return Pinned(definition.id, definition.version, pins)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +149,7 @@ class Kept(Generic[V]):
         return value
 
 
+_pinned: Kept[Pinned] = Kept(1024)
 _bundles: Kept[Bundle] = Kept(128)
 _forms: Kept[Form] = Kept(512)
 

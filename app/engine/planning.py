@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sqlalchemy import exists, func, select
+from sqlalchemy import exists, func, or_, select, text
 
 from app.access.actor import Actor, Role
 from app.engine.definitions import DRAFT, definition, published
@@ -27,6 +27,9 @@ from app.operations import Registry, registry
 
 #: More instances than these are left to the next command; the plan says how many.
 INSTANCE_LIMIT = 2000
+
+
+_CALLING = text("EXISTS (SELECT FROM jsonb_each_text(instances.calls) WHERE value = ANY(:elements))")
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +173,7 @@ def _selected(tx: Tx, merchant_id: str, way: Route, command: Command) -> tuple[l
         mine += [Instance.pins["processes"][way.source.key].astext == way.source.id, Instance.ended_at.is_(None)]
     if command.waiting_at:
         waits = exists().where(WaitRow.instance_id == Instance.id, WaitRow.element.in_(command.waiting_at))
-        mine.append(waits)
+        mine.append(or_(waits, _CALLING.bindparams(elements=list(command.waiting_at))))
     query = select(Instance.id).where(*mine).order_by(Instance.created_at, Instance.id).limit(INSTANCE_LIMIT)
     ids = list(tx.session.scalars(query))
     total = tx.session.scalar(select(func.count()).select_from(Instance).where(*mine)) or 0

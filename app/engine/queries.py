@@ -62,7 +62,7 @@ def waits(tx: Tx, instance_id: str) -> list[Json]:
             select(Task).where(Task.instance_id == instance_id, Task.status.in_(("open", "claimed")))
         )
     }
-    rows = tx.session.scalars(select(WaitRow).where(WaitRow.instance_id == instance_id).order_by(WaitRow.id))
+    rows = open_waits(tx, instance_id)
     return [
         {
             "element": row.element,
@@ -74,6 +74,26 @@ def waits(tx: Tx, instance_id: str) -> list[Json]:
         }
         for row in rows
     ]
+
+
+def open_waits(tx: Tx, instance_id: str) -> list[WaitRow]:
+    """Rows, and the calls under way, which have none, as if they had."""
+    rows = list(tx.session.scalars(select(WaitRow).where(WaitRow.instance_id == instance_id).order_by(WaitRow.id)))
+    instance = tx.session.get_one(Instance, instance_id)
+    calls = [
+        WaitRow(
+            instance_id=instance_id,
+            merchant_id=instance.merchant_id,
+            node=node,
+            element=element,
+            kind=WaitKind.CALL,
+            message="",
+            correlation="",
+            created_at=instance.updated_at,
+        )
+        for node, element in instance.calls.items()
+    ]
+    return rows + calls
 
 
 def incidents(tx: Tx, instance_id: str) -> list[Incident]:

@@ -35,6 +35,11 @@ class ItemKind(StrEnum):
     CANCEL = "cancel"  # payload: reason; ends the whole instance
 
 
+def element_of(node: str) -> str:
+    """The element that an activation is of: `authorize` for `pay#1/authorize#2`."""
+    return node.rpartition("/")[2].partition("#")[0]
+
+
 @dataclass(frozen=True, slots=True)
 class Item:
     """One thing that happened. `node` addresses an activation (`authorize#2`); for a node that is gone it is stale."""

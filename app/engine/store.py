@@ -1,35 +1,68 @@
-"""Where Steps become rows: claiming due instances under a lease, and saving what the runner said.
+"""Claiming due instances under a lease, and reading what their next step needs, for many at once.
 
 Every statement that changes an instance asks for the lease and the fence it was claimed with; a worker that lost
-either writes nothing and drops what it has in memory.
+either writes nothing and drops what it has in memory. What a step did is written by `saving.py`.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import ColumnElement, delete, insert, select, text, update
+from sqlalchemy import ColumnElement, select, text, update
 
 from app.engine import due, inbox, incidents
-from app.engine.models import InboxItem, Incident, Instance, JournalRow, Task, WaitRow
-from app.engine.step import InstanceStatus, Item, ItemKind, JournalEntry, Step, Thrown, WaitKind
+from app.engine.models import Incident, Instance, Task, WaitRow
+from app.engine.step import InstanceStatus, Item, ItemKind, WaitKind
 from app.errors import Conflict
 from app.kit.database import Json, Tx
-from app.kit.ids import derived_id
 
 #: A dead worker's instances go on within 10 seconds: this, and the second until somebody looks.
 LEASE = timedelta(seconds=9)
 
 
 class LeaseLost(Conflict):
+    """`instances` are the ids of those whose lease is gone."""
+
     code = "lease_lost"
     title = "Another worker advances this instance now"
+
+    def __init__(self, instances: Collection[str]) -> None:
+        super().__init__(f"The lease of {', '.join(sorted(instances))} is gone")
+        self.instances = frozenset(instances)
+
+
+#: A wait as a row: node, kind, due_at, message, correlation.
+WaitKey = tuple[str, str, datetime | None, str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """What the tables say about an instance beside its own row: its waits, and the nodes of its tasks and incidents.
+
+    `tasks` are all that ever were, `open_tasks` those that were open when last seen, `incidents` the engine's own.
+    """
+
+    waits: frozenset[WaitKey] = frozenset()
+    tasks: frozenset[str] = frozenset()
+    open_tasks: frozenset[str] = frozenset()
+    incidents: frozenset[str] = frozenset()
+
+    @property
+    def sure(self) -> bool:
+        """Whether nobody else can have changed them: a message uses up the wait it is for."""
+        return not any(wait[1] == WaitKind.MESSAGE for wait in self.waits)
+
+
+NOTHING: Final = Rows()
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """An instance as it was claimed: everything the runner needs, and the fence that later saves must match."""
+    """An instance as it was claimed: everything the runner needs, and the fence that later saves must match.
+
+    `calls` are those under way as of the last save, node to element. `rows` is None where they have to be read.
+    """
 
     id: str
     merchant_id: str
@@ -43,6 +76,8 @@ class Claim:
     fence: int
     failures: int
     trace: str
+    calls: Json
+    rows: Rows | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +100,7 @@ RETURNING kind, payload
 """)
 
 
-def claim(tx: Tx, owner: str, limit: int, except_for: Collection[str] = (), *, fair: bool = False) -> list[str]:
+def claim(tx: Tx, owner: str, limit: int, except_for: Collection[str] = (), *, fair: bool = False) -> list[Claim]:
     """Lease up to `limit` instances that have something due: a timer, an inbox item, or a dead worker's lease.
 
     The oldest first; `fair` lets merchants take turns instead, each with its oldest first. That costs more, so it is
@@ -85,123 +120,94 @@ def claim(tx: Tx, owner: str, limit: int, except_for: Collection[str] = (), *, f
             "parked": inbox.PARK_AFTER,
         },
     )
-    return [row[0] for row in rows]
+    return [_claim(row) for row in rows]
+
+
+# What is being saved at this moment needs no renewal, and waiting for it could be for each other.
+_RENEW = text("""
+UPDATE instances SET lease_until = :until FROM (
+    SELECT id FROM instances WHERE id = ANY(:ids) AND lease_owner = :owner FOR NO KEY UPDATE SKIP LOCKED
+) mine WHERE instances.id = mine.id
+""")
 
 
 def renew(tx: Tx, owner: str, instance_ids: Sequence[str]) -> None:
-    tx.execute(
-        update(Instance)
-        .where(Instance.id.in_(instance_ids), Instance.lease_owner == owner)
-        .values(lease_until=tx.now() + LEASE)
-    )
+    tx.execute(_RENEW, {"until": tx.now() + LEASE, "ids": list(instance_ids), "owner": owner})
 
 
-_CLAIM_COLUMNS = (
-    Instance.id,
-    Instance.merchant_id,
-    Instance.process,
-    Instance.subject,
-    Instance.status,
-    Instance.pins,
-    Instance.variables,
-    Instance.state,
-    Instance.journal_seq,
-    Instance.fence,
-    Instance.failures,
-    Instance.trace,
-)
+_COLUMNS = tuple(getattr(Instance, name) for name in due.COLUMNS)
 
 
 def load(tx: Tx, owner: str, instance_id: str) -> Claim:
     """The claimed instance; LeaseLost when it is somebody else's by now, or has ended."""
-    found = _read(tx, Instance.id == instance_id, Instance.lease_owner == owner, Instance.ended_at.is_(None))
-    if found is None:
-        raise LeaseLost(f"The lease of {instance_id} is gone")
-    return found
+    found = load_many(tx, owner, [instance_id])
+    if not found:
+        raise LeaseLost([instance_id])
+    return found[0]
+
+
+def load_many(tx: Tx, owner: str, instance_ids: Collection[str]) -> list[Claim]:
+    """Those of the instances that are still `owner`'s and have not ended."""
+    mine = (Instance.id.in_(instance_ids), Instance.lease_owner == owner, Instance.ended_at.is_(None))
+    return _read(tx, *mine)
 
 
 def peek(tx: Tx, instance_id: str) -> Claim:
     """The instance whoever holds it, for looking only."""
-    found = _read(tx, Instance.id == instance_id)
-    assert found is not None
+    (found,) = _read(tx, Instance.id == instance_id)
     return found
 
 
-def _read(tx: Tx, *conditions: ColumnElement[bool]) -> Claim | None:
-    row = tx.session.execute(select(*_CLAIM_COLUMNS).where(*conditions)).one_or_none()
-    return Claim(**{**row._asdict(), "status": InstanceStatus(row.status)}) if row is not None else None
+def _read(tx: Tx, *conditions: ColumnElement[bool]) -> list[Claim]:
+    return [_claim(row) for row in tx.session.execute(select(*_COLUMNS).where(*conditions))]
 
 
-def arrivals(tx: Tx, instance_id: str) -> list[Arrival]:
-    rows = tx.session.execute(
-        select(InboxItem.id, InboxItem.kind, InboxItem.node, InboxItem.payload, InboxItem.actor, InboxItem.trace)
-        .where(InboxItem.instance_id == instance_id)
-        .order_by(InboxItem.id)
+def _claim(row: Any) -> Claim:
+    values = {**row._mapping, "status": InstanceStatus(row.status)}  # noqa: SLF001 - a row's documented mapping
+    # Nothing can have been written about an instance that has not taken its first step.
+    return Claim(**values, rows=NOTHING if row.state is None and not row.journal_seq else None)
+
+
+def arrivals(tx: Tx, instance_ids: Sequence[str]) -> dict[str, list[Arrival]]:
+    """What lies in the inboxes, oldest first."""
+    found: dict[str, list[Arrival]] = {}
+    rows = tx.execute(_ARRIVALS, {"ids": list(instance_ids)})
+    for row in rows:
+        item = Item(ItemKind(row.kind), row.node, row.payload, row.actor)
+        found.setdefault(row.instance_id, []).append(Arrival(row.id, item, row.trace))
+    return found
+
+
+_ARRIVALS = text("""
+SELECT instance_id, id, kind, node, payload, actor, trace FROM inbox WHERE instance_id = ANY(:ids) ORDER BY id
+""")
+
+
+def rows_of(tx: Tx, instance_ids: Collection[str]) -> Mapping[str, Rows]:
+    """What the tables say about each of the instances."""
+    waits: dict[str, set[WaitKey]] = {one: set() for one in instance_ids}
+    tasks: dict[str, dict[str, str]] = {one: {} for one in instance_ids}
+    stopped: dict[str, set[str]] = {one: set() for one in instance_ids}
+    columns = (WaitRow.instance_id, WaitRow.node, WaitRow.kind, WaitRow.due_at, WaitRow.message, WaitRow.correlation)
+    for row in tx.session.execute(select(*columns).where(WaitRow.instance_id.in_(instance_ids))):
+        waits[row.instance_id].add((row.node, row.kind, row.due_at, row.message, row.correlation))
+    known = select(Task.instance_id, Task.node, Task.status).where(Task.instance_id.in_(instance_ids))
+    for one, node, status in tx.session.execute(known):
+        tasks[one][node] = status
+    open_ones = select(Incident.instance_id, Incident.node).where(
+        Incident.instance_id.in_(instance_ids), Incident.status == "open", Incident.source == "engine"
     )
-    return [Arrival(row[0], Item(ItemKind(row[1]), row[2], row[3], row[4]), row[5]) for row in rows]
-
-
-def calls_open(tx: Tx, instance_id: str) -> frozenset[str]:
-    """The nodes whose calls were written ahead and not answered as of the last save."""
-    query = select(WaitRow.node).where(WaitRow.instance_id == instance_id, WaitRow.kind == WaitKind.CALL)
-    return frozenset(tx.session.scalars(query))
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """One instance after its step: what to write. `keep_lease` while calls are under way, so nobody else steps in."""
-
-    claim: Claim
-    step: Step
-    state: bytes | None
-    taken: Sequence[int]
-    keep_lease: bool
-
-
-def save(tx: Tx, owner: str, outcome: Outcome) -> Claim:
-    """Write one step; the claim to use for the next one. LeaseLost when the fence or the lease does not match."""
-    claim_, step = outcome.claim, outcome.step
-    now = tx.now()
-    ended = step.status.ended
-    statement = (
-        update(Instance)
-        .where(Instance.id == claim_.id, Instance.fence == claim_.fence, Instance.lease_owner == owner)
-        .values(
-            status=step.status,
-            state=None if ended else outcome.state,
-            variables=dict(step.variables) if ended else claim_.variables,
-            journal_seq=claim_.journal_seq + len(step.journal),
-            due_at=None if ended else step.due_at,
-            lease_owner=owner if outcome.keep_lease and not ended else None,
-            lease_until=now + LEASE if outcome.keep_lease and not ended else None,
-            fence=claim_.fence + 1,
-            failures=0,
-            last_error=None,
-            updated_at=now,
-            ended_at=now if ended else None,
+    for one, node in tx.session.execute(open_ones):
+        stopped[one].add(node)
+    return {
+        one: Rows(
+            frozenset(waits[one]),
+            frozenset(tasks[one]),
+            frozenset(node for node, status in tasks[one].items() if status in ("open", "claimed")),
+            frozenset(stopped[one]),
         )
-    )
-    if tx.changed(statement) != 1:
-        raise LeaseLost(f"The lease of {claim_.id} is gone")
-    if outcome.taken:
-        tx.execute(delete(InboxItem).where(InboxItem.id.in_(outcome.taken)))
-    _write_journal(tx, claim_, step.journal, now)
-    _write_tasks(tx, claim_, step, now)
-    _write_incidents(tx, claim_, step, now)
-    _write_waits(tx, claim_, step, now)
-    if ended:
-        incidents.settle_parked(tx, claim_.id)
-    inbox.give_back(tx, [item.payload["message"] for item in step.stale if item.kind is ItemKind.MESSAGE])
-    for thrown in step.thrown:
-        _throw(tx, claim_, thrown)
-    return replace(
-        claim_,
-        status=step.status,
-        state=outcome.state,
-        journal_seq=claim_.journal_seq + len(step.journal),
-        fence=claim_.fence + 1,
-        failures=0,
-    )
+        for one in instance_ids
+    }
 
 
 def fail(tx: Tx, owner: str, instance_id: str, error: str, retry_in: timedelta) -> int:
@@ -229,150 +235,4 @@ def park(tx: Tx, instance_id: str, error: str) -> None:
     instance.due_at = instance.lease_owner = instance.lease_until = None
     incidents.report(
         tx, instance.merchant_id, instance_id, instance.subject, instance.process, incidents.PARKED, error[:2000]
-    )
-
-
-def _write_journal(tx: Tx, claim_: Claim, journal: Sequence[JournalEntry], now: datetime) -> None:
-    if not journal:
-        return
-    rows = [
-        {
-            "instance_id": claim_.id,
-            "seq": claim_.journal_seq + number,
-            "at": now,
-            "kind": entry.kind,
-            "element": entry.element,
-            "node": entry.node,
-            "process": entry.process,
-            "scope": entry.scope,
-            "actor": entry.actor,
-            "facts": dict(entry.facts),
-        }
-        for number, entry in enumerate(journal, start=1)
-    ]
-    tx.execute(insert(JournalRow), rows)
-
-
-def _write_waits(tx: Tx, claim_: Claim, step: Step, now: datetime) -> None:
-    """Make the rows equal to the step's waits. A subscription that opens takes what was kept for it."""
-    rows = tx.session.execute(
-        select(WaitRow.id, WaitRow.node, WaitRow.kind, WaitRow.due_at, WaitRow.message, WaitRow.correlation).where(
-            WaitRow.instance_id == claim_.id
-        )
-    )
-    known: Mapping[tuple[Any, ...], int] = {tuple(row[1:]): row[0] for row in rows}
-    wanted = {
-        (wait.node, wait.kind.value, wait.due_at, wait.message, wait.correlation): wait
-        for wait in ([] if step.status.ended else step.waits)
-    }
-    gone = {key: row_id for key, row_id in known.items() if key not in wanted}
-    opened = [wait for key, wait in wanted.items() if key not in known]
-    subscriptions = sorted({(wait.message, wait.correlation) for wait in opened if wait.kind is WaitKind.MESSAGE})
-    closed = {(message, correlation) for _, kind, _, message, correlation in gone if kind == WaitKind.MESSAGE}
-    # Before any row is touched: publishers take the lock first and the wait's row second, too.
-    for name, correlation in sorted(closed.union(subscriptions)):
-        inbox.lock_subscription(tx, claim_.merchant_id, name, correlation)
-    if gone:
-        tx.execute(delete(WaitRow).where(WaitRow.id.in_(gone.values())))
-    if not opened:
-        return
-    fields = ("node", "element", "kind", "due_at", "message", "correlation")
-    tx.execute(
-        insert(WaitRow),
-        [
-            {field: getattr(wait, field) for field in fields}
-            | {"instance_id": claim_.id, "merchant_id": claim_.merchant_id, "created_at": now}
-            for wait in opened
-        ],
-    )
-    for name, correlation in subscriptions:
-        inbox.deliver(tx, claim_.merchant_id, name, correlation)
-
-
-def _write_tasks(tx: Tx, claim_: Claim, step: Step, now: datetime) -> None:
-    rows = tx.session.execute(select(Task.node, Task.status).where(Task.instance_id == claim_.id))
-    known = {row[0]: row[1] for row in rows}
-    wanted = {} if step.status.ended else {task.node: task for task in step.tasks}
-    gone = [node for node, status in known.items() if status in ("open", "claimed") and node not in wanted]
-    if gone:
-        tx.execute(
-            update(Task)
-            .where(Task.instance_id == claim_.id, Task.node.in_(gone), Task.status.in_(("open", "claimed")))
-            .values(status="canceled", completed_at=now)
-        )
-    opened = [task for node, task in wanted.items() if node not in known]
-    if not opened:
-        return
-    tx.execute(
-        insert(Task),
-        [
-            {
-                "id": derived_id("tsk", claim_.id, task.node),
-                "merchant_id": claim_.merchant_id,
-                "instance_id": claim_.id,
-                "process": claim_.process,
-                "element": task.element,
-                "node": task.node,
-                "name": task.name,
-                "subject": claim_.subject,
-                "status": "open",
-                "candidate_groups": list(task.candidate_groups) or ["reviewer"],
-                "excluded": list(task.excluded),
-                "assignee": task.assignee or None,
-                "form_id": claim_.pins["forms"][task.form],
-                "facts": dict(task.facts),
-                "priority": task.priority,
-                "due_at": task.due_at,
-                "created_at": now,
-            }
-            for task in opened
-        ],
-    )
-
-
-def _write_incidents(tx: Tx, claim_: Claim, step: Step, now: datetime) -> None:
-    rows = tx.session.execute(
-        select(Incident.id, Incident.node).where(
-            Incident.instance_id == claim_.id, Incident.status == "open", Incident.source == "engine"
-        )
-    )
-    known = {row[1]: row[0] for row in rows}
-    wanted = {} if step.status.ended else {incident.node: incident for incident in step.incidents}
-    gone = [row_id for node, row_id in known.items() if node not in wanted]
-    if gone:
-        actor = next((entry.actor for entry in step.journal if entry.actor), "system")
-        tx.execute(
-            update(Incident).where(Incident.id.in_(gone)).values(status="resolved", resolved_at=now, resolved_by=actor)
-        )
-    opened = [incident for node, incident in wanted.items() if node not in known]
-    for incident in opened:
-        tx.session.add(
-            Incident(
-                id=derived_id("inc", claim_.id, incident.node, claim_.fence),
-                merchant_id=claim_.merchant_id,
-                instance_id=claim_.id,
-                subject=claim_.subject,
-                node=incident.node,
-                element=incident.element,
-                source="engine",
-                kind=incident.kind,
-                message=incident.message,
-                details=dict(incident.details),
-                status="open",
-                created_at=now,
-            )
-        )
-    if opened:
-        tx.session.flush()
-
-
-def _throw(tx: Tx, claim_: Claim, thrown: Thrown) -> None:
-    inbox.publish_message(
-        tx,
-        claim_.merchant_id,
-        thrown.message,
-        thrown.correlation,
-        dict(thrown.variables),
-        dedupe=f"{claim_.id}:{thrown.node}",
-        ttl=timedelta(seconds=thrown.ttl_seconds),
     )

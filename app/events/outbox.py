@@ -1,5 +1,8 @@
 """The outbox: events are rows written in the transaction of the change, told to others afterwards."""
 
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
 from sqlalchemy import func, select
 
 from app.events.models import Event
@@ -9,23 +12,55 @@ from app.kit.ids import new_id
 CHANNEL = "sluice_events"
 
 
-def emit(tx: Tx, merchant_id: str, type_: str, object_id: str, data: Json, actor: str) -> Event:
+@dataclass
+class _Counted:
+    """The last sequence of each object this transaction has looked up; the object's lock keeps it true.
+
+    `expected` are those it may yet ask for.
+    """
+
+    last: dict[str, int] = field(default_factory=dict)
+    expected: set[str] = field(default_factory=set)
+
+
+def emit(tx: Tx, merchant_id: str, type_: str, object_id: str, data: Json, actor: str) -> None:
     """Record that `type_` (e.g. `payment.succeeded`) happened to `object_id`; `data` is the object as the API shows it.
 
-    The caller holds the object's row lock, which is what makes `sequence` gapless and ordered.
+    The caller holds the object's row lock, which is what makes `sequence` gapless and ordered. The row is written with
+    the transaction's others.
     """
-    last = tx.session.scalar(select(func.max(Event.sequence)).where(Event.object_id == object_id))
-    event = Event(
-        id=new_id("evt"),
-        merchant_id=merchant_id,
-        type=type_,
-        object_id=object_id,
-        sequence=(last or 0) + 1,
-        data=data,
-        actor=actor,
-        created_at=tx.now(),
-    )
-    tx.session.add(event)
-    tx.session.flush()
+    counted = tx.own(_Counted).last
+    if object_id not in counted:
+        _count(tx, object_id)
+    counted[object_id] += 1
+    event = {
+        "id": new_id("evt"),
+        "merchant_id": merchant_id,
+        "type": type_,
+        "object_id": object_id,
+        "sequence": counted[object_id],
+        "data": data,
+        "actor": actor,
+        "created_at": tx.now(),
+    }
+    tx.gather(Event, event)
     tx.notify(CHANNEL)
-    return event
+
+
+def expect(tx: Tx, object_ids: Iterable[str]) -> None:
+    """The caller holds the locks of these objects: the first event of one looks up how far all have come."""
+    tx.own(_Counted).expected.update(object_ids)
+
+
+def _count(tx: Tx, object_id: str) -> None:
+    counted = tx.own(_Counted)
+    missing = {object_id, *counted.expected} - counted.last.keys()
+    counted.last.update((one, 0) for one in missing)
+    last = select(Event.object_id, func.max(Event.sequence)).where(Event.object_id.in_(missing))
+    with tx.session.no_autoflush:
+        counted.last.update((row[0], row[1]) for row in tx.session.execute(last.group_by(Event.object_id)))
+
+
+def begin(tx: Tx, object_id: str) -> None:
+    """An object that this transaction makes has no events yet."""
+    tx.own(_Counted).last.setdefault(object_id, 0)

@@ -1,28 +1,30 @@
 """The worker's loop: claim due instances, let them run until they rest, save many in one transaction, make their calls.
 
-One turn is one transaction. What an instance asks of a gateway is sent only after the commit that wrote its intent;
-what came back is booked together with everything it leads to, and kept until that is certain. An instance whose turn
-fails is tried alone, then later, and at last shown to people.
+One turn is one transaction, and one statement for each table however many instances take part. What an instance asks
+of a gateway is sent only after the commit that wrote its intent; what came back is booked together with everything it
+leads to, and kept until that is certain. An instance whose turn fails is tried alone, then later, and at last shown to
+people; one whose lease is lost is left to whoever has it.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
 import structlog
+from sqlalchemy import text
 
-from app.engine import inbox, store
+from app.engine import inbox, saving, store
 from app.engine.pins import load_bundle
 from app.engine.runner import Run
-from app.engine.step import Call, Item, ItemKind, Step
+from app.engine.step import Call, Item, ItemKind, Step, element_of
 from app.errors import AppError
 from app.installation import Sending
 from app.jobs.calls import Answer, Caller
 from app.jobs.merge import merged
 from app.kit.crashpoint import Point, crashpoint
 from app.kit.database import Database, Tx
-from app.kit.trace import following, mark, tracer
-from app.operations import Effect, OperationContext, OperationError, Registry
+from app.kit.trace import following, mark, span
+from app.operations import Effect, OperationContext, OperationError, Registry, Result
 
 log = structlog.get_logger()
 
@@ -32,6 +34,20 @@ ROUNDS = 200
 
 #: Told in the transaction in which an instance ends: its id and its subject.
 OnEnd = Callable[[Tx, str, str], None]
+#: Told the subjects of a turn before any operation runs: what locks and reads is better done once for all of them.
+Prepare = Callable[[Tx, Collection[str]], None]
+
+# A lease that is lost with the server was followed by nothing: whatever a claim leads to is written after it and waits
+# for the disk.
+_NO_WAIT = text("SET LOCAL synchronous_commit = off")
+
+
+@dataclass(frozen=True)
+class Told:
+    """Who is told what the loop does: `prepare` at the start of a turn, `on_end` when an instance ends."""
+
+    prepare: Prepare
+    on_end: OnEnd
 
 
 @dataclass
@@ -70,7 +86,7 @@ class Loop:
         caller: Caller,
         owner: str,
         batch: int,
-        on_end: OnEnd,
+        told: Told,
         sending: Sending,
     ) -> None:
         self._database = database
@@ -79,7 +95,7 @@ class Loop:
         self._caller = caller
         self._owner = owner
         self._batch = batch
-        self._on_end = on_end
+        self._told = told
         self._sending = sending
         self._hands: dict[str, Hand] = {}
         #: Calls this process has made and not booked, by instance; they outlive a hand that was dropped.
@@ -105,35 +121,45 @@ class Loop:
             return 0
         with self._database.begin() as tx:
             held = self._sending.held(tx)
-            claimed = self._claim(tx) if claim and not held else []
+            claimed = self._claim(tx) if claim and not held else {}
         self.crowded = len(claimed) == self._batch
         if held:
             return self._only_book()
         ids = list(dict.fromkeys([*self._unbooked, *claimed]))
         if ids:
-            self._advance_all(ids)
+            self._advance_all(ids, claimed)
         return len(ids)
 
-    def _claim(self, tx: Tx) -> list[str]:
-        return store.claim(tx, self._owner, self._batch, self._deferred, fair=self.crowded)
+    def _claim(self, tx: Tx) -> dict[str, store.Claim]:
+        tx.execute(_NO_WAIT)
+        claims = store.claim(tx, self._owner, self._batch, self._deferred, fair=self.crowded)
+        return {claim.id: claim for claim in claims}
 
-    def _advance_all(self, ids: Sequence[str]) -> None:
+    def _advance_all(self, ids: Sequence[str], claimed: Mapping[str, store.Claim]) -> None:
         try:
-            self._together(ids)
+            self._together(ids, claimed)
+        except store.LeaseLost as lost:
+            # All runs of this turn may be half moved; those whose lease holds are read anew.
+            self._drop_all(ids)
+            for instance_id in lost.instances:
+                self._leave(instance_id)
+            left = [instance_id for instance_id in ids if instance_id not in lost.instances]
+            if left:
+                self._advance_all(left, {})
         except Exception as error:  # noqa: BLE001 - one of them broke; each alone will tell which
-            if len(ids) > 1:
-                log.info("turn.split", instances=len(ids), error=repr(error))
-            # All runs of this turn may be half moved.
+            self._drop_all(ids)
+            if len(ids) == 1:
+                self._failed(ids[0], error)
+                return
+            log.info("turn.split", instances=len(ids), error=repr(error))
             for instance_id in ids:
-                self._drop(instance_id)
-            for instance_id in ids:
-                self._alone(instance_id)
+                self._advance_all([instance_id], {})
 
     def _only_book(self) -> int:
         """Nothing may be sent: what gateways have answered is booked, and no instance goes on."""
         ids = list(self._unbooked)
+        self._drop_all(ids)
         for instance_id in ids:
-            self._drop(instance_id)
             self._book_only(instance_id)
         return len(ids)
 
@@ -142,31 +168,37 @@ class Loop:
         calling = list(self._under_way)
         if calling:
             with self._database.begin() as tx:
+                tx.execute(_NO_WAIT)
                 store.renew(tx, self._owner, calling)
 
-    def _together(self, ids: Sequence[str]) -> None:
+    def _together(self, ids: Sequence[str], claimed: Mapping[str, store.Claim]) -> None:
         with self._database.begin() as tx:
+            hands = self._hands_of(tx, ids, claimed)
+            arrivals = store.arrivals(tx, ids)
             # Every operation first, every save after: locks are then taken in one order, payments before inboxes.
-            turns = [self._advance(tx, instance_id) for instance_id in ids]
-            claims = [self._save(tx, turn) for turn in turns]
+            self._told.prepare(tx, [hand.claim.subject for hand in hands])
+            turns = [self._advance(tx, hand, arrivals.get(hand.claim.id, [])) for hand in hands]
+            claims = saving.save_many(tx, self._owner, [self._outcome(turn) for turn in turns])
+            for turn in turns:
+                if turn.step.status.ended:
+                    self._told.on_end(tx, turn.hand.claim.id, turn.hand.claim.subject)
+            tx.settle()
             crashpoint(Point.BEFORE_STEP_COMMIT)
         crashpoint(Point.AFTER_STEP_COMMIT)
         for turn, claim in zip(turns, claims, strict=True):
             self._go_on(turn, claim)
 
-    def _alone(self, instance_id: str) -> None:
-        try:
-            self._together([instance_id])
-        except store.LeaseLost:
-            log.info("lease.lost", instance=instance_id)
-            self._drop(instance_id)
-            self._book_only(instance_id)
-        except Exception as error:
-            log.exception("instance.failed", instance=instance_id)
-            self._drop(instance_id)
-            # Only then are its answers let go: should the database be away, the next turn begins with them.
-            self._give_back(instance_id, error)
-            self._book_only(instance_id)
+    def _leave(self, instance_id: str) -> None:
+        """Somebody else has it: only what its gateway answered us is booked."""
+        log.info("lease.lost", instance=instance_id)
+        self._drop(instance_id)
+        self._book_only(instance_id)
+
+    def _failed(self, instance_id: str, error: Exception) -> None:
+        log.error("instance.failed", instance=instance_id, exc_info=error)
+        # Only then are its answers let go: should the database be away, the next turn begins with them.
+        self._give_back(instance_id, error)
+        self._book_only(instance_id)
 
     def _book_only(self, instance_id: str) -> None:
         """The instance goes on without us, later, or ended: what its gateway answered is booked all the same."""
@@ -195,33 +227,50 @@ class Loop:
         self._hands.pop(instance_id, None)
         self._deferred.discard(instance_id)
 
-    def _hand(self, tx: Tx, instance_id: str) -> Hand:
-        hand = self._hands.get(instance_id)
-        if hand is not None:
-            return hand
-        claim = store.load(tx, self._owner, instance_id)
-        bundle = load_bundle(tx, claim.pins)
-        run = Run.start(bundle, claim.variables) if claim.state is None else Run.load(bundle, claim.state)
-        return Hand(claim, run, store.calls_open(tx, instance_id))
+    def _drop_all(self, ids: Collection[str]) -> None:
+        for instance_id in ids:
+            self._drop(instance_id)
 
-    def _advance(self, tx: Tx, instance_id: str) -> Turn:
+    def _hands_of(self, tx: Tx, ids: Sequence[str], claimed: Mapping[str, store.Claim]) -> list[Hand]:
+        """Those in memory, those just claimed, and the rest read anew; LeaseLost when some are not ours any more."""
+        missing = [one for one in ids if one not in self._hands and one not in claimed]
+        claims = dict(claimed)
+        if missing:
+            claims |= {claim.id: claim for claim in store.load_many(tx, self._owner, missing)}
+            lost = [one for one in missing if one not in claims]
+            if lost:
+                raise store.LeaseLost(lost)
+        return [self._hands.get(one) or _taken_up(tx, claims[one]) for one in ids]
+
+    def _advance(self, tx: Tx, hand: Hand, arrived: Sequence[store.Arrival]) -> Turn:
         """Run one instance until it asks only for calls and waits; local operations share the transaction."""
-        hand = self._hand(tx, instance_id)
-        answers = self._unbooked.get(instance_id, [])
-        arrivals, open_calls = self._news(tx, hand, answers)
+        answers = self._unbooked.get(hand.claim.id, [])
+        arrivals, open_calls = self._news(hand, answers, arrived)
         # On behalf of whoever caused it last: a person who decided, a request, or at first who started it.
         traces = [*(answer.trace for answer in answers), *(arrival.trace for arrival in arrivals)]
         trace = next((trace for trace in reversed(traces) if trace), hand.claim.trace)
-        with following(trace, instance=instance_id, subject=hand.claim.subject), tracer.start_as_current_span("step"):
+        with following(trace, instance=hand.claim.id, subject=hand.claim.subject), span("step"):
             return self._step(tx, hand, answers, arrivals, open_calls)
 
-    def _news(self, tx: Tx, hand: Hand, answers: Sequence[Answer]) -> tuple[list[store.Arrival], frozenset[str]]:
-        """What has arrived for the instance, and the calls it still has under way."""
+    def _news(
+        self, hand: Hand, answers: Sequence[Answer], arrived: Sequence[store.Arrival]
+    ) -> tuple[Sequence[store.Arrival], frozenset[str]]:
+        """What is to be taken in, and the calls still under way.
+
+        A request to cancel waits until calls under way are answered, so they are booked. Calls that an earlier worker
+        has made are found out about before it is heard, too, unless finding out is what fails.
+        """
+        instance_id = hand.claim.id
         answered = frozenset(answer.node for answer in answers)
-        under_way = frozenset(self._under_way.get(hand.claim.id, set()) - answered)
-        # Found out before a request to cancel is heard, unless finding out is what fails.
+        under_way = frozenset(self._under_way.get(instance_id, set()) - answered)
         lost = frozenset() if hand.claim.failures else hand.sent - answered
-        return self._arrivals(tx, hand.claim.id, wait_for_calls=bool(under_way | lost)), under_way
+        if not under_way | lost:
+            self._deferred.discard(instance_id)
+            return arrived, under_way
+        ready = [arrival for arrival in arrived if arrival.item.kind is not ItemKind.CANCEL]
+        if len(ready) < len(arrived):
+            self._deferred.add(instance_id)
+        return ready, under_way
 
     def _step(
         self,
@@ -233,6 +282,8 @@ class Loop:
     ) -> Turn:
         items = [self._finish(tx, hand.claim, answer) for answer in answers]
         items += [arrival.item for arrival in arrivals]
+        # Whoever goes on after a repair may have asked before.
+        again = any(item.kind is ItemKind.RETRY for item in items)
         effects: dict[str, Effect] = {}
         steps: list[Step] = []
         for _ in range(ROUNDS):
@@ -241,11 +292,11 @@ class Loop:
             for call in steps[-1].calls:
                 if call.node in under_way or call.node in effects:
                     continue
-                outcome = self._begin(tx, hand.claim, call)
-                if isinstance(outcome, Effect):
-                    effects[call.node] = outcome
-                else:
+                outcome = self._begin(tx, hand.claim, call, first=not again and call.node not in hand.claim.calls)
+                if isinstance(outcome, Item):
                     items.append(outcome)
+                else:
+                    effects[call.node] = outcome
             if not items:
                 break
         else:
@@ -253,41 +304,31 @@ class Loop:
         taken = [arrival.row_id for arrival in arrivals]
         return Turn(hand, merged(steps), taken, effects, keep=bool(effects) or bool(under_way), trace=mark())
 
-    def _arrivals(self, tx: Tx, instance_id: str, *, wait_for_calls: bool) -> list[store.Arrival]:
-        """What lies in the inbox. A request to cancel waits until calls under way are answered, so they are booked."""
-        arrivals = store.arrivals(tx, instance_id)
-        if not wait_for_calls:
-            self._deferred.discard(instance_id)
-            return arrivals
-        ready = [arrival for arrival in arrivals if arrival.item.kind is not ItemKind.CANCEL]
-        if len(ready) < len(arrivals):
-            self._deferred.add(instance_id)
-        return ready
-
-    def _begin(self, tx: Tx, claim: store.Claim, call: Call) -> Item | Effect:
+    def _begin(self, tx: Tx, claim: store.Claim, call: Call, *, first: bool) -> Item | Effect:
         """Run a local operation, or write the intent of a call to the outside."""
         try:
             operation = self._registry.get(call.operation)
-            outcome = operation.handler(self._context(tx, claim, call.node, call.element), operation.parse(call.params))
+            context = self._context(tx, claim, call.node, call.element, first=first)
+            outcome = operation.handler(context, operation.parse(call.params))
         except OperationError as error:
             return _thrown(call.node, error)
         except AppError as error:
             return Item(ItemKind.CALL_FAILED, call.node, {"message": error.detail, "code": error.code})
-        if isinstance(outcome, Effect):
-            return outcome
-        return Item(ItemKind.CALL_RESULT, call.node, outcome.model_dump(mode="json"))
+        if isinstance(outcome, Result):
+            return Item(ItemKind.CALL_RESULT, call.node, outcome.model_dump(mode="json"))
+        return outcome
 
     def _finish(self, tx: Tx, claim: store.Claim, answer: Answer) -> Item:
         if answer.error is not None:
             raise answer.error
-        element = answer.node.rpartition("/")[2].partition("#")[0]
+        element = element_of(answer.node)
         try:
             result = answer.effect.finish(self._context(tx, claim, answer.node, element), answer.value)
         except OperationError as error:
             return _thrown(answer.node, error)
         return Item(ItemKind.CALL_RESULT, answer.node, result.model_dump(mode="json"))
 
-    def _context(self, tx: Tx, claim: store.Claim, node: str, element: str) -> OperationContext:
+    def _context(self, tx: Tx, claim: store.Claim, node: str, element: str, *, first: bool = False) -> OperationContext:
         return OperationContext(
             tx=tx,
             now=tx.now(),
@@ -297,15 +338,12 @@ class Loop:
             element=element,
             subject=claim.subject,
             resources=self._resources,
+            first=first,
         )
 
-    def _save(self, tx: Tx, turn: Turn) -> store.Claim:
+    def _outcome(self, turn: Turn) -> saving.Outcome:
         state = None if turn.step.status.ended else turn.hand.run.dump()
-        outcome = store.Outcome(turn.hand.claim, turn.step, state, turn.taken, turn.keep)
-        claim = store.save(tx, self._owner, outcome)
-        if turn.step.status.ended:
-            self._on_end(tx, claim.id, claim.subject)
-        return claim
+        return saving.Outcome(turn.hand.claim, turn.step, state, turn.taken, turn.keep)
 
     def _go_on(self, turn: Turn, claim: store.Claim) -> None:
         """After the commit: send what was written ahead, and keep in hand what still has calls under way."""
@@ -318,6 +356,12 @@ class Loop:
             self._drop(claim.id)
         for node, effect in turn.effects.items():
             self._caller.submit(claim.id, node, effect, turn.trace)
+
+
+def _taken_up(tx: Tx, claim: store.Claim) -> Hand:
+    bundle = load_bundle(tx, claim.pins)
+    run = Run.start(bundle, claim.variables) if claim.state is None else Run.load(bundle, claim.state)
+    return Hand(claim, run, frozenset(claim.calls))
 
 
 def _thrown(node: str, error: OperationError) -> Item:

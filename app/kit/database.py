@@ -18,6 +18,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import DeclarativeBase, Session
 
+from app.kit.bulk import insert_rows
 from app.kit.patience import PatientConnection, connect
 
 Json = dict[str, Any]
@@ -58,17 +59,38 @@ class Base(DeclarativeBase):
     }
 
 
+class _Session(Session):
+    """Rows that were gathered are written before anything else is, so whoever reads or refers to them finds them."""
+
+    gathered: Callable[[], None] | None = None
+
+    def flush(self, objects: Sequence[Any] | None = None) -> None:
+        if self.gathered is not None:
+            self.gathered()
+        super().flush(objects)
+
+
 class Tx:
     """One open transaction: the ORM session, the database's time, and wake-ups that leave with the commit."""
 
     def __init__(
-        self, session: Session, shift: Callable[[], timedelta], tell: Callable[[str], None] | None = None
+        self,
+        session: _Session,
+        shift: Callable[[], timedelta],
+        tell: Callable[[str], None] | None = None,
+        known: set[str] | None = None,
     ) -> None:
         self.session = session
+        #: Rows that this database is known to hold for ever, such as accounts; shared by all its transactions.
+        self.known = known if known is not None else set()
         self._shift = shift
         self._tell = tell
-        self._told: set[str] = set()
+        self._told: set[tuple[str, str]] = set()
         self._now: datetime | None = None
+        self._own: dict[type, Any] = {}
+        self._before: list[Callable[[], None]] = []
+        self._rows: dict[type[Base], list[Mapping[str, Any]]] = {}
+        session.gathered = self._write_rows
         self._after: list[Callable[[], None]] = []
 
     def now(self) -> datetime:
@@ -90,11 +112,20 @@ class Tx:
         assert isinstance(result, CursorResult)
         return result.rowcount
 
+    def own(self, kind: type[T]) -> T:
+        """This transaction's one `kind`, made when first asked for: what its locks make safe to remember."""
+        if kind not in self._own:
+            self._own[kind] = kind()
+        found: T = self._own[kind]
+        return found
+
     def notify(self, channel: str, payload: str = "") -> None:
-        """LISTEN/NOTIFY hint; PostgreSQL delivers it at commit and folds equal ones together."""
+        """LISTEN/NOTIFY hint; PostgreSQL delivers it at commit, equal ones once."""
+        if (channel, payload) in self._told:
+            return
+        self._told.add((channel, payload))
         self.session.execute(text("SELECT pg_notify(:channel, :payload)"), {"channel": channel, "payload": payload})
-        if self._tell is not None and channel not in self._told:
-            self._told.add(channel)
+        if self._tell is not None:
             self.after_commit(partial(self._tell, channel))
 
     def be_patient(self) -> None:
@@ -103,6 +134,29 @@ class Tx:
         driver = self.session.connection().connection.driver_connection
         assert isinstance(driver, PatientConnection)
         driver.unhurried = True
+
+    def gather(self, model: type[Base], row: Mapping[str, Any]) -> None:
+        """Insert a row together with the others of its table, before the session writes or reads anything.
+
+        All rows of a table have the same columns, none of them binary.
+        """
+        self._rows.setdefault(model, []).append(row)
+
+    def _write_rows(self) -> None:
+        while self._rows:
+            model = next(iter(self._rows))
+            insert_rows(self, model, self._rows.pop(model))
+
+    def before_commit(self, action: Callable[[], None]) -> None:
+        """Run `action` as the last part of the transaction: for rows that are gathered and written together."""
+        self._before.append(action)
+
+    def settle(self) -> None:
+        """Write what was gathered."""
+        self.session.flush()
+        while self._before:
+            self._before.pop(0)()
+        self.session.flush()
 
     def after_commit(self, action: Callable[[], None]) -> None:
         """Run `action` once the commit is certain. It is a hint: nothing may depend on its being run."""
@@ -139,6 +193,7 @@ class Database:
         self.url = url
         self._shift = shift
         self._tell: Callable[[str], None] | None = None
+        self._known: set[str] = set()
         self.engine: Engine = create_engine(
             url,
             pool_size=pool_size,
@@ -158,13 +213,13 @@ class Database:
 
     @contextmanager
     def begin(self) -> Iterator[Tx]:
-        with Session(self.engine, expire_on_commit=False) as session:
-            tx = Tx(session, self._shift, self._tell)
+        with _Session(self.engine, expire_on_commit=False) as session:
+            tx = Tx(session, self._shift, self._tell, self._known)
             outer = _open_transactions.set(_open_transactions.get() + 1)
             try:
                 with session.begin():
                     yield tx
-                    session.flush()
+                    tx.settle()
             finally:
                 _open_transactions.reset(outer)
         tx.committed()

@@ -10,14 +10,15 @@ import os
 import time
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+_PAIRS = tuple(first + second for first in _ALPHABET for second in _ALPHABET)
 
 
 def _encode(value: int, length: int) -> str:
-    digits = []
-    for _ in range(length):
-        value, rest = divmod(value, 32)
-        digits.append(_ALPHABET[rest])
-    return "".join(reversed(digits))
+    pairs = []
+    for _ in range((length + 1) // 2):
+        value, rest = divmod(value, 1024)
+        pairs.append(_PAIRS[rest])
+    return "".join(reversed(pairs))[-length:]
 
 
 def new_id(prefix: str) -> str:

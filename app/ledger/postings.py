@@ -23,62 +23,62 @@ class Book:
 
     def _post(
         self, kind: str, source_type: str, source_id: str, lines: tuple[Line, ...], reverses: str | None = None
-    ) -> bool:
+    ) -> None:
         fact = Fact(self.merchant_id, kind, source_type, source_id, self.payment_id, reverses)
-        return post(self.tx, fact, lines)
+        post(self.tx, fact, lines)
 
-    def authorized(self, attempt_id: str, amount: Money) -> bool:
+    def authorized(self, attempt_id: str, amount: Money) -> None:
         lines = transfer(clearing(self.gateway), PAYABLE, amount, Layer.PENDING)
-        return self._post("authorized", "attempt", attempt_id, lines)
+        self._post("authorized", "attempt", attempt_id, lines)
 
-    def captured(self, attempt_id: str, amount: Money) -> bool:
+    def captured(self, attempt_id: str, amount: Money) -> None:
         """Part of what was pending becomes ours; with a final capture `released` books the rest."""
         pending = transfer(PAYABLE, clearing(self.gateway), amount, Layer.PENDING)
         posted = transfer(clearing(self.gateway), PAYABLE, amount)
-        return self._post("captured", "attempt", attempt_id, pending + posted)
+        self._post("captured", "attempt", attempt_id, pending + posted)
 
-    def released(self, source_type: str, source_id: str, amount: Money) -> bool:
+    def released(self, source_type: str, source_id: str, amount: Money) -> None:
         """A hold is given back: by a void or a final capture (`attempt`), or because it ran out (`payment`)."""
         lines = transfer(PAYABLE, clearing(self.gateway), amount, Layer.PENDING)
-        return self._post("released", source_type, source_id, lines)
+        self._post("released", source_type, source_id, lines)
 
-    def refund_requested(self, refund_id: str, amount: Money) -> bool:
-        return self._post("refund_requested", "refund", refund_id, transfer(PAYABLE, REFUNDS_IN_FLIGHT, amount))
+    def refund_requested(self, refund_id: str, amount: Money) -> None:
+        self._post("refund_requested", "refund", refund_id, transfer(PAYABLE, REFUNDS_IN_FLIGHT, amount))
 
-    def refund_succeeded(self, refund_id: str, amount: Money) -> bool:
+    def refund_succeeded(self, refund_id: str, amount: Money) -> None:
         lines = transfer(REFUNDS_IN_FLIGHT, clearing(self.gateway), amount)
-        return self._post("refund_succeeded", "refund", refund_id, lines)
+        self._post("refund_succeeded", "refund", refund_id, lines)
 
-    def refund_dropped(self, refund_id: str, amount: Money) -> bool:
+    def refund_dropped(self, refund_id: str, amount: Money) -> None:
         """A refund that never arrived, failed or called off, goes back to what we owe the merchant."""
         reverses = posting_id(self.tx, "refund", refund_id, "refund_requested")
         lines = transfer(REFUNDS_IN_FLIGHT, PAYABLE, amount)
-        return self._post("refund_dropped", "refund", refund_id, lines, reverses)
+        self._post("refund_dropped", "refund", refund_id, lines, reverses)
 
-    def refund_failed_late(self, refund_id: str, amount: Money) -> bool:
+    def refund_failed_late(self, refund_id: str, amount: Money) -> None:
         """A refund that had succeeded came back."""
         reverses = posting_id(self.tx, "refund", refund_id, "refund_succeeded")
         lines = transfer(clearing(self.gateway), PAYABLE, amount)
-        return self._post("refund_failed_late", "refund", refund_id, lines, reverses)
+        self._post("refund_failed_late", "refund", refund_id, lines, reverses)
 
-    def dispute_withdrawn(self, dispute_id: str, stage: str, amount: Money) -> bool:
+    def dispute_withdrawn(self, dispute_id: str, stage: str, amount: Money) -> None:
         """The gateway took the amount. Each stage can take it once, so the stage is part of the source."""
         lines = transfer(withheld(self.gateway), clearing(self.gateway), amount)
-        return self._post("dispute_withdrawn", "dispute", f"{dispute_id}:{stage}", lines)
+        self._post("dispute_withdrawn", "dispute", f"{dispute_id}:{stage}", lines)
 
-    def dispute_fee(self, dispute_id: str, stage: str, amount: Money) -> bool:
+    def dispute_fee(self, dispute_id: str, stage: str, amount: Money) -> None:
         lines = transfer(fees(self.gateway), clearing(self.gateway), amount)
-        return self._post("dispute_fee", "dispute", f"{dispute_id}:{stage}", lines)
+        self._post("dispute_fee", "dispute", f"{dispute_id}:{stage}", lines)
 
-    def dispute_won(self, dispute_id: str, stage: str, amount: Money) -> bool:
+    def dispute_won(self, dispute_id: str, stage: str, amount: Money) -> None:
         lines = transfer(clearing(self.gateway), withheld(self.gateway), amount)
-        return self._post("dispute_won", "dispute", f"{dispute_id}:{stage}", lines)
+        self._post("dispute_won", "dispute", f"{dispute_id}:{stage}", lines)
 
-    def dispute_lost(self, dispute_id: str, stage: str, amount: Money) -> bool:
+    def dispute_lost(self, dispute_id: str, stage: str, amount: Money) -> None:
         lines = transfer(CHARGEBACK_LOSSES, withheld(self.gateway), amount)
-        return self._post("dispute_lost", "dispute", f"{dispute_id}:{stage}", lines)
+        self._post("dispute_lost", "dispute", f"{dispute_id}:{stage}", lines)
 
-    def dispute_reopened(self, dispute_id: str, stage: str, amount: Money) -> bool:
+    def dispute_reopened(self, dispute_id: str, stage: str, amount: Money) -> None:
         """What was given up as lost is fought for again in a later stage."""
         lines = transfer(withheld(self.gateway), CHARGEBACK_LOSSES, amount)
-        return self._post("dispute_reopened", "dispute", f"{dispute_id}:{stage}", lines)
+        self._post("dispute_reopened", "dispute", f"{dispute_id}:{stage}", lines)

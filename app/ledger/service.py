@@ -2,13 +2,14 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache, partial
 
-from sqlalchemy import func, insert, select
-from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy import func, select
 
 from app.errors import AppError
-from app.kit.database import Tx
+from app.kit.bulk import insert_rows
+from app.kit.database import Json, Tx
 from app.kit.ids import derived_id, new_id
 from app.kit.money import Money
 from app.ledger.accounts import Layer, Name
@@ -57,41 +58,63 @@ def transfer(debit: Name, credit: Name, amount: Money, layer: Layer = Layer.POST
     return Line(debit, amount, layer), Line(credit, -amount, layer)
 
 
-def post(tx: Tx, fact: Fact, lines: Sequence[Line]) -> bool:
-    """Book `fact`. False when it was booked before; Unbalanced when the lines do not sum to zero."""
+@dataclass
+class _Gathered:
+    """Postings of one transaction that are not written yet, by the id each will have."""
+
+    postings: dict[str, tuple[Fact, list[Line]]] = field(default_factory=dict)
+
+
+def post(tx: Tx, fact: Fact, lines: Sequence[Line]) -> None:
+    """Book `fact`, unless it was booked before; Unbalanced when the lines do not sum to zero.
+
+    It is written at the end of the transaction, together with its others, or when somebody reads the ledger.
+    """
     lines = [line for line in lines if line.amount.minor]
     _must_balance(fact, lines)
-    posting_id = new_id("pst")
-    claimed = tx.session.scalar(
-        upsert(Posting)
-        .values(
-            id=posting_id,
-            merchant_id=fact.merchant_id,
-            kind=fact.kind,
-            source_type=fact.source_type,
-            source_id=fact.source_id,
-            subject=fact.subject,
-            reverses=fact.reverses,
-            created_at=tx.now(),
-        )
-        .on_conflict_do_nothing(index_elements=["source_type", "source_id", "kind"])
-        .returning(Posting.id)
-    )
-    if claimed is None:
-        return False
-    _open_accounts(tx, fact.merchant_id, lines)
+    gathered = tx.own(_Gathered).postings
+    if not gathered:
+        tx.before_commit(partial(write, tx))
+    gathered[new_id("pst")] = (fact, lines)
+
+
+def write(tx: Tx) -> None:
+    """Write what was gathered. The unique key of a fact decides which of equal ones is booked."""
+    gathered = tx.own(_Gathered).postings
+    postings = {one: gathered.pop(one) for one in list(gathered)}
+    # In the order of their keys, so that two transactions that tell the same facts cannot deadlock.
+    facts = sorted(postings, key=lambda one: _key(postings[one][0]))
+    claimed = insert_rows(tx, Posting, [_posting(tx, one, postings[one][0]) for one in facts], once=True)
+    booked = [(one, postings[one][0].merchant_id, line) for one in claimed for line in postings[one][1]]
+    _open_accounts(tx, booked)
     entries = [
         {
-            "posting_id": posting_id,
-            "account_id": _account_id(fact.merchant_id, line),
+            "posting_id": one,
+            "account_id": _account_id(merchant_id, line),
             "amount": line.amount.minor,
             "currency": line.amount.currency,
             "layer": str(line.layer),
         }
-        for line in lines
+        for one, merchant_id, line in booked
     ]
-    tx.execute(insert(Entry).values(entries))
-    return True
+    insert_rows(tx, Entry, entries)
+
+
+def _key(fact: Fact) -> tuple[str, str, str]:
+    return fact.source_type, fact.source_id, fact.kind
+
+
+def _posting(tx: Tx, posting_id: str, fact: Fact) -> Json:
+    return {
+        "id": posting_id,
+        "merchant_id": fact.merchant_id,
+        "kind": fact.kind,
+        "source_type": fact.source_type,
+        "source_id": fact.source_id,
+        "subject": fact.subject,
+        "reverses": fact.reverses,
+        "created_at": tx.now(),
+    }
 
 
 def _must_balance(fact: Fact, lines: Sequence[Line]) -> None:
@@ -104,27 +127,36 @@ def _must_balance(fact: Fact, lines: Sequence[Line]) -> None:
 
 
 def _account_id(merchant_id: str, line: Line) -> str:
-    return derived_id("acc", merchant_id, line.account.text, line.amount.currency)
+    return _account(merchant_id, line.account.text, line.amount.currency)
 
 
-def _open_accounts(tx: Tx, merchant_id: str, lines: Iterable[Line]) -> None:
-    # In the order of their ids, so that two transactions opening the same accounts cannot deadlock.
+@lru_cache(4096)
+def _account(merchant_id: str, name: str, currency: str) -> str:
+    return derived_id("acc", merchant_id, name, currency)
+
+
+def _open_accounts(tx: Tx, booked: Iterable[tuple[str, str, Line]]) -> None:
+    """Accounts are never closed, so those this process has seen in the database need not be looked for."""
     rows = {
-        _account_id(merchant_id, line): {
+        account_id: {
+            "id": account_id,
             "merchant_id": merchant_id,
             "name": line.account.text,
             "currency": line.amount.currency,
             "kind": str(line.account.kind),
             "created_at": tx.now(),
         }
-        for line in lines
+        for _, merchant_id, line in booked
+        if (account_id := _account_id(merchant_id, line)) not in tx.known
     }
-    values = [{"id": account_id, **rows[account_id]} for account_id in sorted(rows)]
-    tx.execute(upsert(Account).values(values).on_conflict_do_nothing())
+    # In the order of their ids, so that two transactions opening the same accounts cannot deadlock.
+    insert_rows(tx, Account, [rows[account_id] for account_id in sorted(rows)], once=True)
+    tx.after_commit(partial(tx.known.update, rows))
 
 
 def posting_id(tx: Tx, source_type: str, source_id: str, kind: str) -> str | None:
     """The posting that booked a fact, for the one that reverses it."""
+    write(tx)
     return tx.session.scalar(
         select(Posting.id).where(
             Posting.source_type == source_type, Posting.source_id == source_id, Posting.kind == kind
@@ -134,6 +166,7 @@ def posting_id(tx: Tx, source_type: str, source_id: str, kind: str) -> str | Non
 
 def balances(tx: Tx, merchant_id: str) -> list[Balance]:
     """Every account of the merchant that was ever used, folded from its entries."""
+    write(tx)
     rows = tx.session.execute(
         select(Account.name, Account.kind, Account.currency, Entry.layer, func.sum(Entry.amount))
         .join(Entry, Entry.account_id == Account.id)
@@ -146,6 +179,7 @@ def balances(tx: Tx, merchant_id: str) -> list[Balance]:
 
 def balances_of(tx: Tx, subjects: Sequence[str]) -> dict[str, dict[tuple[str, str], int]]:
     """Per subject: (account name, layer) -> sum of the entries that its postings made."""
+    write(tx)
     rows = tx.session.execute(
         select(Posting.subject, Account.name, Entry.layer, func.sum(Entry.amount))
         .join(Entry, Entry.posting_id == Posting.id)
@@ -161,6 +195,7 @@ def balances_of(tx: Tx, subjects: Sequence[str]) -> dict[str, dict[tuple[str, st
 
 def verify(tx: Tx) -> list[str]:
     """What is wrong with the ledger by itself, one sentence each; an empty list means that the books balance."""
+    write(tx)
     problems = []
     unbalanced = tx.session.execute(
         select(Entry.posting_id, Entry.currency, Entry.layer, func.sum(Entry.amount))

@@ -11,8 +11,6 @@ from math import ceil
 from time import monotonic
 from typing import Final
 
-from sqlalchemy import or_, select
-
 from app.engine.models import Instance
 from app.gateways.port import Capability, Gateway, GatewayResult, Lookup, Outcome
 from app.gateways.registry import Registry as Gateways
@@ -21,10 +19,12 @@ from app.kit.database import Tx, in_transaction
 from app.kit.ids import derived_id
 from app.kit.pulse import Pulse
 from app.operations import OperationContext, OperationError, Result
+from app.payments import held
 from app.payments.booking import settle
 from app.payments.models import Attempt, Payment
-from app.payments.queries import lock_payment
-from app.payments.verbs import ANSWER, UNRESOLVED, Case, Verb, verb_of
+from app.payments.outcomes import UNRESOLVED
+from app.payments.queries import attempts_of, lock_payment
+from app.payments.verbs import ANSWER, Case, Verb, verb_of
 
 #: A prepared call is not sent later than this unless the process is known to have been awake: shorter than a lease,
 #: so a worker that slept cannot send what somebody else has already found to be absent.
@@ -70,7 +70,7 @@ class Calling:
         """Book the answer and tell the diagram; raises OperationError for every outcome but an approval."""
         assert isinstance(answer, GatewayResult)
         payment = lock_payment(context.tx, context.merchant_id, self.payment_id)
-        attempt = read(context.tx, self.lookup.key)
+        attempt = held.attempt(context.tx, payment.id, self.lookup.key)
         assert attempt is not None
         case = Case(context.tx, payment, attempt)
         settle(case, answer, ANSWER)
@@ -94,14 +94,14 @@ class Calling:
         return result
 
 
-def own_attempt(context: OperationContext) -> Attempt | None:
-    """The attempt this activation made before, if it came this far."""
-    return read(context.tx, _own_id(context))
+def own_attempt(context: OperationContext, payment: Payment) -> Attempt | None:
+    """The attempt this activation made before, if it came this far; the caller holds the payment's lock."""
+    return None if context.first else held.attempt(context.tx, payment.id, _own_id(context))
 
 
 def read(tx: Tx, attempt_id: str) -> Attempt | None:
-    """The attempt as it is now; the caller holds the payment's lock."""
-    return tx.session.get(Attempt, attempt_id, populate_existing=True)
+    """The attempt as it is now; whoever is about to change it holds the payment's lock."""
+    return held.find(tx, attempt_id) or tx.session.get(Attempt, attempt_id, populate_existing=True)
 
 
 def write(context: OperationContext, payment: Payment, order: Order) -> Attempt:
@@ -110,27 +110,27 @@ def write(context: OperationContext, payment: Payment, order: Order) -> Attempt:
     UnknownGateway, with nothing written, when the gateway is not configured.
     """
     context.use(Gateways).get(order.gateway)
-    attempt = Attempt(
-        id=_own_id(context),
-        merchant_id=payment.merchant_id,
-        payment_id=payment.id,
-        refund_id=order.refund_id,
-        dispute_id=order.dispute_id,
-        instance_id=context.instance_id,
-        activation=context.activation,
-        operation=order.operation,
-        gateway=order.gateway,
-        charge=order.charge,
-        amount=order.amount,
-        currency=order.currency,
-        final=order.final,
-        state="begun",
-        begun_at=context.tx.now(),
-        created_at=context.tx.now(),
+    return held.begin(
+        context.tx,
+        {
+            "id": _own_id(context),
+            "merchant_id": payment.merchant_id,
+            "payment_id": payment.id,
+            "refund_id": order.refund_id,
+            "dispute_id": order.dispute_id,
+            "instance_id": context.instance_id,
+            "activation": context.activation,
+            "operation": order.operation,
+            "gateway": order.gateway,
+            "charge": order.charge,
+            "amount": order.amount,
+            "currency": order.currency,
+            "final": order.final,
+            "state": "begun",
+            "begun_at": context.tx.now(),
+            "created_at": context.tx.now(),
+        },
     )
-    context.tx.session.add(attempt)
-    context.tx.session.flush()
-    return attempt
 
 
 def start(context: OperationContext, case: Case, *, resumed: bool = False) -> Calling:
@@ -205,17 +205,14 @@ def rungs(gateway: Gateway, attempt: Attempt) -> list[int]:
 
 def unresolved(tx: Tx, payment_id: str, operations: Sequence[str], *, but: str = "") -> Attempt | None:
     """An attempt of one of `operations` whose effect is not known, leaving aside the one with id `but`."""
-    return tx.session.scalar(
-        select(Attempt)
-        .where(
-            Attempt.payment_id == payment_id,
-            Attempt.operation.in_(operations),
-            Attempt.id != but,
-            or_(Attempt.state == "begun", Attempt.outcome.in_(UNRESOLVED)),
-        )
-        .order_by(Attempt.created_at)
-        .limit(1)
+    found = (
+        attempt
+        for attempt in attempts_of(tx, payment_id)
+        if attempt.operation in operations
+        and attempt.id != but
+        and (attempt.state == "begun" or attempt.outcome in UNRESOLVED)
     )
+    return next(found, None)
 
 
 def lookup_of(attempt: Attempt) -> Lookup:

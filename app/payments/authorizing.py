@@ -40,7 +40,7 @@ class AuthorizeResult(Result):
 def authorize(context: OperationContext, gateway: str, amount: int | None = None) -> AuthorizeResult | Effect:
     """Begin an authorization of `amount`, by default the payment's, or go on with the one this activation began."""
     payment = lock_payment(context.tx, context.merchant_id, context.subject)
-    attempt = own_attempt(context)
+    attempt = own_attempt(context, payment)
     if attempt is None:
         _check(context, payment, amount)
         order = Order("authorize", gateway, payment.amount if amount is None else amount, payment.currency)

@@ -10,8 +10,9 @@ from app.engine import incidents
 from app.events.outbox import emit
 from app.gateways.port import GatewayResult, Outcome
 from app.kit.database import Json
+from app.payments.outcomes import UNRESOLVED, WITHOUT_EFFECT
 from app.payments.queries import moment, payment_view
-from app.payments.verbs import ANSWER, UNRESOLVED, WITHOUT_EFFECT, Case, Source, Verb, verb_of
+from app.payments.verbs import ANSWER, Case, Source, Verb, verb_of
 
 
 def settle(case: Case, result: GatewayResult, source: Source) -> None:
@@ -26,7 +27,6 @@ def settle(case: Case, result: GatewayResult, source: Source) -> None:
     else:
         _record(case, result, source)
         verb.book(case, result)
-    case.tx.session.flush()
 
 
 def report(case: Case, kind: str, message: str, details: Json) -> None:
@@ -53,7 +53,6 @@ def contradict(case: Case, result: GatewayResult, source: Source, message: str) 
         return
     dated = {**said, "at": moment(case.tx.now())}
     attempt.evidence = {**evidence, "contradictions": [*evidence.get("contradictions", []), dated]}
-    case.tx.session.flush()
     report(case, "contradiction", message, said)
     payment = case.payment
     emit(
@@ -94,7 +93,6 @@ def _record(case: Case, result: GatewayResult, source: Source) -> None:
             "note": source.note,
             "at": moment(case.tx.now()),
         }
-    case.tx.session.flush()
 
 
 def _compare(case: Case, verb: Verb, result: GatewayResult, source: Source) -> None:

@@ -11,10 +11,11 @@ from app.operations import Effect, OperationContext, OperationError, Result
 from app.payments.attempts import Order, own_attempt, read, resume, start, tell, unknown, unresolved, write
 from app.payments.booking import contradict
 from app.payments.models import Attempt, Payment
+from app.payments.outcomes import WITHOUT_EFFECT
 from app.payments.queries import lock_payment
 from app.payments.reviewing import check_reviewed
 from app.payments.states import PaymentStatus, is_terminal, move
-from app.payments.verbs import ANSWER, WITHOUT_EFFECT, Case, Verb, register
+from app.payments.verbs import ANSWER, Case, Verb, register
 
 
 class CaptureResult(Result):
@@ -31,13 +32,12 @@ def capture(
 ) -> CaptureResult | Effect:
     """Begin a capture: the one an API call `requested`, or `amount`, by default all that is capturable."""
     payment = lock_payment(context.tx, context.merchant_id, context.subject)
-    attempt = own_attempt(context) or _requested(context, payment, requested)
+    attempt = own_attempt(context, payment) or _requested(context, payment, requested)
     if attempt is not None and attempt.state == "created":
         _check_may_capture(context, payment)
         context.use(Gateways).get(attempt.gateway)
         attempt.state, attempt.begun_at = "begun", context.tx.now()
         attempt.instance_id, attempt.activation = context.instance_id, context.activation
-        context.tx.session.flush()
         return start(context, Case(context.tx, payment, attempt))
     if attempt is not None and attempt.activation == context.activation:
         outcome = resume(context, Case(context.tx, payment, attempt))
@@ -96,7 +96,6 @@ def reserve(tx: Tx, payment: Payment, amount: int) -> None:
     payment.amount_capturable -= amount
     payment.amount_capturing += amount
     payment.updated_at = tx.now()
-    tx.session.flush()
 
 
 def requested_captures(tx: Tx, payment_id: str) -> list[Attempt]:

@@ -14,19 +14,21 @@ from sqlalchemy import select
 
 from app.access.actor import system
 from app.engine import inbox, incidents
-from app.engine.models import Instance, WaitRow
-from app.engine.step import WaitKind
+from app.engine.models import Instance
 from app.errors import AppError, NotFound
 from app.gateways.port import GatewayResult, LookupResult, Outcome
 from app.gateways.registry import Registry as Gateways
 from app.kit.database import Json, Tx
+from app.payments import held
 from app.payments.attempts import rungs
 from app.payments.booking import settle
-from app.payments.models import Attempt, Payment
+from app.payments.held import Held
+from app.payments.models import Attempt
+from app.payments.outcomes import UNRESOLVED
 from app.payments.queries import lock_payment
 from app.payments.recovery import Looking, looking
 from app.payments.states import is_terminal
-from app.payments.verbs import LOOKUP, UNRESOLVED, Case
+from app.payments.verbs import LOOKUP, Case
 
 #: Longer than any call may take, its wait for a thread included.
 LOST_AFTER: Final = timedelta(minutes=2)
@@ -50,10 +52,8 @@ class LostAnswers:
         self._gateways = gateways
 
     def take(self, tx: Tx, limit: int) -> Sequence[Search]:
-        waited_for = select(WaitRow.id).where(
-            WaitRow.instance_id == Attempt.instance_id,
-            WaitRow.node == Attempt.activation,
-            WaitRow.kind == WaitKind.CALL,
+        waited_for = select(Instance.id).where(
+            Instance.id == Attempt.instance_id, Instance.calls.has_key(Attempt.activation)
         )
         # An instance that stopped at the call goes on with it once it is repaired.
         stopped = select(Instance.id).where(Instance.id == Attempt.instance_id, Instance.status == "incident")
@@ -76,7 +76,7 @@ class LostAnswers:
     def book(self, tx: Tx, job: Search, answer: LookupResult) -> None:
         attempt = tx.session.get_one(Attempt, job.attempt_id)
         payment = lock_payment(tx, attempt.merchant_id, attempt.payment_id)
-        tx.session.refresh(attempt)
+        attempt = held.attempts(tx, payment.id)[job.attempt_id]
         if attempt.state != "begun":
             return
         found = answer.result if answer.found else None
@@ -94,22 +94,30 @@ class LostAnswers:
 
 def flow_ended(tx: Tx, gateways: Gateways, instance_id: str, subject: str) -> None:
     """An instance has ended: what it left open at gateways is watched on, and a payment left half-way is shown."""
-    left_open = tx.session.scalars(
-        select(Attempt).where(
-            Attempt.instance_id == instance_id, Attempt.state == "finished", Attempt.outcome.in_(UNRESOLVED)
-        )
-    )
-    for attempt in left_open.all():
+    if subject.startswith("pay_"):
+        held.take_up(tx, [subject])
+    for attempt in _attempts_for(tx, instance_id, subject):
         watch(tx, gateways, attempt)
-    payment = tx.session.get(Payment, subject)
+    payment = tx.own(Held).payments.get(subject)
     if payment is None or payment.instance_id != instance_id or is_terminal(payment.status):
         return
-    held = payment.amount_capturable + payment.amount_capturing
+    amount = payment.amount_capturable + payment.amount_capturing
     message = (
-        f"The flow has ended and the payment is {payment.status}, with {held} {payment.currency} held at "
+        f"The flow has ended and the payment is {payment.status}, with {amount} {payment.currency} held at "
         f"{payment.gateway or 'no gateway'}; cancel the payment to give it back"
     )
-    incidents.report(tx, payment.merchant_id, instance_id, payment.id, "", "flow_ended", message, {"held": held})
+    incidents.report(tx, payment.merchant_id, instance_id, payment.id, "", "flow_ended", message, {"held": amount})
+
+
+def _attempts_for(tx: Tx, instance_id: str, subject: str) -> Sequence[Attempt]:
+    """Those the instance made and left open; a flow about a payment makes them for that payment alone."""
+    if held.holds(tx, subject):
+        made = [one for one in held.attempts(tx, subject).values() if one.instance_id == instance_id]
+        return [one for one in made if one.state == "finished" and one.outcome in UNRESOLVED]
+    open_ones = select(Attempt).where(
+        Attempt.instance_id == instance_id, Attempt.state == "finished", Attempt.outcome.in_(UNRESOLVED)
+    )
+    return tx.session.scalars(open_ones).all()
 
 
 def watch(tx: Tx, gateways: Gateways, attempt: Attempt) -> None:

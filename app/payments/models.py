@@ -78,7 +78,12 @@ class Attempt(Base):
         CheckConstraint("state IN ('created', 'begun', 'finished')", name="state"),
         CheckConstraint("(state = 'finished') = (outcome IS NOT NULL)", name="outcome_when_finished"),
         Index("ix_attempts_payment", "payment_id", "created_at"),
-        Index("ix_attempts_gateway_reference", "gateway", "gateway_reference"),
+        Index(
+            "ix_attempts_gateway_reference",
+            "gateway",
+            "gateway_reference",
+            postgresql_where=text("gateway_reference <> ''"),
+        ),
         Index("ix_attempts_begun", "begun_at", postgresql_where=text("state = 'begun'")),
         Index("ix_attempts_unknown", "merchant_id", postgresql_where=text("outcome = 'unknown'")),
     )

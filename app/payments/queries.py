@@ -7,10 +7,12 @@ from sqlalchemy import Select, or_, select
 
 from app.access.actor import Actor
 from app.access.owned import find_owned
-from app.engine.models import Instance
+from app.engine.references import reference
 from app.errors import NotFound
 from app.kit.database import Json, Tx
 from app.kit.paging import Page, fetch
+from app.payments import held
+from app.payments.held import Held
 from app.payments.models import Attempt, Payment
 
 
@@ -29,14 +31,14 @@ def find_payment(tx: Tx, merchant_id: str, payment_id: str) -> Payment:
 
 
 def lock_payment(tx: Tx, merchant_id: str, payment_id: str) -> Payment:
-    """The payment under its row lock, read anew: the one lock for API, webhooks, timers, people and repair."""
-    payment = tx.session.scalar(
-        select(Payment)
-        .where(Payment.id == payment_id, Payment.merchant_id == merchant_id)
-        .with_for_update()
-        .execution_options(populate_existing=True)
-    )
-    if payment is None:
+    """The payment under its row lock, read anew: the one lock for API, webhooks, timers, people and repair.
+
+    Asked for again in the same transaction, it is the same object.
+    """
+    if not held.holds(tx, payment_id):
+        held.take_up(tx, [payment_id])
+    payment = tx.own(Held).payments.get(payment_id)
+    if payment is None or payment.merchant_id != merchant_id:
         raise PaymentNotFound(f"There is no payment {payment_id!r}")
     return payment
 
@@ -63,6 +65,8 @@ def lock_with_payment(tx: Tx, part: P) -> tuple[Payment, P]:
 
 def attempts_of(tx: Tx, payment_id: str) -> list[Attempt]:
     """Every attempt of the payment, oldest first."""
+    if held.holds(tx, payment_id):
+        return list(held.attempts(tx, payment_id).values())
     return list(
         tx.session.scalars(
             select(Attempt).where(Attempt.payment_id == payment_id).order_by(Attempt.created_at, Attempt.id)
@@ -113,16 +117,11 @@ def payment_view(tx: Tx, payment: Payment) -> Json:
         "gateway": payment.gateway or None,
         "authorization_expires_at": moment(payment.authorization_expires_at),
         "risk": payment.risk,
-        "instance": _instance(tx, payment.instance_id),
+        "instance": reference(tx, payment.instance_id),
         "attempts": [attempt_view(attempt) for attempt in attempts_of(tx, payment.id)],
         "created_at": moment(payment.created_at),
         "updated_at": moment(payment.updated_at),
     }
-
-
-def _instance(tx: Tx, instance_id: str | None) -> Json | None:
-    instance = tx.session.get(Instance, instance_id) if instance_id else None
-    return {"id": instance.id, "process": instance.process, "version": instance.version} if instance else None
 
 
 def payments(

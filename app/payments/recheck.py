@@ -19,8 +19,9 @@ from app.gateways.registry import Registry as Gateways
 from app.kit.database import Tx
 from app.payments.lost import watch
 from app.payments.models import Attempt
+from app.payments.outcomes import UNRESOLVED
 from app.payments.recovery import Looking, in_words, looking
-from app.payments.verbs import LOOKUP, UNRESOLVED
+from app.payments.verbs import LOOKUP
 
 _MESSAGE_LASTS: Final = timedelta(days=7)
 

@@ -22,8 +22,9 @@ from app.operations import Effect, OperationContext, Result
 from app.payments.attempts import lookup_of, read, rungs
 from app.payments.booking import settle
 from app.payments.models import Attempt, Payment
+from app.payments.outcomes import UNRESOLVED
 from app.payments.queries import lock_payment
-from app.payments.verbs import LOOKUP, UNRESOLVED, Case, Source, Verb, retry_of, verb_of
+from app.payments.verbs import LOOKUP, Case, Source, Verb, retry_of, verb_of
 
 #: What people say about an attempt in their tasks.
 CHARGED: Final = "charged"

@@ -6,7 +6,7 @@ from typing import Final
 from sqlalchemy import func, select
 
 from app.access.api_keys import people_behind
-from app.access.models import Merchant
+from app.access.merchants import merchant_of
 from app.engine import people
 from app.engine.models import Instance, Task
 from app.errors import FourEyes
@@ -26,7 +26,7 @@ class NotReviewed(FourEyes):
 
 def approval_limit(tx: Tx, merchant_id: str, setting: str, currency: str) -> int | None:
     """The merchant's limit in minor units of `currency`; None when the merchant set none."""
-    limits = tx.session.get_one(Merchant, merchant_id).settings.get(setting, {})
+    limits = merchant_of(tx, merchant_id).settings.get(setting, {})
     limit = limits.get(currency)
     return int(limit) if limit is not None else None
 

@@ -4,7 +4,7 @@ from datetime import timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
 
 from pydantic import Field
-from sqlalchemy import Select, func, select
+from sqlalchemy import ColumnElement, Exists, ScalarSelect, func, select
 
 from app.kit.database import Tx
 from app.kit.money import exponent
@@ -40,17 +40,26 @@ class RiskFacts(Result):
 def risk_facts(tx: Tx, payment: Payment) -> RiskFacts:
     """Counted now. `amount_reference` is the amount as if its currency had two decimals; nothing is converted."""
     customer = str(payment.customer.get("id", ""))
-    payments_24h, amount_24h = _customer(tx, payment, customer) if customer else (0, 0)
+    counts = select(
+        _card_payments(tx, payment).label("card_payments"),
+        _card_declines(tx, payment).label("card_declines"),
+        _customer(tx, payment, customer, func.count()).label("customer_payments"),
+        _customer(tx, payment, customer, _amount_in(payment.currency)).label("customer_amount"),
+        _paid_before(payment, customer).label("paid_before"),
+    )
+    # What other payments did in this very transaction is not worth writing down early for: it counts the next time.
+    with tx.session.no_autoflush:
+        found = tx.session.execute(counts).one()
     return RiskFacts(
         amount=payment.amount,
         currency=payment.currency,
         amount_reference=reference_amount(payment.amount, payment.currency),
         payment_method=payment.payment_method,
-        card_payments_1h=_card_payments(tx, payment),
-        card_declines_24h=_card_declines(tx, payment),
-        customer_payments_24h=payments_24h,
-        customer_amount_24h=amount_24h,
-        customer_is_new=not customer or _is_new(tx, payment, customer),
+        card_payments_1h=found.card_payments,
+        card_declines_24h=found.card_declines,
+        customer_payments_24h=found.customer_payments if customer else 0,
+        customer_amount_24h=int(found.customer_amount) if customer else 0,
+        customer_is_new=not customer or not found.paid_before,
         customer_country=str(payment.customer.get("country", "")),
         night=payment.created_at.hour < _NIGHT_UNTIL,
     )
@@ -62,9 +71,8 @@ def reference_amount(minor: int, currency: str) -> int:
     return int(scaled.to_integral_value(rounding=ROUND_HALF_EVEN))
 
 
-def _card_payments(tx: Tx, payment: Payment) -> int:
-    return _count(
-        tx,
+def _card_payments(tx: Tx, payment: Payment) -> ScalarSelect[int]:
+    return (
         select(func.count())
         .select_from(Payment)
         .where(
@@ -72,13 +80,13 @@ def _card_payments(tx: Tx, payment: Payment) -> int:
             Payment.method_fingerprint == payment.method_fingerprint,
             Payment.created_at > tx.now() - _HOUR,
             Payment.id != payment.id,
-        ),
+        )
+        .scalar_subquery()
     )
 
 
-def _card_declines(tx: Tx, payment: Payment) -> int:
-    return _count(
-        tx,
+def _card_declines(tx: Tx, payment: Payment) -> ScalarSelect[int]:
+    return (
         select(func.count())
         .select_from(Attempt)
         .join(Payment, Payment.id == Attempt.payment_id)
@@ -90,35 +98,38 @@ def _card_declines(tx: Tx, payment: Payment) -> int:
             Attempt.operation == "authorize",
             Attempt.outcome == "declined",
             Attempt.created_at > tx.now() - _DAY,
-        ),
+        )
+        .scalar_subquery()
     )
 
 
-def _customer(tx: Tx, payment: Payment, customer: str) -> tuple[int, int]:
-    """How many payments this customer made in a day and, in the same currency, for how much."""
-    row = tx.session.execute(
-        select(
-            func.count(),
-            func.coalesce(func.sum(Payment.amount).filter(Payment.currency == payment.currency), 0),
-        ).where(
+def _customer(tx: Tx, payment: Payment, customer: str, what: ColumnElement[int]) -> ScalarSelect[int]:
+    """`what` over the other payments this customer made in a day."""
+    return (
+        select(what)
+        .select_from(Payment)
+        .where(
             Payment.merchant_id == payment.merchant_id,
             Payment.customer["id"].astext == customer,
             Payment.created_at > tx.now() - _DAY,
             Payment.id != payment.id,
         )
-    ).one()
-    return int(row[0]), int(row[1])
-
-
-def _is_new(tx: Tx, payment: Payment, customer: str) -> bool:
-    earlier = select(Payment.id).where(
-        Payment.merchant_id == payment.merchant_id,
-        Payment.customer["id"].astext == customer,
-        Payment.amount_captured > 0,
-        Payment.id != payment.id,
+        .scalar_subquery()
     )
-    return tx.session.scalar(earlier.limit(1)) is None
 
 
-def _count(tx: Tx, query: Select[int]) -> int:
-    return tx.session.scalar(query) or 0
+def _amount_in(currency: str) -> ColumnElement[int]:
+    return func.coalesce(func.sum(Payment.amount).filter(Payment.currency == currency), 0)
+
+
+def _paid_before(payment: Payment, customer: str) -> Exists:
+    return (
+        select(Payment.id)
+        .where(
+            Payment.merchant_id == payment.merchant_id,
+            Payment.customer["id"].astext == customer,
+            Payment.amount_captured > 0,
+            Payment.id != payment.id,
+        )
+        .exists()
+    )

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from pydantic import Field
 
-from app.access.models import Merchant
+from app.access.merchants import merchant_of
 from app.gateways.registry import Registry as Gateways
 from app.operations import OperationContext, OperationError, Result
 
@@ -21,7 +21,7 @@ def rank(context: OperationContext, preferred: Sequence[str]) -> Ranking:
     NO_ELIGIBLE_GATEWAY when none of them is configured here.
     """
     gateways = context.use(Gateways)
-    allowed = context.tx.session.get_one(Merchant, context.merchant_id).settings.get("gateways") or gateways.names
+    allowed = merchant_of(context.tx, context.merchant_id).settings.get("gateways") or gateways.names
     ranked = [name for name in dict.fromkeys([*preferred, *allowed]) if name in allowed and name in gateways.names]
     if not ranked:
         raise OperationError("NO_ELIGIBLE_GATEWAY", "None of the merchant's gateways is configured")

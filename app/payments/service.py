@@ -12,6 +12,7 @@ from app.events import audit
 from app.events.outbox import emit
 from app.kit.database import Json, Tx
 from app.kit.ids import derived_id, new_id
+from app.payments import held
 from app.payments.attempts import unresolved
 from app.payments.capturing import drop_requested, final_capture_under_way, held_status, reserve
 from app.payments.commands import USUAL_PROCESS, CreatePayment
@@ -76,10 +77,10 @@ def create_payment(tx: Tx, actor: Actor, command: CreatePayment) -> Payment:
         created_at=now,
         updated_at=now,
     )
-    tx.session.add(payment)
-    tx.session.flush()
+    held.made(tx, payment)
     if command.confirm:
         _start(tx, actor, payment)
+    tx.session.add(payment)
     if actor.is_person:
         # A system's payments are told by their events; the audit chain would make them wait for each other.
         audit.record(tx, actor, "payment.created", payment.id, {"amount": payment.amount, "currency": payment.currency})
@@ -162,7 +163,7 @@ def request_capture(
         state="created",
         created_at=tx.now(),
     )
-    tx.session.add(attempt)
+    held.add(tx, attempt)
     reserve(tx, payment, wanted)
     variables: Json = {"attempt": attempt.id, "amount": wanted, "final": final}
     _message(tx, payment, "capture.requested", variables, attempt.id, actor)
@@ -223,9 +224,9 @@ def transition(tx: Tx, payment: Payment, to: str, reason: str, actor: Actor) -> 
     if to == PaymentStatus.EXPIRED and _hold_ran_out(tx, payment):
         drop_requested(tx, payment, "The authorization ran out before this capture was begun")
         release(tx, payment, "payment", payment.id)
-    held = payment.amount_capturable + payment.amount_capturing
-    if is_terminal(to) and held:
-        raise MoneyHeld(f"{held} {payment.currency} is held at {payment.gateway}; capture or void it first")
+    amount = payment.amount_capturable + payment.amount_capturing
+    if is_terminal(to) and amount:
+        raise MoneyHeld(f"{amount} {payment.currency} is held at {payment.gateway}; capture or void it first")
     if to == PaymentStatus.SUCCEEDED and not payment.amount_captured:
         raise MoneyHeld("A payment without a capture cannot succeed")
     if to in (PaymentStatus.REQUIRES_CAPTURE, PaymentStatus.PARTIALLY_CAPTURED) and (
@@ -261,7 +262,6 @@ def _start(tx: Tx, actor: Actor, payment: Payment) -> None:
         "capture_method": payment.capture_method,
     }
     payment.instance_id = inbox.start_instance(tx, actor, payment.process, payment.id, variables).id
-    tx.session.flush()
 
 
 def _message(tx: Tx, payment: Payment, name: str, variables: Json, dedupe: str, actor: Actor) -> None:

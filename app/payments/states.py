@@ -117,7 +117,6 @@ def move(tx: Tx, payment: Payment, to: str, reason: str, actor: Actor) -> None:
     payment.updated_at = tx.now()
     if to != PaymentStatus.REQUIRES_ACTION:
         payment.next_action = None
-    tx.session.flush()
     name = "payment.updated" if stays else f"payment.{to}"
     emit(tx, payment.merchant_id, name, payment.id, payment_view(tx, payment), actor.id)
 

@@ -16,11 +16,6 @@ from app.ledger.postings import Book
 from app.operations import OperationError, Result
 from app.payments.models import Attempt, Payment
 
-#: Outcomes that may still become another one; while one of these stands, nobody knows where the money is.
-UNRESOLVED: Final = frozenset({"pending", "needs_action", "unknown"})
-#: Outcomes that are sure to have moved nothing.
-WITHOUT_EFFECT: Final = frozenset({"declined", "not_sent"})
-
 _KNOWN_CODES: Final = frozenset(code.value for code in DeclineCode)
 
 

@@ -30,7 +30,7 @@ def void(context: OperationContext) -> VoidResult | Effect:
     """Begin to give back what is authorized and not captured, or end an authorization that still waits."""
     tx = context.tx
     payment = lock_payment(tx, context.merchant_id, context.subject)
-    attempt = own_attempt(context)
+    attempt = own_attempt(context, payment)
     if attempt is not None:
         outcome = resume(context, Case(tx, payment, attempt))
         assert isinstance(outcome, VoidResult | Effect)

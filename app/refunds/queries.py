@@ -1,5 +1,7 @@
 """Reading refunds."""
 
+from collections.abc import Collection
+
 from sqlalchemy import select
 
 from app.access.actor import Actor
@@ -19,6 +21,13 @@ class RefundNotFound(NotFound):
 
 def find_refund(tx: Tx, merchant_id: str, refund_id: str) -> Refund:
     return find_owned(tx, Refund, merchant_id, refund_id, RefundNotFound)
+
+
+def payments_of(tx: Tx, refund_ids: Collection[str]) -> list[str]:
+    """The payments that the refunds are about."""
+    if not refund_ids:
+        return []
+    return list(tx.session.scalars(select(Refund.payment_id).where(Refund.id.in_(refund_ids))))
 
 
 def lock_refund(tx: Tx, merchant_id: str, refund_id: str) -> tuple[Payment, Refund]:

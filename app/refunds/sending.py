@@ -27,7 +27,7 @@ class SentResult(Result):
 def send(context: OperationContext) -> SentResult | Effect:
     """Begin to send the refund the instance is about, or go on with what this activation began."""
     payment, refund = lock_refund(context.tx, context.merchant_id, context.subject)
-    attempt = attempts.own_attempt(context)
+    attempt = attempts.own_attempt(context, payment)
     if attempt is not None:
         outcome = attempts.resume(context, Case(context.tx, payment, attempt))
         assert isinstance(outcome, SentResult | Effect)

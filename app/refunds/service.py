@@ -16,11 +16,11 @@ from app.kit.money import Money
 from app.ledger.postings import Book
 from app.operations import Result
 from app.payments.models import Attempt, Payment
+from app.payments.outcomes import UNRESOLVED
 from app.payments.queries import lock_payment, payment_view
 from app.payments.reviewing import APPROVE, approval_limit
 from app.payments.service import OutcomeOpen
 from app.payments.states import IllegalTransition
-from app.payments.verbs import UNRESOLVED
 from app.refunds.commands import CreateRefund
 from app.refunds.models import Refund
 from app.refunds.queries import lock_refund, refund_view
@@ -142,7 +142,7 @@ def transition(tx: Tx, merchant_id: str, refund_id: str, to: str, reason: str) -
 
 def flow_ended(tx: Tx, subject: str) -> None:
     """A flow about `subject` has ended. A refund left half-way by its own ends too, once nothing of it is open."""
-    found = tx.session.get(Refund, subject)
+    found = tx.session.get(Refund, subject) if subject.startswith("ref_") else None
     if found is None:
         return
     payment, refund = lock_refund(tx, found.merchant_id, found.id)

@@ -9,7 +9,7 @@ from sqlalchemy.exc import DBAPIError
 
 from app.console.read.timeline import timeline
 from app.engine import archive, inbox, queries
-from app.engine.models import ArchivedJournal, Instance, JournalRow, Message
+from app.engine.models import ArchivedJournal, Instance, JournalPage, JournalRow, Message
 from app.jobs.archive import SLICE, Archive
 from app.kit.database import Database
 from tests.fixtures_sandbox import sandbox
@@ -38,7 +38,7 @@ def test_an_archived_instance_reads_as_before(house: House) -> None:
     house.clock.advance(timedelta(days=31))
     with house.database.begin() as tx:
         assert archive.fold(tx, MONTH, SLICE) == 1
-        assert tx.session.scalars(select(JournalRow)).all() == []
+        assert tx.session.scalars(select(JournalPage)).all() == []
     assert story(house, payment_id) == before
     assert before[0]
     with house.database.begin() as tx:
@@ -57,10 +57,28 @@ def test_only_what_ended_long_ago_is_moved(house: House) -> None:
         assert archive.fold(tx, MONTH, SLICE) == 1
     assert house.journal(held), "it still runs"
     with house.database.begin() as tx:
-        assert tx.session.scalars(select(JournalRow)).all()
+        assert tx.session.scalars(select(JournalPage)).all()
 
 
-@pytest.mark.parametrize("statement", [delete(JournalRow), update(JournalRow).values(actor="somebody")])
+def test_lines_of_the_former_journal_and_of_pages_are_one_history_and_one_archive(house: House) -> None:
+    payment_id = house.paid()
+    with house.database.begin() as tx:
+        instance = tx.session.scalars(select(Instance).where(Instance.subject == payment_id)).one()
+        former = {"instance_id": instance.id, "seq": instance.journal_seq + 1, "at": tx.now(), "kind": "stale"}
+        nothing = dict.fromkeys(("node", "process", "scope", "actor"), "")
+        tx.session.add(JournalRow(**former, **nothing, element="late", facts={"item": "message"}))
+    lines = [(row.seq, row.at, row.kind, row.element, row.node, row.facts) for row in house.journal(payment_id)]
+    assert [line[0] for line in lines] == list(range(1, len(lines) + 1))
+    assert lines[-1][3] == "late"
+    house.clock.advance(timedelta(days=31))
+    with house.database.begin() as tx:
+        assert archive.fold(tx, MONTH, SLICE) == 1
+        assert tx.session.scalars(select(JournalRow)).all() == []
+    archived = [(row.seq, row.at, row.kind, row.element, row.node, row.facts) for row in house.journal(payment_id)]
+    assert archived == lines
+
+
+@pytest.mark.parametrize("statement", [delete(JournalPage), update(JournalPage).values(seq=0)])
 def test_a_line_leaves_the_journal_only_for_the_archive(house: House, statement: object) -> None:
     house.paid()
     with pytest.raises(DBAPIError, match="append-only"), house.database.begin() as tx:

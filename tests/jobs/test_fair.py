@@ -33,7 +33,7 @@ def flood(house: House, shop: Actor, count: int) -> list[str]:
 def claimed(house: House, *, fair: bool) -> dict[str, int]:
     """How many of each merchant one claim takes."""
     with house.database.begin() as tx:
-        ids = store.claim(tx, "worker-x", BATCH, fair=fair)
+        ids = [claim.id for claim in store.claim(tx, "worker-x", BATCH, fair=fair)]
         owners = tx.session.scalars(select(Instance.merchant_id).where(Instance.id.in_(ids))).all()
     return {merchant: owners.count(merchant) for merchant in set(owners)}
 

@@ -22,10 +22,11 @@ def books(database: Database) -> Database:
     return database
 
 
-def book_captured(books: Database, attempt: str = "att_1", payment: str = "pay_1") -> bool:
+def book_captured(books: Database, attempt: str = "att_1", payment: str = "pay_1") -> None:
     with books.begin() as tx:
         book = Book(tx, "mer_1", payment, "sandbox_a")
-        return book.authorized(attempt, EUR) and book.captured(attempt, EUR)
+        book.authorized(attempt, EUR)
+        book.captured(attempt, EUR)
 
 
 def fact(kind: str = "captured") -> Fact:
@@ -46,8 +47,8 @@ def test_a_capture_moves_the_hold_from_pending_to_posted(books: Database) -> Non
 
 
 def test_the_same_fact_is_booked_once(books: Database) -> None:
-    assert book_captured(books) is True
-    assert book_captured(books) is False
+    book_captured(books)
+    book_captured(books)
     with books.begin() as tx:
         assert balances_of(tx, ["pay_1"])["pay_1"]["merchant:payable", "posted"] == -500
 
@@ -118,7 +119,7 @@ def test_the_database_itself_refuses_to_change_what_is_booked(books: Database, s
         assert verify(tx) == []
 
 
-@pytest.mark.parametrize("table", ["journal", "audit"])
+@pytest.mark.parametrize("table", ["journal", "journal_pages", "audit"])
 def test_history_is_guarded_like_the_ledger(books: Database, table: str) -> None:
     with books.begin() as tx:
         guards = tx.session.execute(

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from app.access.actor import Role
 from app.access.api_keys import create_key
 from app.bootstrap import web_app
-from app.engine import inbox, store
+from app.engine import inbox, saving, store
 from app.engine.models import InboxItem, Instance
 from app.engine.step import InstanceStatus, Step
 from app.kit.crashpoint import Point
@@ -232,7 +232,7 @@ def test_a_stale_worker_s_save_is_refused_as_a_whole(house: House) -> None:
         mine = store.load(tx, "worker-1", instance_id)
     house.clock.advance(2 * store.LEASE)
     with house.database.begin() as tx:
-        assert store.claim(tx, "worker-2", 32) == [instance_id]
+        assert [claim.id for claim in store.claim(tx, "worker-2", 32)] == [instance_id]
 
     with house.database.begin() as tx, pytest.raises(store.LeaseLost):
         store.load(tx, "worker-1", instance_id)
@@ -273,8 +273,8 @@ def test_an_answer_lost_after_its_flow_has_gone_is_found_out_about_by_itself(hou
         claim = store.peek(tx, instance.id)
         instance.lease_owner = "worker-0"
         tx.session.flush()
-        ended = store.Outcome(claim, ENDED, None, (), keep_lease=False)
-        store.save(tx, "worker-0", ended)
+        ended = saving.Outcome(claim, ENDED, None, (), keep_lease=False)
+        saving.save(tx, "worker-0", ended)
     house.loop = house.another_loop("worker-2")
     house.later(minutes=3)
 

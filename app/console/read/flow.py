@@ -15,6 +15,7 @@ from app.console.read.diagram import element_names
 from app.engine import archive
 from app.engine.inbox import find_instance
 from app.engine.models import Definition, Incident, Instance, JournalRow, WaitRow
+from app.engine.queries import open_waits
 from app.engine.step import JournalKind
 from app.errors import NotFound
 from app.kit.database import Json, Tx
@@ -89,7 +90,7 @@ def flow_of(tx: Tx, instance: Instance | None, wanted: str = "", node: str = "")
         drawings=drawings,
         shown=next((each for each in drawings if each.process == (wanted or at_node)), drawings[0]),
         steps=list(_steps(rows, names)),
-        waits=_waits(tx, instance.id),
+        waits=open_waits(tx, instance.id),
         names=names,
     )
 
@@ -115,7 +116,7 @@ def drawing_state(tx: Tx, actor: Actor, instance_id: str, process: str) -> Json:
         "path": [{"element": element, "count": count} for element, count in passed.items()],
         "waits": [
             {"element": element, "kind": wait.kind, "due_at": wait.due_at}
-            for wait in _waits(tx, instance_id)
+            for wait in open_waits(tx, instance_id)
             for element in _around(wait.node, elements)
         ],
         "incidents": [
@@ -187,7 +188,3 @@ def _state(row: JournalRow, end: JournalRow | None, failed: set[str]) -> str:
     if end is None:
         return "now"
     return "interrupted" if end.kind == JournalKind.CANCELED else "done"
-
-
-def _waits(tx: Tx, instance_id: str) -> Sequence[WaitRow]:
-    return tx.session.scalars(select(WaitRow).where(WaitRow.instance_id == instance_id).order_by(WaitRow.id)).all()

@@ -1,0 +1,40 @@
+"""How others name an instance: its process and version, without reading its state."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from sqlalchemy import select
+
+from app.engine.models import Instance
+from app.kit.database import Json, Tx
+
+
+@dataclass
+class _Seen:
+    """What one transaction has looked up, and what it may yet ask for."""
+
+    views: dict[str, Json] = field(default_factory=dict)
+    expected: set[str] = field(default_factory=set)
+
+
+def expect(tx: Tx, instance_ids: Iterable[str]) -> None:
+    """Whoever asks for one of these first looks all of them up."""
+    tx.own(_Seen).expected.update(instance_ids)
+
+
+def reference(tx: Tx, instance_id: str | None) -> Json | None:
+    """The instance as a payment shows it."""
+    seen = tx.own(_Seen)
+    if instance_id is not None and instance_id not in seen.views:
+        missing = {instance_id, *seen.expected} - seen.views.keys()
+        query = select(Instance.id, Instance.process, Instance.version).where(Instance.id.in_(missing))
+        with tx.session.no_autoflush:
+            for row in tx.session.execute(query):
+                seen.views[row.id] = {"id": row.id, "process": row.process, "version": row.version}
+    return seen.views.get(instance_id) if instance_id is not None else None
+
+
+def made(tx: Tx, instance: Instance) -> None:
+    """An instance that this transaction makes need not be looked up."""
+    view: Json = {"id": instance.id, "process": instance.process, "version": instance.version}
+    tx.own(_Seen).views[instance.id] = view

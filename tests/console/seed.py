@@ -150,7 +150,7 @@ def _payments(s: Seeder) -> None:
         )
     )
     for kind in ("payment.created", "payment.succeeded", "refund.succeeded"):
-        s.made.others[kind] = emit(s.tx, s.made.merchant, kind, bought.id, {"id": bought.id}, "system").id
+        s.made.others[kind] = emit(s.tx, s.made.merchant, kind, bought.id, {"id": bought.id}, "system")
     s.payment(
         "held",
         hours(7),

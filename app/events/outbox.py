@@ -23,18 +23,19 @@ class _Counted:
     expected: set[str] = field(default_factory=set)
 
 
-def emit(tx: Tx, merchant_id: str, type_: str, object_id: str, data: Json, actor: str) -> None:
+def emit(tx: Tx, merchant_id: str, type_: str, object_id: str, data: Json, actor: str) -> str:
     """Record that `type_` (e.g. `payment.succeeded`) happened to `object_id`; `data` is the object as the API shows it.
 
     The caller holds the object's row lock, which is what makes `sequence` gapless and ordered. The row is written with
-    the transaction's others.
+    the transaction's others; its id is returned.
     """
     counted = tx.own(_Counted).last
     if object_id not in counted:
         _count(tx, object_id)
     counted[object_id] += 1
+    event_id = new_id("evt")
     event = {
-        "id": new_id("evt"),
+        "id": event_id,
         "merchant_id": merchant_id,
         "type": type_,
         "object_id": object_id,
@@ -45,6 +46,7 @@ def emit(tx: Tx, merchant_id: str, type_: str, object_id: str, data: Json, actor
     }
     tx.gather(Event, event)
     tx.notify(CHANNEL)
+    return event_id
 
 
 def expect(tx: Tx, object_ids: Iterable[str]) -> None:

@@ -26,6 +26,8 @@ from app.kit.pulse import Pulse
 log = structlog.get_logger()
 
 RENEW_SECONDS = 3.0
+#: Hints that come within this time are one to the parts beside the loop.
+GATHER_SECONDS = 0.05
 #: For what is under way when the worker is told to stop; with the way out, it has ended within 30 seconds.
 STOP_SECONDS = 27.0
 
@@ -117,8 +119,9 @@ class Worker:
                 log.exception("part.failed", part=threading.current_thread().name)
                 busy = 0
                 self._bell.stopped.wait(SWEEP_SECONDS)
-            if not busy:
-                wake.wait(SWEEP_SECONDS)
+            if not busy and wake.wait(SWEEP_SECONDS):
+                # A busy house rings a hundred times a second, and one look finds what all of it was about.
+                self._bell.stopped.wait(GATHER_SECONDS)
 
     def _renew(self) -> None:
         while not self._finished.wait(RENEW_SECONDS):

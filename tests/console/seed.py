@@ -141,7 +141,7 @@ def _bought_and_partly_refunded(s: Seeder) -> None:
     s.posting(bought, captured, "captured", {"psp:sandbox_a:clearing": 12900, "merchant:payable": -12900})
     s.refund(bought, 2900)
     for kind in ("payment.created", "payment.succeeded", "refund.succeeded"):
-        s.made.others[kind] = emit(s.tx, s.made.merchant, kind, bought.id, {"id": bought.id}, "system").id
+        s.made.others[kind] = emit(s.tx, s.made.merchant, kind, bought.id, {"id": bought.id}, "system")
 
 
 def _disputed(s: Seeder) -> None:

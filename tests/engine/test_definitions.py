@@ -273,24 +273,24 @@ def test_a_table_cannot_take_away_a_decision_that_is_asked(store: Database) -> N
 def test_pins_fix_the_published_version_of_everything_reached(store: Database) -> None:
     with store.begin() as tx:
         top, inner, table, form = deploy(tx, SYSTEM, parent(), child(), TABLE_FILE, FORM_FILE, publish=True)
-        found, pinned = pins.pins_for(tx, M, "parent")
-        assert found.id == top.id
-        assert pinned == {
+        pinned = pins.pins_for(tx, M, "parent")
+        assert pinned.definition_id == top.id
+        assert pinned.pins == {
             "process": "parent",
             "processes": {"parent": top.id, "child": inner.id},
             "decisions": {"risk-score": table.id},
             "forms": {"review": form.id},
         }
         deploy(tx, SYSTEM, child("=2"), publish=True)
-        bundle = pins.load_bundle(tx, pinned)
+        bundle = pins.load_bundle(tx, pinned.pins)
         assert (bundle.process, sorted(bundle.diagrams), sorted(bundle.decisions)) == (
             "parent",
             ["child", "parent"],
             ["risk-score"],
         )
         assert bundle.diagrams["child"].content_hash == inner.content_hash
-        assert pins.load_bundle(tx, pinned) is bundle
-        assert pins.load_bundle(tx, pins.pins_for(tx, M, "parent")[1]) is not bundle
+        assert pins.load_bundle(tx, pinned.pins) is bundle
+        assert pins.load_bundle(tx, pins.pins_for(tx, M, "parent").pins) is not bundle
         assert pins.load_form(tx, form.id).title == "Review"
 
 
@@ -305,9 +305,9 @@ def test_a_version_is_in_use_by_every_running_instance_that_is_pinned_to_it(stor
     with store.begin() as tx:
         top, inner, table, form = deploy(tx, SYSTEM, parent(), child(), TABLE_FILE, FORM_FILE, publish=True)
         for number, status in enumerate(["waiting", "running", "completed"]):
-            _instance(tx, f"ins_{number}", top, status, pins.pins_for(tx, M, "parent")[1])
+            _instance(tx, f"ins_{number}", top, status, pins.pins_for(tx, M, "parent").pins)
         newer = deploy(tx, SYSTEM, child("=2"), publish=True)[0]
-        _instance(tx, "ins_3", top, "incident", pins.pins_for(tx, M, "parent")[1])
+        _instance(tx, "ins_3", top, "incident", pins.pins_for(tx, M, "parent").pins)
         used = versions.in_use(tx, M)
         assert used == {top.id: 3, newer.id: 1, inner.id: 2, table.id: 3, form.id: 3}
         assert versions.in_use(tx, "mer_two") == {}

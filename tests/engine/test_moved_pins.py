@@ -34,7 +34,7 @@ def form(label: str) -> Upload:
 def test_the_new_version_brings_the_forms_it_uses_and_the_processes_it_calls(store: Database) -> None:
     with store.begin() as tx:
         deployed(tx, flow_of("u"), form("Approve"))
-        _, before = pins_for(tx, M, "p")
+        before = pins_for(tx, M, "p").pins
         newer = deployed(tx, form("Yes"))
         inner = deployed(tx, child())
         target = deployed(tx, flow_of("u", "child"))
@@ -48,7 +48,7 @@ def test_a_called_process_stays_on_the_version_it_has_begun_with(store: Database
     with store.begin() as tx:
         deployed(tx, child())
         deployed(tx, flow_of("child", "u"), form("Approve"))
-        _, before = pins_for(tx, M, "p")
+        before = pins_for(tx, M, "p").pins
         deployed(tx, child("=2"))
         target = deployed(tx, flow_of("child", "u", "v"))
         after = moved_pins(Standing.of(published(tx, M)), before, target)
@@ -60,7 +60,7 @@ def test_a_version_whose_called_process_is_retired_cannot_be_moved_to(store: Dat
         inner = deployed(tx, child())
         old = deployed(tx, flow_of("child", "u"), form("Approve"))
         deployed(tx, flow_of("u"))
-        _, pins = pins_for(tx, M, "p")
+        pins = pins_for(tx, M, "p").pins
         definitions.retire(tx, SYSTEM, inner.id)
         with pytest.raises(Conflict, match="child"):
             moved_pins(Standing.of(published(tx, M)), pins, old)

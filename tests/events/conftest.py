@@ -126,7 +126,7 @@ class Shop:
 
     def emit(self, type_: str = "payment.succeeded", object_id: str = "pay_1") -> str:
         with self.database.begin() as tx:
-            return emit(tx, self.actor.merchant_id, type_, object_id, {"id": object_id}, "system").id
+            return emit(tx, self.actor.merchant_id, type_, object_id, {"id": object_id}, "system")
 
     def listen(self, url: str, *types: str) -> tuple[str, str]:
         """The id and the secret of a new endpoint."""

@@ -34,7 +34,7 @@ simulate-diagrams: environment ## random diagrams stopped after every step; COUN
 mutate-uploads: environment ## broken files through the gate; COUNT=100000 SEED=1
 	@$(BIN)/python -m bench.uploads COUNT=$(or $(COUNT),100000) $(if $(SEED),SEED=$(SEED))
 
-conformance: environment ## renew docs/conformance.md
+conformance: environment ## renew docs/conformance.md and docs/other-tools.md
 	@$(BIN)/python -m tests.conformance
 
 lock: environment ## renew requirements.lock from pyproject.toml

@@ -5,18 +5,26 @@ and every named test with the test files.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from app.engine.lint.model import FLOW_NODES
 from app.engine.lint.vocabulary import EVENTS, EXTENSIONS
+from app.feel.registry import BUILTINS
+from tests.engine.lint import test_foreign
+from tests.engine.lint.draw import findings
+from tests.feel import test_functions
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "conformance.md"
+TOOLS_PAGE = ROOT / "docs" / "other-tools.md"
 
 #: A BPMN element, or `event: kind`, and the test that runs it.
 ELEMENTS: Mapping[str, str] = {
     "startEvent: none": "engine/test_people.py::test_the_decision_becomes_variables_and_the_journal_names_the_person",
+    "startEvent: message": "engine/test_occasions.py::test_a_message_starts_the_process_that_begins_with_it",
+    "startEvent: timer": "engine/test_occasions.py::test_a_cycle_starts_it_every_round_until_none_is_left",
     "endEvent: none": "engine/test_gateways.py::test_an_exclusive_gateway_takes_the_first_true_flow_else_its_default",
     "endEvent: error": "engine/test_events.py::test_an_error_end_event_is_caught_at_its_sub_process",
     "endEvent: terminate": "engine/test_events.py::test_terminate_ends_everything_in_its_scope_and_nothing_outside",
@@ -83,6 +91,40 @@ DMN: Mapping[str, str] = {
     "for, some, every, filter": "decisions/test_models.py::test_boxed_iterators_and_filters",
     "item definitions": "decisions/test_models.py::test_item_definitions_are_types_whose_names_may_hold_spaces",
 }
+_STOCK = "engine/test_stock.py::test_"
+_SILENCE = "engine/test_stock_silence.py::test_"
+#: A trap of the library, and the test that first falls into it and then runs the same on our engine.
+TRAPS: Mapping[str, str] = {
+    "a loop of more than 1000 elements ends half-way, and says that it is completed": f"{_STOCK}a_loop_of_more_than_a_thousand_elements",
+    "every retry through a timer makes the state grow, until recursion ends it": f"{_STOCK}hundreds_of_retries_through_a_timer_at_the_border",
+    "an error that leaves a sub-process uncaught goes on along the normal way": f"{_STOCK}an_error_that_leaves_a_sub_process_uncaught",
+    "what a failing operation says is lost in a NameError": f"{_STOCK}what_an_operation_says_when_it_fails",
+    "a key `typename`, or a decimal, in the data makes an instance unreadable": f"{_STOCK}data_that_cannot_be_loaded_again",
+    "a branch changes what another branch holds; saving changes what is shared": f"{_STOCK}a_branch_that_changes_a_list_another_branch_holds",
+    "a message that comes early is lost, one that comes twice raises": f"{_STOCK}a_message_that_comes_early_and_one_that_comes_twice",
+    "a border that does not interrupt hears one message": f"{_STOCK}a_second_message_for_a_border_that_does_not_interrupt",
+    "a late result revives a canceled task": f"{_STOCK}a_result_that_comes_after_the_timer_has_canceled_its_task",
+    "moving a box changes which of two true conditions wins": f"{_STOCK}two_true_conditions_and_a_moved_box",
+    "a duration as every modeler writes it raises": f"{_STOCK}a_duration_as_the_modeler_writes_it",
+    "a negative duration lies in the future": f"{_STOCK}a_negative_duration",
+    "a date without an offset is another moment on another host": f"{_STOCK}a_date_without_an_offset",
+    "missed rounds of a cycle all fire at once": f"{_STOCK}a_cycle_that_nobody_looked_at_for_a_while",
+    "an endless cycle that is late fires once for every round that was missed": f"{_SILENCE}an_endless_cycle_that_is_late",
+    "a cycle that interrupts goes on firing": f"{_SILENCE}a_cycle_that_interrupts_and_goes_on_firing",
+    "running changes the diagram that all instances share": f"{_STOCK}a_spec_that_changes_while_it_runs",
+    "a process that calls itself never comes back": f"{_STOCK}a_process_that_calls_itself",
+    "a plain task stops the flow and waits for nothing": f"{_STOCK}a_plain_task_is_no_silent_stop",
+    "migration leaves out a task behind a call that is under way": f"{_STOCK}a_task_inserted_behind_a_call_that_is_under_way",
+    "a crash between the call and the save makes the call twice": f"{_STOCK}a_crash_between_the_call_and_the_save",
+    "what is loaded is not what was saved": f"{_STOCK}a_round_trip_at_every_wait_changes_nothing",
+    "every expression is a Python program": f"{_SILENCE}text_that_is_a_program",
+    "compensation and signal events do nothing": f"{_SILENCE}an_event_that_does_nothing",
+    "the process ends where a link should lead on": f"{_SILENCE}a_link_that_leads_nowhere",
+    "a condition on a flow that leaves a task is not looked at": f"{_SILENCE}a_condition_on_a_flow_that_leaves_a_task",
+    "a handler of errors runs in every instance, without an error": f"{_SILENCE}a_handler_of_errors_that_runs_without_one",
+    "a process that is not marked as executable runs": f"{_SILENCE}a_drawing_that_was_never_meant_to_run",
+    "an element that no flow reaches is never looked at": f"{_SILENCE}an_element_that_no_flow_reaches",
+}
 #: Files whose cases are grouped by a comment, and the test that runs them all.
 FEEL: Mapping[str, str] = {
     "feel/test_constructs.py": "test_an_expression_has_its_value",
@@ -108,9 +150,20 @@ def families(file: str) -> Iterator[tuple[str, int]]:
         yield name, len(re.findall(r"^    \(", cases, re.MULTILINE))
 
 
+def functions() -> Iterator[tuple[str, str, int]]:
+    """Every standard function, how it is called, and how many cases call it."""
+    texts = [text for text, _ in test_functions.CASES]
+    for name, forms in sorted(BUILTINS.items()):
+        called = " or ".join(
+            f"{name}({', '.join(one.name + '?' * one.optional for one in form.parameters)}{', …' * form.variadic})"
+            for form in forms
+        )
+        yield name, called, sum(f"{name}(" in text for text in texts)
+
+
 def proofs() -> list[str]:
     """Every test the page names."""
-    named = [proof for table in (ELEMENTS, ZEEBE, DMN) for proof in table.values()]
+    named = [proof for table in (ELEMENTS, ZEEBE, DMN, TRAPS) for proof in table.values()]
     return named + [f"{file}::{test}" for file, test in FEEL.items()]
 
 
@@ -123,13 +176,49 @@ def page() -> str:
         _table("zeebe extensions", "extension", ZEEBE),
         _table("DMN", "construct", DMN),
         "## FEEL\n\n| family | cases | test |\n|---|---|---|",
-    ]
-    parts += [
-        f"| {name} | {cases} | `tests/{file}::{test}` |"
-        for file, test in FEEL.items()
-        for name, cases in families(file)
+        *(
+            f"| {name} | {cases} | `tests/{file}::{test}` |"
+            for file, test in FEEL.items()
+            for name, cases in families(file)
+        ),
+        "\nThe standard functions, all run by `tests/feel/test_functions.py`; a call that does not fit one is null.\n",
+        "| called as | cases |\n|---|---|",
+        *(f"| `{called}` | {cases} |" for _, called, cases in functions()),
+        "\n## Traps of SpiffWorkflow\n",
+        "Each test first falls into the trap with the library as it comes, then runs the same on our engine.\n",
+        "| what the library does | test |\n|---|---|",
+        *(f"| {trap} | `tests/{proof}` |" for trap, proof in TRAPS.items()),
     ]
     return "\n".join(parts) + "\n"
+
+
+def tools_page() -> str:
+    """The whole of docs/other-tools.md."""
+    rows = [_verdict(name) for name in sorted(test_foreign.VERDICTS)]
+    return "\n".join(
+        [
+            "# Diagrams of other tools\n",
+            "What the gate says to small files as other tools write them (`tests/engine/foreign`, kept true by",
+            "`tests/engine/lint/test_foreign.py`). `sluice lint` prints each finding with what to draw instead.\n",
+            "| written by | verdict | findings |",
+            "|---|---|---|",
+            *rows,
+            "",
+        ]
+    )
+
+
+def _verdict(name: str) -> str:
+    found = findings((test_foreign.FOLDER / f"{name}.bpmn").read_bytes(), name=f"{name}.bpmn")
+    errors = sum(finding.severity == "error" for finding in found)
+    told = _counted(f"`{finding.code}`" for finding in found)
+    verdict = f"refused, {errors} errors" if errors else "deploys as it is"
+    return f"| {test_foreign.TOOLS[name]} | {verdict} | {told or 'none'} |"
+
+
+def _counted(codes: Iterable[str]) -> str:
+    counts = Counter(codes)
+    return ", ".join(f"{code} ({count})" if count > 1 else code for code, count in sorted(counts.items()))
 
 
 def _table(title: str, what: str, rows: Mapping[str, str]) -> str:
@@ -139,3 +228,4 @@ def _table(title: str, what: str, rows: Mapping[str, str]) -> str:
 
 if __name__ == "__main__":
     PAGE.write_text(page())
+    TOOLS_PAGE.write_text(tools_page())

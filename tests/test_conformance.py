@@ -33,3 +33,11 @@ def test_every_family_of_feel_has_cases() -> None:
 
 def test_the_page_is_what_the_table_says() -> None:
     assert conformance.PAGE.read_text() == conformance.page(), "run `make conformance`"
+
+
+def test_every_function_has_cases() -> None:
+    assert all(cases for _, _, cases in conformance.functions())
+
+
+def test_the_page_of_other_tools_is_what_the_gate_says() -> None:
+    assert conformance.TOOLS_PAGE.read_text() == conformance.tools_page(), "run `make conformance`"

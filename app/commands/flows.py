@@ -28,7 +28,7 @@ def lint_files(files: tuple[Path, ...], fix: bool) -> None:
     """Check diagrams, decision tables and forms as the deployment gate does; folders are searched."""
     if fix:
         _correct(files)
-    findings = lint(_uploads(files), Known(registry))
+    findings = lint(_by_path(files), Known(registry))
     _print(findings)
     sys.exit(any(finding.severity is Severity.ERROR for finding in findings))
 
@@ -75,12 +75,11 @@ def scenarios(folder: Path) -> None:
 
 def _correct(files: tuple[Path, ...]) -> None:
     """Correct every file; one correction may uncover the next, so look again as long as something changed."""
-    paths = {path.name: path for place in files for path in (place.rglob("*") if place.is_dir() else [place])}
     for _ in range(_ROUNDS):
-        told = lint(_uploads(files), Known(registry))
+        told = lint(_by_path(files), Known(registry))
         changed = False
         for name in sorted({finding.file for finding in told if finding.fix is not None}):
-            path = paths[name]
+            path = Path(name)
             content, applied = corrected(path.read_bytes(), [finding for finding in told if finding.file == name])
             for finding in applied:
                 assert finding.fix is not None
@@ -93,10 +92,16 @@ def _correct(files: tuple[Path, ...]) -> None:
 
 
 def _uploads(files: tuple[Path, ...]) -> list[Upload]:
-    found: list[Upload] = []
-    for path in files:
-        found += shipped.uploads(path) if path.is_dir() else [Upload(path.name, path.read_bytes())]
-    return found
+    return [Upload(path.name, path.read_bytes()) for path in _found(files)]
+
+
+def _by_path(files: tuple[Path, ...]) -> list[Upload]:
+    """The same under their whole paths: two folders may each have a file of that name."""
+    return [Upload(str(path), path.read_bytes()) for path in _found(files)]
+
+
+def _found(files: tuple[Path, ...]) -> list[Path]:
+    return [path for place in files for path in (shipped.files(place) if place.is_dir() else [place])]
 
 
 def _print(findings: list[Finding]) -> None:

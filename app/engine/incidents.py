@@ -12,6 +12,11 @@ from app.kit.ids import derived_id
 PARKED = "parked"
 
 
+def place(node: str) -> str:
+    """Where an incident is: the activation it is about, without what the domain found there. Empty for none at all."""
+    return node.partition("!")[0]
+
+
 def report(
     tx: Tx,
     merchant_id: str,

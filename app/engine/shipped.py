@@ -17,10 +17,13 @@ log = structlog.get_logger()
 ENDINGS = (".bpmn", ".dmn", ".form.json")
 
 
-def uploads(folder: Path) -> list[Upload]:
+def files(folder: Path) -> list[Path]:
     """Every diagram, decision table and form below `folder`, in the order of their names."""
-    files = sorted(path for path in folder.rglob("*") if path.name.endswith(ENDINGS))
-    return [Upload(path.name, path.read_bytes()) for path in files]
+    return sorted(path for path in folder.rglob("*") if path.name.endswith(ENDINGS))
+
+
+def uploads(folder: Path) -> list[Upload]:
+    return [Upload(path.name, path.read_bytes()) for path in files(folder)]
 
 
 def deploy(tx: Tx, merchant_id: str, folder: Path) -> list[Definition]:

@@ -340,6 +340,28 @@ def test_any_process_is_started_watched_and_sent_messages(web: Web, parcel: Call
     assert [one["id"] for one in web.get("/v1/instances?process=parcel&status=completed")["data"]] == [instance]
 
 
+def test_a_message_starts_the_process_that_begins_with_it(web: Web) -> None:
+    placed = '<bpmn:messageEventDefinition messageRef="placed"/></bpmn:startEvent>'
+    begun = PROCESS.replace("</bpmn:startEvent>", placed)
+    begun = begun.replace("<bpmn:process ", '<bpmn:message id="placed" name="parcel.placed"/><bpmn:process ')
+    [draft] = web.send("POST", "/v1/definitions", "analyst", data=begun, content_type="text/xml").get_json()["data"]
+    assert web.get("/v1/occasions")["data"] == []
+    web.post(f"/v1/definitions/{draft['id']}/publish", who="analyst2")
+    [occasion] = web.get("/v1/occasions")["data"]
+    assert (occasion["process"], occasion["kind"], occasion["text"]) == ("parcel", "message", "parcel.placed")
+    message = {"name": "parcel.placed", "correlation": "p-1", "variables": {"parcel": "p-1"}, "dedupe": "shop:1"}
+    sent = web.post("/v1/messages", message)
+    assert (sent.status_code, sent.get_json()["accepted"]) == (202, True)
+    again = web.post("/v1/messages", message).get_json()
+    assert (again["accepted"], again["instance"]) == (False, sent.get_json()["instance"])
+    web.house.run()
+    delivered = web.post("/v1/messages", {"name": "parcel.delivered", "correlation": "p-1"}).get_json()
+    assert delivered["instance"] == sent.get_json()["instance"]
+    web.house.run()
+    assert web.get(f"/v1/instances/{delivered['instance']}")["status"] == "completed"
+    assert web.post("/v1/messages", {"name": "payment.done"}).get_json()["code"] == "message_reserved"
+
+
 @pytest.mark.parametrize("process", ["resolve-unknown", "manual-review", "card-payment", "refund"])
 def test_flows_about_money_start_with_their_payment_and_not_by_themselves(web: Web, process: str) -> None:
     variables = {"payment": "pay_x", "attempt": "att_x", "ladder": [1], "amount": 1, "currency": "EUR"}

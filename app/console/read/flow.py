@@ -12,7 +12,7 @@ from sqlalchemy import select
 
 from app.access.actor import Actor
 from app.console.read.diagram import element_names
-from app.engine import archive
+from app.engine import archive, incidents
 from app.engine.inbox import find_instance
 from app.engine.models import Definition, Incident, Instance, JournalRow, WaitRow
 from app.engine.queries import open_waits
@@ -108,9 +108,7 @@ def drawing_state(tx: Tx, actor: Actor, instance_id: str, process: str) -> Json:
     rows = [row for row in archive.lines(tx, [instance_id]) if row.process == process]
     passed = Counter(row.element for row in rows if row.kind in (JournalKind.ENTERED, JournalKind.TAKEN))
     elements = {row.node: row.element for row in rows if row.kind == JournalKind.ENTERED}
-    incidents = tx.session.scalars(
-        select(Incident).where(Incident.instance_id == instance_id, Incident.status == "open")
-    )
+    found = tx.session.scalars(select(Incident).where(Incident.instance_id == instance_id, Incident.status == "open"))
     return {
         "status": instance.status,
         "path": [{"element": element, "count": count} for element, count in passed.items()],
@@ -120,7 +118,9 @@ def drawing_state(tx: Tx, actor: Actor, instance_id: str, process: str) -> Json:
             for element in _around(wait.node, elements)
         ],
         "incidents": [
-            {"element": element, "message": row.message} for row in incidents for element in _around(row.node, elements)
+            {"element": element, "message": row.message}
+            for row in found
+            for element in _around(incidents.place(row.node), elements)
         ],
     }
 

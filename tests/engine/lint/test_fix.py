@@ -8,7 +8,7 @@ from click.testing import CliRunner
 from app.commands.flows import lint_files
 from app.engine.lint.fix import corrected
 from tests.engine.lint.cases import all_cases, forked, one
-from tests.engine.lint.draw import bpmn, element, end, findings, mapped, path, script, service, start, timer_event
+from tests.engine.lint.draw import bpmn, element, end, findings, mapped, path, script, service, start, timer_event, user
 
 LISTED = "<bpmn:incoming>gone</bpmn:incoming>"
 TIMER = element("intermediateCatchEvent", "wait", timer_event(" pt 5M "))
@@ -96,3 +96,24 @@ def test_the_command_corrects_files_and_tells_what_it_did(tmp_path: Path) -> Non
     assert "Wrote the time as PT5M" in done.output
     assert done.exit_code == 0
     assert CliRunner().invoke(lint_files, [str(file)]).output.endswith("0 errors, 0 warnings\n")
+
+
+def test_files_of_one_name_in_two_folders_are_each_corrected(tmp_path: Path) -> None:
+    for process, tag in (("one", "PT5M"), ("two", "PT7M")):
+        (tmp_path / process).mkdir()
+        waiting = element("intermediateCatchEvent", "wait", timer_event(tag.lower()))
+        drawn = bpmn(start(), waiting, end(), path("start", "wait", "end"), process=process)
+        (tmp_path / process / "flow.bpmn").write_bytes(drawn)
+    done = CliRunner().invoke(lint_files, ["--fix", str(tmp_path)])
+    assert done.exit_code == 0
+    assert done.output.count("FIXED    invalid_timer") == 2
+    assert b">PT5M<" in (tmp_path / "one" / "flow.bpmn").read_bytes()
+    assert b">PT7M<" in (tmp_path / "two" / "flow.bpmn").read_bytes()
+    assert b'process id="two"' in (tmp_path / "two" / "flow.bpmn").read_bytes()
+
+
+def test_what_can_be_corrected_says_so_in_the_shape_of_the_api() -> None:
+    drawn = bpmn(start(), TIMER, end(), path("start", "wait", "end"))
+    nameless = bpmn(start(), user("a"), end(), path("start", "a", "end")).replace(b'name="A"', b"")
+    views = [found.view() for found in (*findings(drawn), *findings(nameless))]
+    assert {view["code"]: view["fixable"] for view in views} == {"invalid_timer": True, "missing_name": False}

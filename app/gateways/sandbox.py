@@ -144,13 +144,13 @@ class SandboxGateway:
 
     capabilities = frozenset(Capability)
 
-    def __init__(self, name: str, options: SandboxOptions) -> None:
+    def __init__(self, name: str, options: SandboxOptions, wire: Wire | None = None) -> None:
         self.name = name
         self.title = options.title
         self.visible_after_seconds = options.visible_after_seconds
         self.lookup_ladder_seconds = options.lookup_ladder_seconds
         self._secrets = tuple(secret.get_secret_value() for secret in options.webhook_secrets)
-        self._wire = Wire(
+        self._wire = wire or Wire(
             options.base_url,
             {"authorization": f"Bearer {options.api_key.get_secret_value()}"},
             connect_seconds=options.connect_seconds,

@@ -18,6 +18,8 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import DeclarativeBase, Session
 
+from app.kit.clock import Clock
+
 Json = dict[str, Any]
 T = TypeVar("T")
 
@@ -57,11 +59,16 @@ class Tx:
     """One open transaction: the ORM session, the database's time, and wake-ups that leave with the commit."""
 
     def __init__(
-        self, session: Session, shift: Callable[[], timedelta], tell: Callable[[str], None] | None = None
+        self,
+        session: Session,
+        shift: Callable[[], timedelta],
+        tell: Callable[[str], None] | None = None,
+        clock: Clock | None = None,
     ) -> None:
         self.session = session
         self._shift = shift
         self._tell = tell
+        self._clock = clock
         self._told: set[str] = set()
         self._now: datetime | None = None
         self._after: list[Callable[[], None]] = []
@@ -69,9 +76,12 @@ class Tx:
     def now(self) -> datetime:
         """The database's clock, read once per transaction, so that every row of it carries the same moment."""
         if self._now is None:
-            read: datetime = self.session.execute(text("SELECT clock_timestamp()")).scalar_one()
-            self._now = read.astimezone(UTC) + self._shift()
+            self._now = (self._clock.now() if self._clock is not None else self._read()) + self._shift()
         return self._now
+
+    def _read(self) -> datetime:
+        read: datetime = self.session.execute(text("SELECT clock_timestamp()")).scalar_one()
+        return read.astimezone(UTC)
 
     def execute(
         self, statement: Executable, parameters: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None
@@ -106,11 +116,22 @@ class Tx:
 
 
 class Database:
-    """A pool of connections to one PostgreSQL. `shift` moves the clock that transactions see, for tests and demos."""
+    """A pool of connections to one PostgreSQL. `shift` moves the clock that transactions see, for tests and demos.
 
-    def __init__(self, url: str, *, pool_size: int = 10, shift: Callable[[], timedelta] = timedelta) -> None:
+    Simulations, whose time is made up, give a `clock` that they see instead of the database's.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        pool_size: int = 10,
+        shift: Callable[[], timedelta] = timedelta,
+        clock: Clock | None = None,
+    ) -> None:
         self.url = url
         self._shift = shift
+        self._clock = clock
         self._tell: Callable[[str], None] | None = None
         self.engine: Engine = create_engine(
             url,
@@ -131,7 +152,7 @@ class Database:
     @contextmanager
     def begin(self) -> Iterator[Tx]:
         with Session(self.engine, expire_on_commit=False) as session:
-            tx = Tx(session, self._shift, self._tell)
+            tx = Tx(session, self._shift, self._tell, self._clock)
             outer = _open_transactions.set(_open_transactions.get() + 1)
             try:
                 with session.begin():

@@ -2,6 +2,7 @@
 
 import secrets
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -42,6 +43,7 @@ def _database() -> Iterator[tuple[str, Path]]:
 
 def main(payments: int, seed: int) -> int:
     log.configure("CRITICAL")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that nothing is left running
     click.echo(f"PAYMENTS={payments} SEED={seed}")
     with _database() as (url, folder):
         world = World(url, seed, folder)

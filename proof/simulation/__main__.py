@@ -17,12 +17,9 @@ from app.kit import log
 from app.kit.embedded import EmbeddedPostgres
 from app.migrate import upgrade
 from proof.options import options
+from proof.relay import BREAKS
 from proof.simulation.history import digest
 from proof.simulation.world import World
-
-#: Orders of one moment on average; together with the moment's length they make about fifty a second.
-_ORDERS = 24
-
 
 @contextmanager
 def _database() -> Iterator[tuple[str, Path]]:
@@ -41,12 +38,12 @@ def _database() -> Iterator[tuple[str, Path]]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def main(payments: int, seed: int) -> int:
+def main(payments: int, seed: int, breaking: str) -> int:
     log.configure("CRITICAL")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that nothing is left running
-    click.echo(f"PAYMENTS={payments} SEED={seed}")
+    click.echo(f"PAYMENTS={payments} SEED={seed}" + (f" BREAK={breaking}" if breaking else ""))
     with _database() as (url, folder):
-        world = World(url, seed, folder)
+        world = World(url, seed, folder, breaking=breaking)
         try:
             return _run(world, url, payments)
         finally:
@@ -55,16 +52,16 @@ def main(payments: int, seed: int) -> int:
 
 def _run(world: World, url: str, payments: int) -> int:
     begun = time.monotonic()
-    ordered = shown = 0
-    while ordered < payments:
-        orders = min(world.random.randrange(2 * _ORDERS), payments - ordered)
-        ordered += orders
-        world.tick(orders)
+    shown = 0
+
+    def told(ordered: int) -> None:
+        nonlocal shown
         if ordered - shown >= max(500, payments // 40):
             shown = ordered
             _maintain(url)
             _show(ordered, payments, begun)
-    world.drain()
+
+    world.run(payments, told)
     seconds = time.monotonic() - begun
     found = world.check(rest=True)
     for what, times in sorted((world.tally + world.people.decided + world.shop.refused).items()):
@@ -89,5 +86,7 @@ def _show(done: int, of: int, begun: float) -> None:
 
 
 if __name__ == "__main__":
-    given = options(payments=2000, seed=secrets.randbelow(10**9))
-    sys.exit(main(int(given["payments"]), int(given["seed"])))
+    given = options(payments=2000, seed=secrets.randbelow(10**9), **{"break": ""})
+    if given["break"] not in BREAKS:
+        raise click.UsageError(f"BREAK is one of {', '.join(filter(None, BREAKS))}")
+    sys.exit(main(int(given["payments"]), int(given["seed"]), given["break"]))

@@ -6,6 +6,7 @@ A story is a generator: it does something, then yields the seconds until it goes
 from collections import Counter
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
+from functools import partial
 from random import Random
 from typing import Final
 
@@ -27,6 +28,7 @@ from sqlalchemy import select
 
 Story = Generator[float, None, None]
 _CARDS: Final = 5000
+_DECISIONS: Final = ("won", "lost")
 #: (weight, payment method, captured on request, what follows)
 Mix = tuple[int, str, bool, str]
 MIX: Final[tuple[Mix, ...]] = (
@@ -128,7 +130,9 @@ class Shop:
             yield self.random.uniform(1, 60)
             part = self.random.randrange(1, amount)
             final = self.random.random() < 0.3
-            self._do(lambda tx, part=part, final=final: service.request_capture(tx, self.actor, payment, part, final=final))  # type: ignore[misc]
+            self._do(
+                partial(service.request_capture, actor=self.actor, payment_id=payment, amount=part, final=final)
+            )
         yield from self.cancel(payment, amount)
 
     def cancel(self, payment: str, _amount: int) -> Story:
@@ -148,20 +152,22 @@ class Shop:
         for _ in range(self.random.randrange(1, 4)):
             part = self.random.choice((None, self.random.randrange(1, amount + 1)))
             command = CreateRefund(payment=payment, amount=part)
-            self._do(lambda tx, command=command: create_refund(tx, self.actor, command))  # type: ignore[misc]
+            self._do(partial(create_refund, actor=self.actor, command=command))
             yield self.random.uniform(0, 40)
 
     def dispute(self, payment: str, amount: int) -> Story:
         if self.random.random() < 0.3:
             yield from self.refund(payment, amount)
         yield self.random.uniform(3600, 3 * 86400)
-        found = self._charge(payment, "approved")
-        if found is None:
-            return
-        bank, charge = found
-        for quarrel in bank.company.books.of_charge(Dispute, charge):
-            status = self.random.choice(("won", "lost"))
-            self._at(bank, lambda desk, quarrel=quarrel, status=status: disputes.decide(desk, quarrel.id, status))  # type: ignore[misc]
+        while found := self._charge(payment, "approved"):
+            bank, charge = found
+            known = bank.company.books.of_charge(Dispute, charge)
+            reviewed = [quarrel for quarrel in known if quarrel.status == "under_review"]
+            for quarrel in reviewed:
+                self._at(bank, partial(disputes.decide, dispute_id=quarrel.id, status=self.random.choice(_DECISIONS)))
+            if reviewed or not any(quarrel.status == "needs_response" for quarrel in known):
+                return
+            yield 86400
 
     def _charge(self, payment: str, outcome: str) -> tuple[Bank, str] | None:
         """The bank and its charge of the payment's authorization with this outcome."""

@@ -1,7 +1,7 @@
 """The world of the simulation: it decides, by its seed alone, who moves next and what goes wrong."""
 
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -25,6 +25,7 @@ from app.operations import registry
 from app.payments import webhooks
 from app.settings import ROOT, Settings
 from proof.invariants import Books, Broken, always, at_rest
+from proof.relay import FreshKeys, without_write_ahead
 from proof.simulation.bank import Bank, Weather
 from proof.simulation.crew import Crash, SimWorker
 from proof.simulation.people import People
@@ -35,6 +36,9 @@ from app.sandbox.views import every_charge
 from sqlalchemy.exc import OperationalError
 
 MERCHANT: Final = "mer_simulation"
+#: Orders of one moment on average; together with the moment's length they make some fifty a second.
+ORDERS: Final = 24
+BATCH: Final = 64
 #: Of a thousand times that a named seam is reached.
 CRASHES: Final = 4
 FAILURES: Final = 2
@@ -55,15 +59,10 @@ SELECT least(
 """)
 
 
-@dataclass
-class Tally:
-    """What happened, for people who read."""
-
-    seen: Counter[str] = field(default_factory=Counter)
-
-
 class World:
-    def __init__(self, url: str, seed: int, folder: Path, workers: int = 3) -> None:
+    """`breaking` is one of `proof.relay.BREAKS`."""
+
+    def __init__(self, url: str, seed: int, folder: Path, workers: int = 3, breaking: str = "") -> None:
         self.seed = seed
         self.random = Random(f"world:{seed}")
         self.timeline = Timeline(seed)
@@ -79,11 +78,12 @@ class World:
             name: Bank(name, folder, self.timeline, self.weather, self._check_written, heeds_keys=heeds)
             for name, heeds in (("sandbox_a", True), ("sandbox_b", False))
         }
-        gateways = Gateways(bank.gateway for bank in self.banks.values())
-        settings = Settings(database_url=url, batch=32)
-        self.wired = Wired(
-            settings, self.database, registry, gateways, Pulse(self.timeline.moment), Sealer({"s": b"s" * 32}, "s")
-        )
+        adapters = [bank.gateway for bank in self.banks.values()]
+        gateways = Gateways(map(FreshKeys, adapters) if breaking == "fresh-keys" else adapters)
+        operations = without_write_ahead(registry) if breaking == "no-write-ahead" else registry
+        settings = Settings(database_url=url, batch=BATCH)
+        sealer = Sealer({"s": b"s" * 32}, "s")
+        self.wired = Wired(settings, self.database, operations, gateways, Pulse(self.timeline.moment), sealer)
         with self.database.begin() as tx:
             create_merchant(tx, "Simulation", merchant_id=MERCHANT)
             shipped.deploy(tx, MERCHANT, ROOT / "workflows")
@@ -102,6 +102,16 @@ class World:
             bank.close()
         self._witness.close()
         self.database.close()
+
+    def run(self, payments: int, told: Callable[[int], None] = lambda _: None) -> None:
+        """Orders come in, and everything goes on until nothing is under way; `told` hears how many were ordered."""
+        ordered = 0
+        while ordered < payments:
+            orders = min(self.random.randrange(2 * ORDERS), payments - ordered)
+            ordered += orders
+            self.tick(orders)
+            told(ordered)
+        self.drain()
 
     def tick(self, orders: int = 0) -> int:
         """One moment of the world; how much was done in it."""
@@ -146,11 +156,12 @@ class World:
         return {name: every_charge(bank.company.books) for name, bank in self.banks.items()}
 
     def check(self, *, rest: bool) -> list[Broken]:
-        """The promises that are broken now."""
+        """The promises that are broken now, the worst ones first."""
         books = self.books()
         with self.database.begin() as tx:
             found = list(at_rest(tx, books, self.shop.accepted) if rest else always(tx, books))
-        return [*self.broken, *found, *self._sent_twice()]
+        found += [*self.broken, *self._sent_twice()]
+        return sorted(found, key=lambda broken: broken.promise)
 
     def _sent_twice(self) -> list[Broken]:
         """Orders that reached more than once a gateway that promises nothing about keys."""

@@ -359,12 +359,18 @@ def _dispute_result(body: Mapping[str, Any]) -> GatewayResult:
     return GatewayResult(Outcome.UNKNOWN, dispute.id, gateway_code=dispute.status, message=message)
 
 
+def _answer_found(body: Mapping[str, Any]) -> GatewayResult:
+    """Keys are kept of answers that were taken in; whatever became of the dispute later, this one was."""
+    dispute = _Dispute.model_validate(body)
+    return GatewayResult(Outcome.APPROVED, dispute.id, gateway_code=dispute.status, amount=dispute.money)
+
+
 def _found_result(request: Lookup, answer: JsonAnswer, found: Any) -> GatewayResult:
     if not isinstance(found, dict) or not isinstance(found.get("result"), dict):
         return unknown(answer, "The answer does not have the documented shape")
     if (found.get("key"), found.get("operation")) != (request.key, request.operation):
         return unknown(answer, f"The gateway knows the key for {found.get('operation')!r}, not {request.operation!r}")
-    readers = {"authorize": _charge_result, "evidence": _dispute_result, "accept": _dispute_result}
+    readers = {"authorize": _charge_result, "evidence": _answer_found, "accept": _answer_found}
     return _believed(answer, found["result"], {}, readers.get(request.operation, _movement_result))
 
 

@@ -22,6 +22,7 @@ from app.traffic.shop import place
 from proof.invariants import Books, Broken, at_rest, counted
 from proof.options import options
 from proof.relay import BREAKS
+from proof.torture.operators import Operators
 from proof.torture.plan import Plan
 from proof.torture.stack import VICTIMS, Stack
 from proof.torture.traffic import Client, Receiver, Traffic, wait
@@ -59,16 +60,25 @@ class Torture:
         """Traffic and kills until both are done, quiet, and then every question."""
         begun = time.monotonic()
         traffic = Traffic(self._client, orders(self._plan.seed, self._plan.payments))
+        operators = Operators(self._client)
         try:
             self._kill_while(traffic, begun)
+            found = self._look(begun)
         finally:
+            operators.end()
             traffic.stop()
+        found += [Broken("I4", "a story", sentence) for sentence in traffic.wrong]
+        return found
+
+    def _look(self, begun: float) -> list[Broken]:
+        """Every question, once everything has come to rest."""
         self._stack.revive()
         self._stack.wait_for_web()
         database = self._stack.database()
         try:
             quiet = wait(QUIET_SECONDS, lambda: _quiet(database, self._stack)) and _delivered(database)
             self.seconds = time.monotonic() - begun
+            click.echo("", err=True)
             found = self._unwritten()
             with database.begin() as tx:
                 told = [one for one in self._client.told if one.startswith("pay_")]
@@ -76,7 +86,6 @@ class Torture:
                 found += self._undelivered(list(tx.session.scalars(text("SELECT id FROM events"))))
         finally:
             database.close()
-        found += [Broken("I4", "a story", sentence) for sentence in traffic.wrong]
         found += [Broken("I4", name, "it ended by itself") for name in self._stack.ended_by_themselves]
         if not quiet and not found:
             found.append(Broken("I4", "the stack", f"it did not come to rest within {QUIET_SECONDS} seconds"))
@@ -123,7 +132,7 @@ def _quiet(database: Database, stack: Stack) -> bool:
     except SQLAlchemyError:
         return False
     words = ("attempts", "due", "leased", "inbox", "webhooks", "events")
-    click.echo(f"\rWaiting for {dict(zip(words, left, strict=True))} ", err=True, nl=False)
+    click.echo(f"\rStill under way: {dict(zip(words, left, strict=True))}      ", err=True, nl=False)
     return not any(left)
 
 
@@ -194,7 +203,7 @@ def _report(torture: Torture, client: Client, receiver: Receiver, found: list[Br
 
 
 if __name__ == "__main__":
-    given = options(kills=1000, payments=0, seed=secrets.randbelow(10**9), workers=4, **{"break": ""})
+    given = options(kills=1000, payments=0, seed=secrets.randbelow(10**9), workers=3, **{"break": ""})
     if given["break"] not in BREAKS:
         raise click.UsageError(f"BREAK is one of {', '.join(filter(None, BREAKS))}")
     wanted = Plan(

@@ -9,7 +9,7 @@ from proof.simulation.history import digest
 from proof.simulation.world import World
 from tests.plugins.servers import EMPTY_ALL_TABLES
 
-PAYMENTS = 60
+PAYMENTS = 40
 
 
 def simulate(url: str, folder: Path, seed: int, breaking: str = "") -> tuple[str, list[str]]:

@@ -76,11 +76,13 @@ def _charged_once(tx: Tx, books: Books) -> Iterator[Broken]:
     held: Counter[str] = Counter()
     for charges in books.values():
         held.update(str(charge["reference"]) for charge in charges if charge["authorized"])
-    known = {row[0]: row[1] for row in tx.execute(_AUTHORIZED)}
+    authorized: list[Any] = list(tx.execute(_AUTHORIZED))
+    known = {row[0]: row[1] for row in authorized}
     for payment, times in held.items():
         if times > known.get(payment, 0):
             yield Broken("I1", payment, f"charged {times} times at the gateways, by {known.get(payment, 0)} attempts")
-    moved = {(row[0], row[1], row[2]): row[3] for row in tx.execute(_MOVED)}
+    rows: list[Any] = list(tx.execute(_MOVED))
+    moved = {(row[0], row[1], row[2]): row[3] for row in rows}
     for gateway, charges in books.items():
         for charge in charges:
             for operation in ("capture", "refund"):
@@ -104,7 +106,8 @@ def _entries_sum_to_zero(tx: Tx) -> Iterator[Broken]:
     SELECT posting_id, currency, layer, sum(amount) FROM entries
     GROUP BY posting_id, currency, layer HAVING sum(amount) <> 0
     """)
-    for posting, currency, layer, total in tx.execute(query):
+    rows: list[Any] = list(tx.execute(query))
+    for posting, currency, layer, total in rows:
         yield Broken("I3", posting, f"its {layer} entries sum to {total} {currency}")
 
 
@@ -170,8 +173,8 @@ _STUCK: Final = (
     ),
     (
         "it waits for the answer to a call that nobody makes",
-        "SELECT i.subject FROM instances i JOIN waits w ON w.instance_id = i.id WHERE w.kind = 'call' "
-        "AND i.status <> 'incident'",
+        """SELECT i.subject FROM instances i JOIN waits w ON w.instance_id = i.id
+           WHERE w.kind = 'call' AND i.status <> 'incident'""",
     ),
     (
         "it stands still, and no incident says so",
@@ -230,7 +233,10 @@ def _told(tx: Tx) -> Iterator[Broken]:
         ("it changed and nobody was told", _UNTOLD.format(table="refunds")),
         ("it changed and nobody was told", _UNTOLD.format(table="disputes")),
         ("this event never became a delivery", "SELECT id FROM events WHERE drained_at IS NULL"),
-        ("a webhook about it was not applied", "SELECT key FROM inbound_webhooks WHERE status NOT IN ('applied', 'ignored')"),
+        (
+            "a webhook about it was not applied",
+            "SELECT key FROM inbound_webhooks WHERE status NOT IN ('applied', 'ignored')",
+        ),
     )
     for why, query in queries:
         for (subject,) in tx.execute(text(query)):
@@ -247,7 +253,10 @@ SELECT t.id FROM {table} t JOIN LATERAL (
 def _audited(tx: Tx) -> Iterator[Broken]:
     unseen = text("""
     SELECT id FROM tasks t WHERE status = 'completed'
-    AND NOT EXISTS (SELECT FROM audit a WHERE a.object_id = t.id AND a.action = 'task.completed' AND a.actor = t.completed_by)
+    AND NOT EXISTS (
+        SELECT FROM audit a
+        WHERE a.object_id = t.id AND a.action = 'task.completed' AND a.actor = t.completed_by
+    )
     """)
     for (task,) in tx.execute(unseen):
         yield Broken("I11", task, "a person decided it and the audit does not know")

@@ -93,7 +93,10 @@ class _Link:
 
 
 class FaultProxy:
-    """Listens on a free port of 127.0.0.1 and passes everything on to `host:port`."""
+    """Listens on a free port of 127.0.0.1 and passes everything on to `host:port`.
+
+    A host that is a folder holds PostgreSQL's socket of that port.
+    """
 
     def __init__(self, host: str, port: int) -> None:
         self._target = (host, port)
@@ -136,6 +139,14 @@ class FaultProxy:
         for thread in self._threads:
             thread.join(5)
 
+    def _connect(self) -> socket.socket:
+        host, port = self._target
+        if not host.startswith("/"):
+            return socket.create_connection(self._target, timeout=5)
+        server = socket.socket(socket.AF_UNIX)
+        server.connect(f"{host}/.s.PGSQL.{port}")
+        return server
+
     def _accept(self) -> None:
         while True:
             try:
@@ -143,7 +154,7 @@ class FaultProxy:
             except OSError:
                 return
             try:
-                server = socket.create_connection(self._target, timeout=5)
+                server = self._connect()
             except OSError:
                 client.close()
                 continue

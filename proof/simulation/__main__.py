@@ -21,6 +21,7 @@ from proof.relay import BREAKS
 from proof.simulation.history import digest
 from proof.simulation.world import World
 
+
 @contextmanager
 def _database() -> Iterator[tuple[str, Path]]:
     """A server of its own that waits for no disk, whose statistics and clean-ups come when we ask and not by time."""

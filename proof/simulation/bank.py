@@ -6,10 +6,13 @@ mangled, or about another amount.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
+
+from pydantic import SecretStr
 
 from app.errors import AppError
 from app.gateways.port import Capability, GatewayResult, Outcome
@@ -87,13 +90,13 @@ class Bank:
         self.company = Company(config, timeline)
         options = SandboxOptions(
             base_url="http://in.process",
-            api_key="key",  # type: ignore[arg-type]
-            webhook_secrets=(secret,),  # type: ignore[arg-type]
+            api_key=SecretStr("key"),
+            webhook_secrets=(SecretStr(secret),),
             visible_after_seconds=_VISIBLE_SECONDS,
         )
         self.gateway = SandboxGateway(name, options, _Line(self, timeline, weather, witness))
         if not heeds_keys:
-            self.gateway.capabilities = self.gateway.capabilities - {Capability.IDEMPOTENT}  # type: ignore[misc]
+            self.gateway.capabilities = self.gateway.capabilities - {Capability.IDEMPOTENT}
 
     def close(self) -> None:
         self.company.close()
@@ -244,12 +247,16 @@ class _Line(Wire):
         if fate == "late":
             # After the caller has given up, and before the gateway promises to know all that it has received.
             seconds = _TIMEOUT_SECONDS + self._weather.random.uniform(0.1, _VISIBLE_SECONDS - 0.5)
-            self._timeline.after(seconds, lambda: self._effect(path, key, sent))
+            self._timeline.after(seconds, partial(self._arrive, path, key, sent))
             return self._silence("Nobody answered in time")
         if fate == "twice" and self._bank.heeds_keys:
-            self._timeline.after(self._weather.random.uniform(0.1, 60), lambda: self._effect(path, key, sent))
+            self._timeline.after(self._weather.random.uniform(0.1, 60), partial(self._arrive, path, key, sent))
         answer = self._effect(path, key, sent)
         return self._seen(fate, answer) if fate and isinstance(answer, JsonAnswer) else answer
+
+    def _arrive(self, path: str, key: str, body: Json) -> None:
+        """The request comes in, and nobody waits for its answer any more."""
+        self._effect(path, key, body)
 
     def _effect(self, path: str, key: str, body: Json) -> JsonAnswer | GatewayResult:
         try:

@@ -10,6 +10,7 @@ from functools import partial
 from random import Random
 from typing import Final
 
+from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 
 from app.access.actor import Actor
@@ -21,10 +22,10 @@ from app.payments.models import Attempt, Payment
 from app.refunds.commands import CreateRefund
 from app.refunds.service import create_refund
 from app.sandbox import charges, disputes
+from app.sandbox.desk import Desk
 from app.sandbox.records import Dispute
 from proof.simulation.bank import CARD_NUMBER, Bank
 from proof.simulation.timeline import Timeline
-from sqlalchemy import select
 
 Story = Generator[float, None, None]
 _CARDS: Final = 5000
@@ -130,9 +131,7 @@ class Shop:
             yield self.random.uniform(1, 60)
             part = self.random.randrange(1, amount)
             final = self.random.random() < 0.3
-            self._do(
-                partial(service.request_capture, actor=self.actor, payment_id=payment, amount=part, final=final)
-            )
+            self._do(partial(service.request_capture, actor=self.actor, payment_id=payment, amount=part, final=final))
         yield from self.cancel(payment, amount)
 
     def cancel(self, payment: str, _amount: int) -> Story:
@@ -190,7 +189,7 @@ class Shop:
             return None
         return made if isinstance(made, Payment) else None
 
-    def _at(self, bank: Bank, work: Callable[[object], object]) -> None:
+    def _at(self, bank: Bank, work: Callable[[Desk], object]) -> None:
         """Be the customer or the card company at the bank."""
         try:
             with bank.company.transaction() as desk:

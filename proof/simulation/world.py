@@ -10,6 +10,7 @@ from typing import Final
 
 import psycopg
 from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
 
 from app.access.actor import Actor, Role
 from app.access.merchants import create_merchant
@@ -23,6 +24,7 @@ from app.kit.pulse import Pulse
 from app.kit.sealing import Sealer
 from app.operations import registry
 from app.payments import webhooks
+from app.sandbox.views import every_charge
 from app.settings import ROOT, Settings
 from proof.invariants import Books, Broken, always, at_rest
 from proof.relay import FreshKeys, without_write_ahead
@@ -32,8 +34,6 @@ from proof.simulation.people import People
 from proof.simulation.shop import Shop
 from proof.simulation.storage import ShakyDatabase
 from proof.simulation.timeline import Timeline
-from app.sandbox.views import every_charge
-from sqlalchemy.exc import OperationalError
 
 MERCHANT: Final = "mer_simulation"
 #: Orders of one moment on average; together with the moment's length they make some fifty a second.

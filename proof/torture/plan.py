@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Final
 
 import orjson
+from pydantic import SecretStr
 
 from app.settings import GatewaySettings, Settings
 
@@ -61,8 +62,8 @@ class Plan:
             database_url=self.database_url,
             redis_url=self.redis_url,
             var=Path(self.folder),
-            secret_key=self.secret_key,  # type: ignore[arg-type]
-            master_key=self.master_key,  # type: ignore[arg-type]
+            secret_key=SecretStr(self.secret_key),
+            master_key=SecretStr(self.master_key),
             gateways=gateways,
             webhook_allow_private=True,
             log_level="WARNING",

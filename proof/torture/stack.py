@@ -1,4 +1,4 @@
-"""The stack under torture: databases, sandboxes, web and workers as processes, started again whenever they are killed."""
+"""The stack under torture: databases, sandboxes, web and workers as processes, started again when they are killed."""
 
 import os
 import shutil

@@ -23,9 +23,9 @@ from tests.house import House
 
 
 @contextmanager
-def working(house: House, redis_url: str = "") -> Iterator[None]:
+def working(house: House, redis_url: str = "", database_url: str = "") -> Iterator[None]:
     """While this is open a whole worker runs on threads, with a database pool of its own."""
-    database = Database(house.database.url, shift=lambda: house.clock.shift)
+    database = Database(database_url or house.database.url, shift=lambda: house.clock.shift)
     settings = house.wired.settings.model_copy(update={"redis_url": redis_url})
     wired = replace(house.wired, settings=settings, database=database, pulse=Pulse(), metrics=CollectorRegistry())
     worker = create_worker(wired)

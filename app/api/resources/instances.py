@@ -10,7 +10,7 @@ from app.api.route import Answer, Body, Call, Listing, Resource, Rest, View
 from app.engine import inbox, pins, queries
 from app.engine.inbox import InstanceEnded, find_instance
 from app.engine.step import InstanceStatus
-from app.errors import Conflict, Forbidden, InvalidInput
+from app.errors import Conflict, Forbidden, InvalidInput, NotFound
 from app.events import audit
 from app.kit.database import Json
 from app.kit.ids import new_id
@@ -130,7 +130,7 @@ class RetryIncident(Body):
     status=201,
     roles=STARTERS,
     waits=True,
-    errors=(ProcessNeedsSubject,),
+    errors=(ProcessNeedsSubject, NotFound),
 )
 def start_instance(call: Call, body: StartInstance) -> Answer:
     """Starts the published version of a process that is about nothing but its variables."""

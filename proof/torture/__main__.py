@@ -19,7 +19,7 @@ from app.kit import log
 from app.kit.database import Database, Json
 from app.traffic.orders import orders
 from app.traffic.shop import place
-from proof.invariants import Books, Broken, at_rest, counted
+from proof.invariants import Books, Broken, always, at_rest, counted
 from proof.options import options
 from proof.relay import BREAKS
 from proof.torture.operators import Operators
@@ -29,6 +29,8 @@ from proof.torture.traffic import Client, Receiver, Traffic, wait
 
 #: For what is still under way when the last request was answered: leases, ladders, webhooks that come again.
 QUIET_SECONDS: Final = 300
+#: Between two looks at what no moment may break.
+LOOK_SECONDS: Final = 20
 #: No two kills follow each other faster.
 PAUSE_SECONDS: Final = 0.15
 _REPORT: Final = Path("var/torture.json")
@@ -54,6 +56,8 @@ class Torture:
         self._receiver = receiver
         self._random = Random(f"torture:{self._plan.seed}")
         self.killed: Counter[str] = Counter()
+        self.sends: Counter[str] = Counter()
+        self.resent = 0
         self.seconds = 0.0
 
     def run(self) -> list[Broken]:
@@ -62,7 +66,9 @@ class Torture:
         traffic = Traffic(self._client, orders(self._plan.seed, self._plan.payments))
         operators = Operators(self._client)
         try:
-            self._kill_while(traffic, begun)
+            found = self._kill_while(traffic, begun)
+            if found:
+                return found  # whoever waits for the others to end may wait for ever
             found = self._look(begun)
         finally:
             operators.end()
@@ -91,9 +97,11 @@ class Torture:
             found.append(Broken("I4", "the stack", f"it did not come to rest within {QUIET_SECONDS} seconds"))
         return found
 
-    def _kill_while(self, traffic: Traffic, begun: float) -> None:
+    def _kill_while(self, traffic: Traffic, begun: float) -> list[Broken]:
+        """Kills while there is traffic; what no moment may break is looked at now and then, and ends it."""
         kills, payments = self._plan.kills, self._plan.payments
         kinds, weights = list(VICTIMS), list(VICTIMS.values())
+        looked = time.monotonic()
         while not traffic.over:
             # Kills are spread over the payments, so that neither ends long before the other.
             wanted = min(kills, 1 + traffic.done * kills // payments)
@@ -103,14 +111,34 @@ class Torture:
             time.sleep(PAUSE_SECONDS * self._random.uniform(0.3, 2))
             self._stack.revive()
             _progress(self.killed.total(), kills, traffic.done, payments, time.monotonic() - begun)
+            if time.monotonic() - looked > LOOK_SECONDS:
+                if found := self._broken_now():
+                    return found
+                looked = time.monotonic()
         click.echo("", err=True)
+        return []
+
+    def _broken_now(self) -> list[Broken]:
+        """The books first and ours after them: what is in theirs must have been written by us before."""
+        found = self._unwritten()
+        books = self._books()
+        database = self._stack.database()
+        try:
+            with database.begin() as tx:
+                found += always(tx, books)
+        except SQLAlchemyError:
+            pass  # it has just been killed
+        finally:
+            database.close()
+        return sorted(found, key=lambda broken: broken.promise)
 
     def _books(self) -> Books:
         return {name: self._client.charges(name) for name in self._plan.ports}
 
     def _unwritten(self) -> list[Broken]:
         """Orders that left before their attempt was on disk."""
-        lines = [line.split() for line in self._plan.sends.read_text().splitlines()]
+        written = self._plan.sends.read_text() if self._plan.sends.exists() else ""
+        lines = [line.split() for line in written.splitlines()]
         self.sends = Counter(line[0] for line in lines)
         self.resent = sum(times > 1 for times in Counter(tuple(line[1:]) for line in lines).values())
         return [

@@ -1,6 +1,7 @@
 # Every target sets up what it needs. PYTHON=/path/to/python3.11 chooses the interpreter of a fresh environment.
 .DEFAULT_GOAL := help
 .PHONY: help up test check lock clean environment bench bench-engine simulate-diagrams mutate-uploads conformance
+.PHONY: torture simulate
 .NOTPARALLEL:
 
 BIN := .venv/bin
@@ -33,6 +34,13 @@ simulate-diagrams: environment ## random diagrams stopped after every step; COUN
 
 mutate-uploads: environment ## broken files through the gate; COUNT=100000 SEED=1
 	@$(BIN)/python -m bench.uploads COUNT=$(or $(COUNT),100000) $(if $(SEED),SEED=$(SEED))
+
+torture: environment ## a real stack under traffic and kill -9; KILLS=1000 PAYMENTS=10000 SEED=1 WORKERS=3 BREAK=fresh-keys|no-write-ahead, REDIS=1
+	@$(BIN)/python -m proof.torture $(foreach name,KILLS PAYMENTS SEED WORKERS BREAK,$(if $($(name)),$(name)=$($(name))))
+
+# Sets of texts have their order from the hash seed, and a history must be the same for the same SEED.
+simulate: environment ## the whole system in one thread with made-up time and faults; PAYMENTS=2000 SEED=1 BREAK=...
+	@PYTHONHASHSEED=0 $(BIN)/python -m proof.simulation $(foreach name,PAYMENTS SEED BREAK,$(if $($(name)),$(name)=$($(name))))
 
 conformance: environment ## renew docs/conformance.md and docs/other-tools.md
 	@$(BIN)/python -m tests.conformance

@@ -4,6 +4,7 @@ turns are taken by hand. Time moves by `house.later(...)`, for us and for the sa
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -260,13 +261,23 @@ def house(
     request: pytest.FixtureRequest, database: Database, clock: ShiftedClock, sandbox: SandboxFactory
 ) -> Iterator[House]:
     """Parametrize it, indirectly, with the seconds that a gateway has to answer, to let a slow one be heard."""
+    with house_on(database, clock, sandbox, patience=getattr(request, "param", 1.5)) as built:
+        yield built
+
+
+@contextmanager
+def house_on(
+    database: Database, clock: ShiftedClock, sandbox: SandboxFactory, patience: float = 1.5
+) -> Iterator[House]:
     inbound = Inbound()
     quick = {"settle_seconds": 2, "dispute_seconds": 2, "hold_seconds": 2, "webhook_secret": new_signing_secret()}
     a = sandbox("sandbox_a", webhook_url=f"{inbound.url}/sandbox_a", **quick)
     healthy = frozenset({"pm_card_unavailable"})
     b = sandbox("sandbox_b", webhook_url=f"{inbound.url}/sandbox_b", healthy_for=healthy, **quick)
-    built = House(database, clock, [a, b], inbound, patience=getattr(request, "param", 1.5))
+    built = House(database, clock, [a, b], inbound, patience)
     inbound.house = built
-    yield built
-    inbound.close()
-    built.close()
+    try:
+        yield built
+    finally:
+        inbound.close()
+        built.close()

@@ -56,6 +56,17 @@ def test_every_link_leads_somewhere(page: Path) -> None:
     assert [link for link in links if not (page.parent / link).exists()] == []
 
 
+def test_every_fault_has_its_row_and_every_test_it_names_exists() -> None:
+    page = (ROOT / "docs" / "faults.md").read_text()
+    rows = re.findall(r"^\| (\d+) \|.*\|$", page, re.MULTILINE)
+    assert [int(number) for number in rows] == list(range(1, 41))
+    written = {
+        name for path in (ROOT / "tests").rglob("test_*.py") for name in re.findall(r"def (test_\w+)", path.read_text())
+    }
+    contract = set(re.findall(r"def (test_\w+)", (ROOT / "tests" / "gateways" / "contract.py").read_text()))
+    assert words(page, r"`(test_\w+)`") - written - contract == set()
+
+
 def words(text: str, pattern: str) -> set[str]:
     return set(re.findall(pattern, text))
 

@@ -11,6 +11,7 @@ from app.api.idempotency import InProgress, KeyInvalid, KeyRequired, KeyReused
 from app.api.problems import BodyTooLarge, RateLimited, UnsupportedMediaType
 from app.api.route import Resource, Route, Upload
 from app.api.shapes import EventView, Problem
+from app.api.strict_json import MalformedJson
 from app.errors import AppError, Forbidden, InvalidInput, NotFound, Unauthenticated
 from app.events.catalog import EVENT_TYPES, EventType
 
@@ -58,7 +59,7 @@ def errors_of(route: Route) -> list[type[AppError]]:
     if route.parts:
         found.append(NotFound)
     if route.body is not None:
-        found += [InvalidInput, UnsupportedMediaType, BodyTooLarge]
+        found += [InvalidInput, MalformedJson, UnsupportedMediaType, BodyTooLarge]
     elif route.query is not None:
         found.append(InvalidInput)
     if route.method == "POST":

@@ -145,14 +145,14 @@ class SandboxGateway:
 
     capabilities = frozenset(Capability)
 
-    def __init__(self, name: str, options: SandboxOptions) -> None:
+    def __init__(self, name: str, options: SandboxOptions, wire: Wire | None = None) -> None:
         self.name = name
         self.title = options.title
         self.visible_after_seconds = options.visible_after_seconds
         self.lookup_ladder_seconds = options.lookup_ladder_seconds
         self.pending_ladder_seconds = options.pending_ladder_seconds
         self._secrets = tuple(secret.get_secret_value() for secret in options.webhook_secrets)
-        self._wire = Wire(
+        self._wire = wire or Wire(
             options.base_url,
             {"authorization": f"Bearer {options.api_key.get_secret_value()}"},
             connect_seconds=options.connect_seconds,
@@ -361,12 +361,18 @@ def _dispute_result(body: Mapping[str, Any]) -> GatewayResult:
     return GatewayResult(Outcome.UNKNOWN, dispute.id, gateway_code=dispute.status, message=message)
 
 
+def _answer_found(body: Mapping[str, Any]) -> GatewayResult:
+    """Keys are kept of answers that were taken in; whatever became of the dispute later, this one was."""
+    dispute = _Dispute.model_validate(body)
+    return GatewayResult(Outcome.APPROVED, dispute.id, gateway_code=dispute.status, amount=dispute.money)
+
+
 def _found_result(request: Lookup, answer: JsonAnswer, found: Any) -> GatewayResult:
     if not isinstance(found, dict) or not isinstance(found.get("result"), dict):
         return unknown(answer, "The answer does not have the documented shape")
     if (found.get("key"), found.get("operation")) != (request.key, request.operation):
         return unknown(answer, f"The gateway knows the key for {found.get('operation')!r}, not {request.operation!r}")
-    readers = {"authorize": _charge_result, "evidence": _dispute_result, "accept": _dispute_result}
+    readers = {"authorize": _charge_result, "evidence": _answer_found, "accept": _answer_found}
     return _believed(answer, found["result"], {}, readers.get(request.operation, _movement_result))
 
 

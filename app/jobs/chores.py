@@ -5,7 +5,7 @@ book it in another. A worker that dies in between leaves rows that become due ag
 """
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Any, Protocol
 
 import structlog
@@ -48,12 +48,12 @@ class WhileSending:
 
 
 class Chores:
-    """Runs chores on a few threads; a turn is over when all its jobs are done."""
+    """Runs chores on `pool`, by default a few threads of its own; a turn is over when all its jobs are done."""
 
-    def __init__(self, database: Database, chores: list[Chore], threads: int = 4) -> None:
+    def __init__(self, database: Database, chores: list[Chore], pool: Executor | None = None) -> None:
         self._database = database
         self._chores = chores
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="chore")
+        self._pool = pool or ThreadPoolExecutor(4, thread_name_prefix="chore")
 
     def turn(self) -> int:
         """Take what is due of every kind and see it through; how many jobs were done."""

@@ -21,11 +21,11 @@ class SystemClock:
 
 
 class ShiftedClock:
-    """The machine's clock plus a distance that can be moved: the sandbox and tests travel through weeks with it."""
+    """A clock, the machine's by default, plus a distance that can be moved: how the sandbox and tests travel."""
 
-    def __init__(self) -> None:
+    def __init__(self, source: Clock | None = None) -> None:
         self.shift = timedelta()
-        self._source = SystemClock()
+        self._source = source or SystemClock()
 
     def now(self) -> datetime:
         return self._source.now() + self.shift

@@ -19,6 +19,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import DeclarativeBase, Session
 
 from app.kit.bulk import insert_rows
+from app.kit.clock import Clock
 from app.kit.patience import PatientConnection, connect
 
 Json = dict[str, Any]
@@ -79,12 +80,14 @@ class Tx:
         shift: Callable[[], timedelta],
         tell: Callable[[str], None] | None = None,
         known: set[str] | None = None,
+        clock: Clock | None = None,
     ) -> None:
         self.session = session
         #: Rows that this database is known to hold for ever, such as accounts; shared by all its transactions.
         self.known = known if known is not None else set()
         self._shift = shift
         self._tell = tell
+        self._clock = clock
         self._told: set[tuple[str, str]] = set()
         self._now: datetime | None = None
         self._own: dict[type, Any] = {}
@@ -96,9 +99,12 @@ class Tx:
     def now(self) -> datetime:
         """The database's clock, read once per transaction, so that every row of it carries the same moment."""
         if self._now is None:
-            read: datetime = self.session.execute(text("SELECT clock_timestamp()")).scalar_one()
-            self._now = read.astimezone(UTC) + self._shift()
+            self._now = (self._clock.now() if self._clock is not None else self._read()) + self._shift()
         return self._now
+
+    def _read(self) -> datetime:
+        read: datetime = self.session.execute(text("SELECT clock_timestamp()")).scalar_one()
+        return read.astimezone(UTC)
 
     def execute(
         self, statement: Executable, parameters: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None
@@ -180,6 +186,7 @@ class Database:
     """A pool of connections to one PostgreSQL. `shift` moves the clock that transactions see, for tests and demos.
 
     `patience` is how long one statement may take, on the server and as we see it; None where a person watches.
+    Simulations, whose time is made up, give a `clock` that they see instead of the database's.
     """
 
     def __init__(
@@ -189,9 +196,11 @@ class Database:
         pool_size: int = 10,
         shift: Callable[[], timedelta] = timedelta,
         patience: timedelta | None = PATIENCE,
+        clock: Clock | None = None,
     ) -> None:
         self.url = url
         self._shift = shift
+        self._clock = clock
         self._tell: Callable[[str], None] | None = None
         self._known: set[str] = set()
         self.engine: Engine = create_engine(
@@ -214,7 +223,7 @@ class Database:
     @contextmanager
     def begin(self) -> Iterator[Tx]:
         with _Session(self.engine, expire_on_commit=False) as session:
-            tx = Tx(session, self._shift, self._tell, self._known)
+            tx = Tx(session, self._shift, self._tell, self._known, self._clock)
             outer = _open_transactions.set(_open_transactions.get() + 1)
             try:
                 with session.begin():

@@ -8,9 +8,39 @@ and the alphabet (Crockford base 32, lower case) mixes letters into any long run
 import hashlib
 import os
 import time
+from dataclasses import dataclass
+from typing import Protocol
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _PAIRS = tuple(first + second for first in _ALPHABET for second in _ALPHABET)
+
+
+class Source(Protocol):
+    """What new ids are made of."""
+
+    def milliseconds(self) -> int:
+        """Since 1970."""
+        ...
+
+    def randbytes(self, n: int, /) -> bytes: ...
+
+
+@dataclass(frozen=True)
+class _Machine:
+    def milliseconds(self) -> int:
+        return time.time_ns() // 1_000_000
+
+    def randbytes(self, n: int, /) -> bytes:
+        return os.urandom(n)
+
+
+_source: Source = _Machine()
+
+
+def draw_from(source: Source | None) -> None:
+    """Make new ids of `source` from now on, so that a simulation can be replayed; None: of the machine again."""
+    global _source  # noqa: PLW0603 - one for the whole process, as the machine is
+    _source = source or _Machine()
 
 
 def _encode(value: int, length: int) -> str:
@@ -23,8 +53,7 @@ def _encode(value: int, length: int) -> str:
 
 def new_id(prefix: str) -> str:
     """`pay_` and 48 bits of milliseconds followed by 80 random bits."""
-    milliseconds = time.time_ns() // 1_000_000
-    return f"{prefix}_{_encode(milliseconds, 10)}{_encode(int.from_bytes(os.urandom(10)), 16)}"
+    return f"{prefix}_{_encode(_source.milliseconds(), 10)}{_encode(int.from_bytes(_source.randbytes(10)), 16)}"
 
 
 def derived_id(prefix: str, *parts: object) -> str:

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from math import ceil
-from time import monotonic
 from typing import Final
 
 from app.engine.models import Instance
@@ -60,7 +59,7 @@ class Calling:
     resumed: bool
     may_resend: bool
     prepared_at: float
-    pulse: Pulse | None
+    pulse: Pulse
 
     def call(self) -> GatewayResult:
         assert not in_transaction(), "a gateway is never called inside a transaction"
@@ -77,8 +76,8 @@ class Calling:
         return tell(context, case)
 
     def _send(self) -> GatewayResult:
-        awake = self.pulse is not None and self.pulse.unbroken_since(self.prepared_at)
-        if not awake and monotonic() - self.prepared_at > SEND_WITHIN_SECONDS:
+        awake = self.pulse.unbroken_since(self.prepared_at)
+        if not awake and self.pulse.moment() - self.prepared_at > SEND_WITHIN_SECONDS:
             return GatewayResult(Outcome.NOT_SENT, message="The call waited too long to be sent safely")
         return self.verb.send(self.gateway, self.request)
 
@@ -141,7 +140,8 @@ def start(context: OperationContext, case: Case, *, resumed: bool = False) -> Ca
     attempt = case.attempt
     gateway = context.use(Gateways).get(attempt.gateway)
     verb = verb_of(attempt.operation)
-    pulse = context.resources.get(Pulse)
+    found = context.resources.get(Pulse)
+    pulse = found if isinstance(found, Pulse) else Pulse()
     return Calling(
         lane=gateway.name,
         gateway=gateway,
@@ -151,8 +151,8 @@ def start(context: OperationContext, case: Case, *, resumed: bool = False) -> Ca
         payment_id=case.payment.id,
         resumed=resumed or _from_before_restore(context),
         may_resend=_may_resend(gateway, attempt, case.tx),
-        prepared_at=monotonic(),
-        pulse=pulse if isinstance(pulse, Pulse) else None,
+        prepared_at=pulse.moment(),
+        pulse=pulse,
     )
 
 

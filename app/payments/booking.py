@@ -5,6 +5,7 @@ an event and shown to people as an incident, so money is never silently orphaned
 """
 
 from dataclasses import replace
+from typing import Final
 
 from app.engine import incidents
 from app.events.outbox import emit
@@ -12,7 +13,10 @@ from app.gateways.port import GatewayResult, Outcome
 from app.kit.database import Json
 from app.payments.outcomes import UNRESOLVED, WITHOUT_EFFECT
 from app.payments.queries import moment, payment_view
-from app.payments.verbs import ANSWER, Case, Source, Verb, verb_of
+from app.payments.verbs import ANSWER, LOOKUP, WEBHOOK, Case, Source, Verb, verb_of
+
+#: Sources of evidence that tell how the gateway's object stands at that moment.
+_LOOKED_UP: Final = frozenset({LOOKUP.kind, WEBHOOK.kind, "late_failure"})
 
 
 def settle(case: Case, result: GatewayResult, source: Source) -> None:
@@ -102,6 +106,9 @@ def _compare(case: Case, verb: Verb, result: GatewayResult, source: Source) -> N
     if attempt.outcome in WITHOUT_EFFECT and result.outcome in WITHOUT_EFFECT:
         return
     same_reference = not result.gateway_reference or result.gateway_reference == attempt.gateway_reference
+    known_by = (attempt.evidence or {}).get("source")
+    if source is ANSWER and result.gateway_reference and same_reference and known_by in _LOOKED_UP:
+        return  # how the same object stood before it was looked up; that answer only came in later
     if result.outcome == attempt.outcome and same_reference:
         return
     if not attempt.gateway_reference and result.outcome == attempt.outcome:

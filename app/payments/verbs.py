@@ -5,6 +5,7 @@ Everything else (keys, crashes, lookups, evidence, contradictions) is the same f
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
@@ -114,6 +115,11 @@ def register(verb: Verb) -> None:
     """Make `verb` known, so that evidence about its attempts can be booked wherever it arrives."""
     assert verb.operation not in _VERBS, f"verb {verb.operation} is registered twice"
     _VERBS[verb.operation] = verb
+
+
+def registered() -> Collection[Verb]:
+    """Every verb there is."""
+    return _VERBS.values()
 
 
 def verb_of(operation: str) -> Verb:

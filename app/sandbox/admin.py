@@ -2,7 +2,6 @@
 
 from dataclasses import asdict
 from ipaddress import ip_address
-from typing import Any
 
 import orjson
 from flask import Blueprint, Response, request
@@ -18,12 +17,11 @@ from app.sandbox.bodies import (
     ReplayBody,
     read_body,
 )
-from app.sandbox.books import Books
 from app.sandbox.company import Company
 from app.sandbox.faults import Plan
-from app.sandbox.records import Charge, Dispute, Movement, timestamp
+from app.sandbox.records import timestamp
 from app.sandbox.refusals import NotLoopback
-from app.sandbox.views import charge_view, dispute_view, movement_view
+from app.sandbox.views import charge_view, dispute_view, every_charge, movement_view
 
 
 def blueprint(company: Company) -> Blueprint:
@@ -43,7 +41,7 @@ def blueprint(company: Company) -> Blueprint:
 def _add_reading(admin: Blueprint, company: Company) -> None:
     @admin.get("/books")
     def books() -> Response:
-        return answer(200, {"name": company.config.name, "charges": _all_charges(company.books)})
+        return answer(200, {"name": company.config.name, "charges": every_charge(company.books)})
 
     @admin.get("/requests")
     def requests() -> Response:
@@ -54,19 +52,6 @@ def _add_reading(admin: Blueprint, company: Company) -> None:
         letters = company.books.letters()
         shown = [{**orjson.loads(x.body), "tries": x.tries, "delivered": x.delivered} for x in letters]
         return answer(200, {"events": shown})
-
-
-def _all_charges(books: Books) -> list[dict[str, Any]]:
-    with books.transaction():
-        movements, quarrels = books.every(Movement), books.every(Dispute)
-        all_charges = {charge.id: charge_view(charge) for charge in books.every(Charge)}
-    for charge in all_charges.values():
-        charge |= {"captures": [], "voids": [], "refunds": [], "disputes": []}
-    for movement in movements:
-        all_charges[movement.charge][f"{movement.kind}s"].append(movement_view(movement))
-    for quarrel in quarrels:
-        all_charges[quarrel.charge]["disputes"].append(dispute_view(quarrel))
-    return list(all_charges.values())
 
 
 def _add_weather(admin: Blueprint, company: Company) -> None:

@@ -8,7 +8,7 @@ from datetime import timedelta
 from threading import Event, Lock
 from typing import Any
 
-from app.kit.clock import ShiftedClock, SystemClock
+from app.kit.clock import Clock, ShiftedClock, SystemClock
 from app.sandbox.agenda import do_next
 from app.sandbox.books import Books
 from app.sandbox.config import SandboxConfig
@@ -54,18 +54,20 @@ class Visitors:
 
 
 class Company:
-    def __init__(self, config: SandboxConfig) -> None:
+    """`clock` is the machine's by default; the company's own goes ahead of it when somebody moves it."""
+
+    def __init__(self, config: SandboxConfig, clock: Clock | None = None) -> None:
         self.config = config
         self.books = Books(config.data)
-        self.clock = ShiftedClock()
+        self.clock = ShiftedClock(clock)
         self.faults = FaultPlans()
         self.visitors = Visitors()
         self.closing = Event()
         self.clock.advance(timedelta(seconds=float(self.books.fact("clock_shift_seconds") or 0)))
-        self._machine_clock = SystemClock()
+        self._machine_clock = clock or SystemClock()
         self._courier = Courier(self.books, config, self._machine_clock)
         self._loops = {
-            "agenda": Loop(f"{config.name} agenda", self._do_errands),
+            "agenda": Loop(f"{config.name} agenda", self.do_errands),
             "courier": Loop(f"{config.name} courier", self._deliver),
         }
 
@@ -93,9 +95,10 @@ class Company:
         with self.books.transaction():
             self.clock.advance(timedelta(seconds=seconds))
             self.books.put_fact("clock_shift_seconds", str(self.clock.shift.total_seconds()))
-        self._do_errands()
+        self.do_errands()
 
-    def _do_errands(self) -> float:
+    def do_errands(self) -> float:
+        """Let everything happen that is due; the seconds until somebody should look again."""
         while not self.closing.is_set():
             with self.transaction() as desk:
                 if not do_next(desk):

@@ -3,6 +3,7 @@
 from dataclasses import fields
 from typing import Any
 
+from app.sandbox.books import Books
 from app.sandbox.methods import DECLINED, REQUIRES_ACTION
 from app.sandbox.records import Charge, Dispute, Movement
 
@@ -26,6 +27,20 @@ def movement_view(movement: Movement) -> dict[str, Any]:
 
 def dispute_view(dispute: Dispute) -> dict[str, Any]:
     return {"object": "dispute", **_facts(dispute)}
+
+
+def every_charge(books: Books) -> list[dict[str, Any]]:
+    """All charges, each with everything that was done to it."""
+    with books.transaction():
+        movements, quarrels = books.every(Movement), books.every(Dispute)
+        shown = {charge.id: charge_view(charge) for charge in books.every(Charge)}
+    for charge in shown.values():
+        charge |= {"captures": [], "voids": [], "refunds": [], "disputes": []}
+    for movement in movements:
+        shown[movement.charge][f"{movement.kind}s"].append(movement_view(movement))
+    for quarrel in quarrels:
+        shown[quarrel.charge]["disputes"].append(dispute_view(quarrel))
+    return list(shown.values())
 
 
 def status_code(record: Charge | Movement) -> int:

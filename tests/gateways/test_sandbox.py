@@ -343,6 +343,18 @@ def test_a_dispute_can_be_accepted(server: SandboxServer, gateway: SandboxGatewa
     assert accepted.status == "accepted"
 
 
+def test_an_answer_to_a_dispute_is_found_as_taken_in_whatever_became_of_the_dispute(
+    server: SandboxServer, gateway: SandboxGateway
+) -> None:
+    charge = authorize(gateway).gateway_reference
+    gateway.capture(Capture("att_2", charge, eur(1000)))
+    dispute = server.dispute(charge)["id"]
+    gateway.submit_evidence(Evidence("att_3", dispute, {"receipt": "delivered"}))
+    server.decide(dispute, "won")
+    found = gateway.lookup(Lookup("evidence", "att_3"))
+    assert (found.found, found.result and found.result.outcome) == (True, Outcome.APPROVED)
+
+
 def test_no_such_dispute_and_no_answer_about_it_are_two_things(gateway: SandboxGateway, connect: Connect) -> None:
     assert gateway.dispute("dp_none") is None
     with pytest.raises(CouldNotAsk):

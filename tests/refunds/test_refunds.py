@@ -5,6 +5,7 @@ import pytest
 from app.access.actor import Actor, Role
 from app.access.api_keys import create_key, people_behind
 from app.errors import Forbidden, FourEyes
+from app.operations import Effect, OperationError
 from app.payments.service import OutcomeOpen
 from app.payments.states import IllegalTransition
 from app.refunds.service import RefundExceedsCaptured
@@ -197,6 +198,20 @@ def test_a_refund_that_comes_back_late_fails_and_restores_the_amounts(till: Till
     assert till.differences() == []
     till.sandbox.replay(till.sandbox.events("refund.updated")[-1]["id"])
     assert amounts(till, payment) == (1000, 0, 0)
+
+
+def test_an_answer_that_comes_in_after_the_refund_has_failed_again_is_old_and_no_contradiction(till: Till) -> None:
+    payment = till.captured("pm_card_refund_fails_late")
+    refund = till.refund(payment, 400)
+    sending = till.begin("refund.send", refund, "send#1")
+    assert isinstance(sending, Effect)
+    answer = sending.call()
+    until(till.webhooks)
+    with pytest.raises(OperationError, match="REFUND_DECLINED"):
+        till.finish(sending, answer, refund, "send#1")
+    assert till.attempt(payment, "refund").outcome == "declined"
+    assert till.incidents() == []
+    assert till.differences() == []
 
 
 def test_only_who_may_act_on_money_asks_for_a_refund(till: Till) -> None:

@@ -1,22 +1,29 @@
-"""A worker ends at every seam of every operation; another one takes over. One effect each, and nothing is stuck."""
+"""A worker ends, fails or falls asleep at every seam of every operation. One effect each, and nothing is stuck."""
 
+import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
+from prometheus_client import CollectorRegistry
 from sqlalchemy import select
 
 from app.access.actor import Role
 from app.access.api_keys import create_key
-from app.bootstrap import web_app
-from app.engine import inbox, saving, store
+from app.bootstrap import chores, web_app
+from app.engine import inbox, people, saving, store
 from app.engine.models import InboxItem, Instance
+from app.engine.people import Completion
 from app.engine.step import InstanceStatus, Step
+from app.jobs.chores import Chores
 from app.kit.crashpoint import Point
 from app.payments import service
 from app.payments.models import InboundWebhook
+from app.payments.verbs import registered
 from tests.fixtures_sandbox import until
 from tests.house import House
 from tests.system.crash import Crash, at
@@ -67,12 +74,37 @@ def refund(house: House, payment_id: str) -> str:
     return payment_id
 
 
+def disputed(house: House) -> str:
+    payment_id = house.paid("pm_card_dispute")
+    house.later(seconds=3)
+    house.eventually(house.disputes)
+    return payment_id
+
+
+def answer(decision: str, reason: str = "") -> Callable[[House, str], str]:
+    def ask(house: House, payment_id: str) -> str:
+        (dispute,) = house.disputes()
+        completion = Completion(decision, reason)
+        with house.database.begin() as tx:
+            people.complete(tx, house.person("rosa", Role.REVIEWER), house.task(dispute.id).id, completion)
+        return payment_id
+
+    return ask
+
+
 STORIES = {
     "authorize": Story(nothing, pay, {"authorized": 1000, "captured": 0}, "requires_capture"),
     "capture": Story(held, capture, {"captured": 1000, "voided": 0}, "succeeded"),
     "void": Story(held, cancel, {"captured": 0, "voided": 1000}, "canceled"),
     "refund": Story(House.paid, refund, {"captured": 1000, "refunded": 400}, "succeeded"),
+    "submit_evidence": Story(disputed, answer("contest"), {"captured": 1000, "disputed": 1000}, "succeeded"),
+    "accept_dispute": Story(
+        disputed, answer("accept", "customer_right"), {"captured": 1000, "disputed": 1000}, "succeeded"
+    ),
 }
+#: What the sandbox calls an operation, where it has a name of its own for it.
+VERBS = {"submit_evidence": "evidence", "accept_dispute": "accept"}
+KINDS = ("kill", "exception", "pause")
 #: The first turn begins the operation and the second books its answer.
 SEAMS = [
     (Point.BEFORE_STEP_COMMIT, 1),
@@ -100,21 +132,53 @@ def check_at_rest(house: House) -> None:
             assert instance.status in ("waiting", "completed")
 
 
+class Bug(Exception):
+    """What a mistake in our own code does: the worker lives on and tries again."""
+
+
+def strike(house: House, kind: str, point: Point, nth: int) -> None:
+    """The worker meets its end, a mistake, or a sleep that outlasts its lease, when it comes to the seam."""
+
+    def fail() -> None:
+        raise Bug
+
+    def sleep() -> None:
+        house.clock.advance(2 * store.LEASE)
+        other = house.another_loop("worker-2")
+        for _ in range(40):
+            if not other.turn() and other.idle:
+                break
+            time.sleep(0.01)
+
+    if kind == "kill":
+        with at(point, nth), pytest.raises(Crash):
+            house.run()
+        take_over(house)
+        return
+    with at(point, nth, fail if kind == "exception" else sleep) as seam:
+        with suppress(Bug):  # one that no instance is to blame for ends the turn, as in a worker
+            house.run()
+        house.run()
+    assert seam.hits[point] >= nth
+    house.later(seconds=LEASE_SECONDS)
+
+
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("point", "nth"), SEAMS)
 @pytest.mark.parametrize("operation", STORIES)
-def test_one_effect_whatever_seam_the_worker_ends_at(house: House, operation: str, point: Point, nth: int) -> None:
+def test_one_effect_whatever_happens_at_whatever_seam(
+    house: House, operation: str, point: Point, nth: int, kind: str
+) -> None:
     story = STORIES[operation]
     payment_id = story.ask(house, story.before(house))
-    with at(point, nth), pytest.raises(Crash):
-        house.run()
-    take_over(house)
+    strike(house, kind, point, nth)
     house.until(payment_id, story.payment_status)
 
     (charge,) = house.charges()
     assert {name: charge[name] for name in story.charge} == story.charge
     attempts = [attempt for attempt in house.attempts(payment_id) if attempt.operation == operation]
     assert [(attempt.state, attempt.outcome) for attempt in attempts] == [("finished", "approved")]
-    assert house.a.times_received(operation, attempts[0].id) <= 2
+    assert house.a.times_received(VERBS.get(operation, operation), attempts[0].id) <= 2
     check_at_rest(house)
 
 
@@ -140,15 +204,29 @@ def test_a_worker_that_dies_again_and_again_still_charges_once(house: House) -> 
     check_at_rest(house)
 
 
-def test_a_webhook_in_hand_of_a_worker_that_dies_is_applied_by_the_next(house: House) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_webhook_in_hand_of_a_worker_that_dies_is_applied_by_the_next(house: House, kind: str) -> None:
+    def fail() -> None:
+        raise Bug
+
+    def sleep() -> None:
+        house.clock.advance(timedelta(seconds=61))
+        another = Chores(house.database, chores(house.wired))
+        another.turn()
+        another.close()
+
     house.inbound.held = []
     payment_id = house.pay("pm_card_pending")
     house.run()
     until(lambda: house.inbound.held)
     house.inbound.release()
-    with at(Point.CHORE_DONE), pytest.raises(Crash):
-        house.run()
-    assert house.payment(payment_id).status == "processing"
+    if kind == "kill":
+        with at(Point.CHORE_DONE), pytest.raises(Crash):
+            house.run()
+        assert house.payment(payment_id).status == "processing"
+    else:
+        with at(Point.CHORE_DONE, 1, fail if kind == "exception" else sleep):
+            house.run()
     house.later(seconds=61)
 
     house.until(payment_id, "succeeded")
@@ -163,15 +241,29 @@ def client(house: House) -> Iterator[FlaskClient]:
         yield client
 
 
-def test_a_request_whose_answer_was_lost_is_answered_again_and_done_once(house: House, client: FlaskClient) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_request_whose_answer_was_lost_is_answered_again_and_done_once(
+    house: House, client: FlaskClient, kind: str
+) -> None:
+    def fail() -> None:
+        raise Bug
+
+    def sleep() -> None:
+        with web_app(replace(house.wired, metrics=CollectorRegistry())).test_client() as impatient:
+            assert impatient.post("/v1/payments", **asked).status_code == 201
+
     with house.database.begin() as tx:
         key = create_key(tx, house.person("ada", Role.ADMIN), "shop", [Role.INTEGRATOR]).secret
     asked: dict[str, Any] = {
         "headers": {"Authorization": f"Bearer {key}", "Idempotency-Key": "order-1"},
         "json": {"amount": 1000, "currency": "EUR", "payment_method": "pm_card_visa"},
     }
-    with at(Point.REQUEST_COMMITTED), pytest.raises(Crash):
-        client.post("/v1/payments", **asked)
+    if kind == "kill":
+        with at(Point.REQUEST_COMMITTED), pytest.raises(Crash):
+            client.post("/v1/payments", **asked)
+    else:
+        with at(Point.REQUEST_COMMITTED, 1, fail if kind == "exception" else sleep):
+            assert client.post("/v1/payments", **asked).status_code == (500 if kind == "exception" else 201)
     again = client.post("/v1/payments", **asked)
     house.run()
 
@@ -198,8 +290,10 @@ def test_a_webhook_stored_and_not_answered_comes_again_and_is_applied_once(house
 
 
 def test_every_seam_that_has_a_name_is_tried(request: pytest.FixtureRequest) -> None:
+    """Those of workers by the matrix, the others by the tests of what they belong to; each is reached in them."""
     tried = {point for point, _ in SEAMS} | {Point.CHORE_DONE, Point.REQUEST_COMMITTED}
     assert tried == set(Point)
+    assert {verb.operation for verb in registered()} == set(STORIES)
 
 
 # Two workers on one instance.

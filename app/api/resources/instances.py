@@ -11,7 +11,7 @@ from app.engine import inbox, pins, queries
 from app.engine.inbox import InstanceEnded, find_instance
 from app.engine.reserved import about_money, is_own_message
 from app.engine.step import InstanceStatus
-from app.errors import Conflict, FieldError, Forbidden, InvalidInput
+from app.errors import Conflict, FieldError, Forbidden, InvalidInput, NotFound
 from app.events import audit
 from app.kit.database import Json
 from app.kit.ids import new_id
@@ -132,7 +132,7 @@ class RetryIncident(Body):
     status=201,
     roles=STARTERS,
     waits=True,
-    errors=(ProcessNeedsSubject,),
+    errors=(ProcessNeedsSubject, NotFound),
 )
 def start_instance(call: Call, body: StartInstance) -> Answer:
     """Starts the published version of a process that is about nothing but its variables."""

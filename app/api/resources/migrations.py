@@ -11,7 +11,7 @@ from app.engine import migrate
 from app.engine.migrate import AlreadyUndone
 from app.engine.migration_views import migration_view, plan_view
 from app.engine.planning import INSTANCE_LIMIT, Command, plan
-from app.errors import Conflict
+from app.errors import Conflict, NotFound
 from app.kit.database import Json
 
 READERS = tuple(Role)
@@ -95,7 +95,7 @@ class MigrateInstances(Body):
     response=MigrationView,
     status=202,
     roles=MOVERS,
-    errors=(Conflict,),
+    errors=(Conflict, NotFound),
 )
 def migrate_instances(call: Call, body: MigrateInstances) -> Answer:
     """Answers 200 with the plan, or 202 when workers carry it out. Whoever cannot be moved stays, with the reasons."""

@@ -52,14 +52,17 @@ class Checks:
             return None
         name = str(element.get("name", ""))
         if name not in self._made:
+            self._made[name] = None  # should it lead back here all the same, the check that is being made is enough
             self._made[name] = self._item(element)
         return self._made[name]
 
     def _item(self, element: Element) -> Check | None:
         name = str(element.get("name", ""))
-        base = self.find(text_of(child(element, "typeRef")))
+        parts = children(element, "itemComponent")
+        # What has components is a context of them; a type reference beside them means nothing.
+        base = None if parts else self.find(text_of(child(element, "typeRef")))
         checks = [base, self._limit(element, "allowedValues", name)]
-        for part in children(element, "itemComponent"):
+        for part in parts:
             inner = self._item(part)
             checks.append(None if inner is None else _entry(str(part.get("name", "")), inner))
         found = [check for check in checks if check is not None]

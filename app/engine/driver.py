@@ -172,7 +172,7 @@ class Scope:
     def remove(self, token: Token) -> None:
         """Take a token out of the tree; what it left behind hangs at the root."""
         root = self.task_tree
-        root._children = [child for child in root._children if child != token.id]  # noqa: SLF001
+        root._children = [child for child in root._children if child != token.id]  # noqa: SLF001 - the tree is the library's, there is no public way
         for child in token.children:
             child.parent = root
             root._children.append(child.id)  # noqa: SLF001 - the tree is the library's, there is no public way

@@ -117,7 +117,9 @@ def stddev(run: Run, items: list[Any]) -> Number | None:
         return None
     run.charge(len(items) // 2)
     middle = mean(run, items)
-    squares = [arithmetic.power(subtract(item, middle), 2) for item in items]
+    squares = [] if middle is None else [arithmetic.power(subtract(item, middle), 2) for item in items]
+    if not squares or None in squares:
+        return None
     variance = divide(_fold(squares, arithmetic.add), len(items) - 1)
     return None if variance is None else finite(CONTEXT.sqrt(variance))
 

@@ -19,6 +19,8 @@ from app.feel.syntax import Node
 
 load_standard_functions()
 _FUNCTIONS = frozenset(BUILTINS)
+#: Characters of a text that is kept as one of thousands; conditions and cells are shorter by far.
+_SHORT = 500
 _TOO_DEEP = "The expression goes too deep while it is evaluated; work on less nested data."
 
 
@@ -125,12 +127,12 @@ def compile_expression(text: str, names: frozenset[str] | None = None) -> Expres
 
     `names` are variables (and their entries) whose names hold spaces or signs; others need no declaration.
     """
-    return _expression(text, names or frozenset())
+    return (_expression if len(text) <= _SHORT else _long_expression)(text, names or frozenset())
 
 
 def compile_unary_tests(text: str, names: frozenset[str] | None = None) -> UnaryTests:
     """Compile a cell: `-`, `"A","B"`, `[1..5]`, `< 10`, `not(...)`, or any condition on `?`."""
-    return _tests(text, names or frozenset())
+    return (_tests if len(text) <= _SHORT else _long_tests)(text, names or frozenset())
 
 
 def unknown_names(expression: Expression, known: frozenset[str]) -> list[FeelError]:
@@ -140,8 +142,7 @@ def unknown_names(expression: Expression, known: frozenset[str]) -> list[FeelErr
     return expression.unknown(known)
 
 
-@lru_cache(maxsize=4096)
-def _expression(text: str, names: frozenset[str]) -> Expression:
+def _read(text: str, names: frozenset[str]) -> Expression:
     try:
         node = parse_expression(text, names, _FUNCTIONS)
         return Expression(text, node, compile_node(node, names))
@@ -149,13 +150,17 @@ def _expression(text: str, names: frozenset[str]) -> Expression:
         raise FeelError("The expression is nested too deeply; split it up.", text) from None
 
 
-@lru_cache(maxsize=4096)
-def _tests(text: str, names: frozenset[str]) -> UnaryTests:
+def _read_tests(text: str, names: frozenset[str]) -> UnaryTests:
     try:
         node = parse_tests(text, names, _FUNCTIONS)
         return UnaryTests(text, node, compile_tests(node, names))
     except RecursionError:
         raise FeelError("The tests are nested too deeply; split them up.", text) from None
+
+
+# A long text compiles to megabytes: many of them, from whoever may upload files, must not fill the memory.
+_expression, _long_expression = lru_cache(maxsize=4096)(_read), lru_cache(maxsize=64)(_read)
+_tests, _long_tests = lru_cache(maxsize=4096)(_read_tests), lru_cache(maxsize=64)(_read_tests)
 
 
 def _unknown(name: str, known: frozenset[str]) -> str:

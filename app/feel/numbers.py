@@ -62,15 +62,21 @@ def power(base: Any, exponent: Any) -> Number | None:
 
 
 def modulo(dividend: Any, divisor: Any) -> Number | None:
-    """The remainder with the sign of the divisor."""
+    """The remainder with the sign of the divisor; None where it would need more than 34 digits to be found."""
     if not divisor:
         return None
-    if type(dividend) is int and type(divisor) is int:
-        return dividend % divisor
+    if _is_whole(dividend) and _is_whole(divisor):
+        return whole(int(dividend) % int(divisor))
     rest = CONTEXT.remainder(Decimal(dividend), Decimal(divisor))
+    if rest.is_nan():
+        return None
     if rest and (rest < 0) is not (divisor < 0):
         rest = CONTEXT.add(rest, divisor)
     return finite(rest)
+
+
+def _is_whole(value: Number) -> bool:
+    return isinstance(value, int) or value == value.to_integral_value()
 
 
 def integer(value: Any) -> int | None:

@@ -101,6 +101,18 @@ def test_allowed_values_of_item_definitions_are_enforced_deep() -> None:
         output(*elements, card={"levels": [], "limit": 11})
 
 
+def test_a_type_that_names_itself_beside_its_components_is_read() -> None:
+    item = (
+        '<itemDefinition name="T"><typeRef>T</typeRef><itemComponent name="n"><typeRef>number</typeRef>'
+        "<allowedValues><text>[0..10]</text></allowedValues></itemComponent></itemDefinition>"
+    )
+    data = '<inputData id="i" name="t"><variable name="t" typeRef="T"/></inputData>'
+    elements = (item, data, decision(literal("t.n"), requires=[needs_input("i")]))
+    assert output(*elements, t={"n": 3}) == 3
+    with pytest.raises(DecisionFailed, match="allowed is"):
+        output(*elements, t={"n": 11})
+
+
 def knowledge(identity: str, parameters: str, body: str, requires: str = "", name: str = "") -> str:
     named = "".join(f'<formalParameter name="{one}"/>' for one in parameters.split(",") if one)
     return (

@@ -183,6 +183,15 @@ def test_thousands_of_plain_values_are_made_distinct_within_the_budget() -> None
     assert compile_expression(text).evaluate({}) == 3000
 
 
+def test_few_long_texts_are_kept_and_many_short_ones() -> None:
+    long = [f"[{number}{', 1' * 200}]" for number in range(200)]
+    kept = [compile_expression(text) for text in long]
+    assert compile_expression(long[-1]) is kept[-1]
+    assert compile_expression(long[0]) is not kept[0]
+    short = [compile_expression(f"{number} + 1") for number in range(200)]
+    assert compile_expression("0 + 1") is short[0]
+
+
 def test_the_budget_is_per_evaluation() -> None:
     expression = compile_expression("count(for a in 1..5000 return a)")
     assert [expression.evaluate({}) for _ in range(30)] == [5000] * 30

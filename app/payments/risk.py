@@ -4,17 +4,41 @@ from datetime import timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
 
 from pydantic import Field
-from sqlalchemy import ColumnElement, Exists, ScalarSelect, func, select
+from sqlalchemy import text
 
 from app.kit.database import Tx
 from app.kit.money import exponent
 from app.operations import Result
-from app.payments.models import Attempt, Payment
+from app.payments.models import Payment
 
 _HOUR = timedelta(hours=1)
 _DAY = timedelta(days=1)
 #: Hours of the day, UTC, that count as night.
 _NIGHT_UNTIL = 6
+# An attempt is never older than its payment by more than a day of retries worth counting.
+_COUNTS = text("""
+SELECT
+    (
+        SELECT count(*) FROM payments
+        WHERE merchant_id = :merchant AND method_fingerprint = :card AND created_at > :hour_ago AND id <> :payment
+    ) AS card_payments,
+    (
+        SELECT count(*) FROM payments JOIN attempts ON attempts.payment_id = payments.id
+        WHERE payments.merchant_id = :merchant AND payments.method_fingerprint = :card
+            AND payments.created_at > :two_days_ago AND attempts.created_at > :day_ago
+            AND attempts.operation = 'authorize' AND attempts.outcome = 'declined'
+    ) AS card_declines,
+    lately.payments AS customer_payments,
+    lately.amount AS customer_amount,
+    EXISTS (
+        SELECT FROM payments
+        WHERE merchant_id = :merchant AND customer ->> 'id' = :customer AND amount_captured > 0 AND id <> :payment
+    ) AS paid_before
+FROM (
+    SELECT count(*) AS payments, coalesce(sum(amount) FILTER (WHERE currency = :currency), 0) AS amount FROM payments
+    WHERE merchant_id = :merchant AND customer ->> 'id' = :customer AND created_at > :day_ago AND id <> :payment
+) AS lately
+""")
 
 
 class RiskFacts(Result):
@@ -40,16 +64,20 @@ class RiskFacts(Result):
 def risk_facts(tx: Tx, payment: Payment) -> RiskFacts:
     """Counted now. `amount_reference` is the amount as if its currency had two decimals; nothing is converted."""
     customer = str(payment.customer.get("id", ""))
-    counts = select(
-        _card_payments(tx, payment).label("card_payments"),
-        _card_declines(tx, payment).label("card_declines"),
-        _customer(tx, payment, customer, func.count()).label("customer_payments"),
-        _customer(tx, payment, customer, _amount_in(payment.currency)).label("customer_amount"),
-        _paid_before(payment, customer).label("paid_before"),
-    )
+    now = tx.now()
+    about = {
+        "merchant": payment.merchant_id,
+        "payment": payment.id,
+        "card": payment.method_fingerprint,
+        "customer": customer,
+        "currency": payment.currency,
+        "hour_ago": now - _HOUR,
+        "day_ago": now - _DAY,
+        "two_days_ago": now - 2 * _DAY,
+    }
     # What other payments did in this very transaction is not worth writing down early for: it counts the next time.
     with tx.session.no_autoflush:
-        found = tx.session.execute(counts).one()
+        found = tx.execute(_COUNTS, about).one()
     return RiskFacts(
         amount=payment.amount,
         currency=payment.currency,
@@ -69,67 +97,3 @@ def reference_amount(minor: int, currency: str) -> int:
     """Minor units scaled to two decimals: 1000 JPY is 100000, 1234 KWD (1.234) is 123."""
     scaled = Decimal(minor).scaleb(2 - exponent(currency))
     return int(scaled.to_integral_value(rounding=ROUND_HALF_EVEN))
-
-
-def _card_payments(tx: Tx, payment: Payment) -> ScalarSelect[int]:
-    return (
-        select(func.count())
-        .select_from(Payment)
-        .where(
-            Payment.merchant_id == payment.merchant_id,
-            Payment.method_fingerprint == payment.method_fingerprint,
-            Payment.created_at > tx.now() - _HOUR,
-            Payment.id != payment.id,
-        )
-        .scalar_subquery()
-    )
-
-
-def _card_declines(tx: Tx, payment: Payment) -> ScalarSelect[int]:
-    return (
-        select(func.count())
-        .select_from(Attempt)
-        .join(Payment, Payment.id == Attempt.payment_id)
-        .where(
-            Payment.merchant_id == payment.merchant_id,
-            Payment.method_fingerprint == payment.method_fingerprint,
-            # An attempt is never older than its payment by more than a day of retries worth counting.
-            Payment.created_at > tx.now() - 2 * _DAY,
-            Attempt.operation == "authorize",
-            Attempt.outcome == "declined",
-            Attempt.created_at > tx.now() - _DAY,
-        )
-        .scalar_subquery()
-    )
-
-
-def _customer(tx: Tx, payment: Payment, customer: str, what: ColumnElement[int]) -> ScalarSelect[int]:
-    """`what` over the other payments this customer made in a day."""
-    return (
-        select(what)
-        .select_from(Payment)
-        .where(
-            Payment.merchant_id == payment.merchant_id,
-            Payment.customer["id"].astext == customer,
-            Payment.created_at > tx.now() - _DAY,
-            Payment.id != payment.id,
-        )
-        .scalar_subquery()
-    )
-
-
-def _amount_in(currency: str) -> ColumnElement[int]:
-    return func.coalesce(func.sum(Payment.amount).filter(Payment.currency == currency), 0)
-
-
-def _paid_before(payment: Payment, customer: str) -> Exists:
-    return (
-        select(Payment.id)
-        .where(
-            Payment.merchant_id == payment.merchant_id,
-            Payment.customer["id"].astext == customer,
-            Payment.amount_captured > 0,
-            Payment.id != payment.id,
-        )
-        .exists()
-    )

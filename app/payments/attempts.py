@@ -22,7 +22,7 @@ from app.payments import held
 from app.payments.booking import settle
 from app.payments.models import Attempt, Payment
 from app.payments.outcomes import UNRESOLVED
-from app.payments.queries import attempts_of, lock_payment
+from app.payments.queries import attempts_of, lock_payment, moment
 from app.payments.verbs import ANSWER, Case, Verb, verb_of
 
 #: A prepared call is not sent later than this unless the process is known to have been awake: shorter than a lease,
@@ -30,6 +30,9 @@ from app.payments.verbs import ANSWER, Case, Verb, verb_of
 SEND_WITHIN_SECONDS: Final = 8.0
 #: Gateways forget idempotency keys, the quickest after a day; an older attempt is never sent again.
 RESEND_WITHIN: Final = timedelta(hours=12)
+
+#: In an attempt's evidence: when another worker than the one that began it went on with it.
+_RESUMED_AT: Final = "resumed_at"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +75,15 @@ class Calling:
         attempt = held.attempt(context.tx, payment.id, self.lookup.key)
         assert attempt is not None
         case = Case(context.tx, payment, attempt)
-        settle(case, answer, ANSWER)
+        settle(case, self._of_all_sendings(attempt, answer), ANSWER)
         return tell(context, case)
+
+    def _of_all_sendings(self, attempt: Attempt, answer: GatewayResult) -> GatewayResult:
+        """That this sending did not happen says nothing of the attempt once somebody else has gone on with it."""
+        others = attempt.state == "finished" or _RESUMED_AT in (attempt.evidence or {})
+        if answer.outcome is Outcome.NOT_SENT and others and not self.resumed:
+            return replace(answer, outcome=Outcome.UNKNOWN)
+        return answer
 
     def _send(self) -> GatewayResult:
         awake = self.pulse.unbroken_since(self.prepared_at)
@@ -160,6 +170,8 @@ def resume(context: OperationContext, case: Case) -> Result | Calling:
     """Go on with an attempt that exists: tell its outcome again, or find out what became of it."""
     if case.attempt.state == "finished":
         return tell(context, case)
+    # Whoever began it may be asleep and not dead; what it says later is to be seen in this light.
+    case.attempt.evidence = {**(case.attempt.evidence or {}), _RESUMED_AT: moment(case.tx.now())}
     return start(context, case, resumed=True)
 
 

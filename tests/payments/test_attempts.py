@@ -176,6 +176,34 @@ def test_a_worker_that_slept_sends_nothing(till: Till) -> None:
     assert till.charges() == 0
 
 
+def test_that_a_sleeper_sent_nothing_says_nothing_while_another_worker_asks(till: Till) -> None:
+    payment = till.create()
+    sleeper = begun(till, payment)
+    other = till.begin("payment.authorize", payment, "authorize#1", gateway="sandbox_a")
+    assert isinstance(other, Effect)
+    answer = other.call()
+    unsent = replace(sleeper, prepared_at=sleeper.prepared_at - 60).call()
+    with pytest.raises(OperationError, match="OUTCOME_UNKNOWN"):
+        till.finish(sleeper, unsent, payment, "authorize#1")
+    till.finish(other, answer, payment, "authorize#1")
+    assert till.attempt(payment, "authorize").outcome == "approved"
+    assert till.incidents() == []
+    assert till.differences() == []
+
+
+def test_what_is_pending_is_not_taken_back_by_a_sleeper_that_sent_nothing(till: Till) -> None:
+    payment = till.create("pm_card_pending")
+    sleeper = begun(till, payment)
+    other = till.begin("payment.authorize", payment, "authorize#1", gateway="sandbox_a")
+    assert isinstance(other, Effect)
+    with pytest.raises(OperationError, match="OUTCOME_PENDING"):
+        till.finish(other, other.call(), payment, "authorize#1")
+    unsent = replace(sleeper, prepared_at=sleeper.prepared_at - 60).call()
+    with pytest.raises(OperationError, match="OUTCOME_PENDING"):
+        till.finish(sleeper, unsent, payment, "authorize#1")
+    assert till.attempt(payment, "authorize").outcome == "pending"
+
+
 def test_a_call_that_queued_long_is_sent_when_the_worker_was_awake(till: Till) -> None:
     payment = till.create()
     effect = begun(till, payment)

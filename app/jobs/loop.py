@@ -22,7 +22,7 @@ from app.installation import Sending
 from app.jobs.calls import Answer, Caller
 from app.jobs.merge import merged
 from app.kit.crashpoint import Point, crashpoint
-from app.kit.database import Database, Tx
+from app.kit.database import Database, Tx, is_away
 from app.kit.trace import following, mark, span
 from app.operations import Effect, OperationContext, OperationError, Registry, Result
 
@@ -146,8 +146,11 @@ class Loop:
             left = [instance_id for instance_id in ids if instance_id not in lost.instances]
             if left:
                 self._advance_all(left, {})
-        except Exception as error:  # noqa: BLE001 - one of them broke; each alone will tell which
+        except Exception as error:
             self._drop_all(ids)
+            if is_away(error):
+                raise
+            # One of them broke: each alone will tell which.
             if len(ids) == 1:
                 self._failed(ids[0], error)
                 return

@@ -15,7 +15,7 @@ import orjson
 import structlog
 from sqlalchemy import CursorResult, DateTime, Engine, Executable, MetaData, Result, Text, create_engine, event, text
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.orm import DeclarativeBase, Session
 
 from app.kit.bulk import insert_rows
@@ -29,6 +29,8 @@ log = structlog.get_logger()
 
 #: serialization_failure and deadlock_detected: the transaction was right, only its moment was not.
 _UNDONE: Final = frozenset({"40001", "40P01"})
+#: Connections lost, no room or memory left, the server going down or coming up (PostgreSQL, appendix A).
+_AWAY: Final = ("08", "53", "57P")
 
 #: Far beyond what any request or step needs.
 PATIENCE: Final = timedelta(seconds=30)
@@ -39,6 +41,14 @@ _open_transactions: ContextVar[int] = ContextVar("open_transactions", default=0)
 def in_transaction() -> bool:
     """Whether this thread holds a transaction open; whoever calls somebody else's system asserts that it does not."""
     return _open_transactions.get() > 0
+
+
+def is_away(error: BaseException) -> bool:
+    """Whether this says that the database cannot work now, and nothing about what was asked of it."""
+    if not isinstance(error, OperationalError):
+        return False
+    state = getattr(error.orig, "sqlstate", None)
+    return state is None or state.startswith(_AWAY)
 
 
 class Base(DeclarativeBase):

@@ -43,6 +43,7 @@ class _Link:
         self.client = client
         self.server = server
         self._struck: Fault | None = None
+        self._reset = False
 
     def requests(self) -> None:
         self._pump(self.client, self._request)
@@ -76,7 +77,9 @@ class _Link:
             case Fault(Kind.DROP):
                 raise _Closed
             case Fault(Kind.RESET):
-                # Closing with nothing to linger for is a reset, once no thread waits in recv() any more.
+                # Closing with nothing to linger for is a reset, once no thread waits in recv() any more; whichever
+                # thread closes first must not say goodbye before.
+                self._reset = True
                 self.client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 self.client.shutdown(socket.SHUT_RD)
                 self.client.close()
@@ -91,8 +94,9 @@ class _Link:
 
     def close(self) -> None:
         for end in (self.client, self.server):
-            with suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
+            if not (self._reset and end is self.client):
+                with suppress(OSError):
+                    end.shutdown(socket.SHUT_RDWR)
             end.close()
 
 

@@ -61,12 +61,22 @@ class LocalStripe:
         self._http.clear()
 
 
+# It keeps what it knows in one file of the whole machine, which another process, or another user, may be writing.
+_IN_ITS_OWN_FOLDER = """
+import builtins, runpy, sys
+kept, opened = sys.argv.pop(1), builtins.open
+builtins.open = lambda file, *how, **more: opened(kept if file == "/tmp/localstripe.pickle" else file, *how, **more)
+runpy.run_module("localstripe", run_name="__main__", alter_sys=True)
+"""
+
+
 @contextmanager
 def local_stripe(folder: Path) -> Iterator[LocalStripe]:
     port = int(closed_port().rpartition(":")[2])
     log = folder / "localstripe.log"
     with log.open("wb") as output:
-        command = [sys.executable, "-m", "localstripe", "--port", str(port), "--from-scratch"]
+        options = ["--port", str(port), "--from-scratch"]
+        command = [sys.executable, "-c", _IN_ITS_OWN_FOLDER, str(folder / "kept"), *options]
         process = subprocess.Popen(command, cwd=folder, stdout=output, stderr=output)
     server = LocalStripe(port)
     try:

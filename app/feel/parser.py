@@ -64,10 +64,17 @@ def parse_tests(text: str, names: frozenset[str], functions: frozenset[str]) -> 
 
 
 def split_tests(text: str, names: frozenset[str]) -> list[str]:
-    """The texts of the tests of a cell, cut at the commas between them: the values of an output, in their order."""
+    """The texts of the tests of a cell, cut at the commas between them: the values of an output, in their order.
+
+    Empty for `-`, which is any value.
+    """
     parser = Parser(text, names, frozenset())
     tests = parser.cell()
     parser.finished(tests)
+    if tests.negated:
+        raise parser.error("Values are listed one after another; not(...) lists none.", 0)
+    if not tests.tests:
+        return []
     starts = [test.at for test in tests.tests]
     ends = [*starts[1:], len(text)]
     return [text[start:end].rstrip().removesuffix(",").rstrip() for start, end in zip(starts, ends, strict=True)]

@@ -156,3 +156,11 @@ def test_drawings_and_notes_are_not_in_the_way() -> None:
         document("<description>x</description>", decision(literal("1")), drawing, "<!-- a comment -->")
     )
     assert model.evaluate("d", {}).output == 1
+
+
+def test_the_values_of_an_output_are_a_list_of_values() -> None:
+    error = refusal(document(decision(table("UNIQUE", ["a"], ["x"], [["-", "1"]], values=["not(1)"]))))
+    assert [finding.code for finding in error.findings] == ["invalid_expression"]
+    assert "not(...) lists none" in error.findings[0].message
+    model = parse_decisions(document(decision(table("UNIQUE", ["a"], ["x"], [["-", "1"]], values=["-"]))))
+    assert list(model.decisions) == ["d"]

@@ -65,8 +65,6 @@ from app.refunds.queries import payments_of as payments_of_refunds
 from app.refunds.service import flow_ended as refund_flow_ended
 from app.settings import Settings
 
-#: What deletes rows that have served, room by room.
-
 # Importing them declares every operation and every table.
 assert handlers
 assert models

@@ -64,8 +64,7 @@ class OperationContext:
     """Who calls: one activation of one element of one instance.
 
     `activation` is the same text after every crash and reload, so a key derived from it names one logical operation
-    for ever. `subject` is the id of what the instance is about (`pay_…`, `ref_…`, `dis_…`). `first` says that this
-    activation surely asks for the first time, so there is nothing of an earlier try to be looked for.
+    for ever. `subject` is the id of what the instance is about (`pay_…`, `ref_…`, `dis_…`).
     """
 
     tx: Tx
@@ -76,7 +75,6 @@ class OperationContext:
     element: str
     subject: str
     resources: Mapping[type, object] = field(default_factory=dict)
-    first: bool = False
 
     def use(self, kind: type[T]) -> T:
         """A service that was wired at start-up, such as the gateway registry."""

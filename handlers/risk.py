@@ -4,6 +4,7 @@ from typing import Any
 
 from pydantic import Field
 
+from app.kit.database import Json
 from app.kit.money import EXPONENTS
 from app.operations import OperationContext, Params, Result, operation
 from app.payments import risk
@@ -30,7 +31,8 @@ class RecordParams(Params):
 def record(context: OperationContext, params: RecordParams) -> Result:
     """Keeps the score, the outcome and the rules that fired with the payment, for reviewers and reports."""
     payment = lock_payment(context.tx, context.merchant_id, context.subject)
-    payment.risk = {"score": params.score, "outcome": params.outcome, "rules": params.rules}
+    judged: Json = {"score": params.score, "outcome": params.outcome, "rules": params.rules}
     if params.compared_amount is not None and params.compared_currency in EXPONENTS:
-        payment.risk |= {"compared": {"amount": params.compared_amount, "currency": params.compared_currency}}
+        judged["compared"] = {"amount": params.compared_amount, "currency": params.compared_currency}
+    payment.risk = judged
     return Result()

@@ -20,5 +20,5 @@ def find_owned(tx: Tx, kind: type[T], merchant_id: str, row_id: str, missing: ty
     """The merchant's own row; `missing` when there is none, whoever else may have one."""
     row = tx.session.get(kind, row_id)
     if row is None or row.merchant_id != merchant_id:
-        raise missing(f"{missing.title.replace(' such', '')} {row_id!r}")
+        raise missing(f"There is no {kind.__name__.lower()} {row_id!r}")
     return row

@@ -76,7 +76,7 @@ def _operation(route: Route) -> Schema:
         "summary": route.summary,
         "description": _description(route),
         "parameters": _parameters(route),
-        "responses": {str(route.status): _success(route), **_failures(errors_of(route))},
+        "responses": {**_successes(route), **_failures(errors_of(route))},
     }
     if route.body is not None:
         operation["requestBody"] = _request_body(route.body, route.example)
@@ -130,6 +130,10 @@ def _request_body(body: type[BaseModel] | Upload, example: Schema | None) -> Sch
     required = any(field.is_required() for field in body.model_fields.values())
     shown = {"example": example} if example is not None else {}
     return {"required": required, "content": {"application/json": {"schema": _ref(body), **shown}}}
+
+
+def _successes(route: Route) -> Schema:
+    return {str(status): _success(route) for status in sorted((route.status, *route.also))}
 
 
 def _success(route: Route) -> Schema:

@@ -89,7 +89,10 @@ Handler = Callable[..., Json | Answer]
 
 @dataclass(frozen=True)
 class Route:
-    """`path` names its parts in braces; the handler gets them by these names, and `body` and `query` likewise."""
+    """`path` names its parts in braces; the handler gets them by these names, and `body` and `query` likewise.
+
+    `also` are further statuses with the same shape of answer.
+    """
 
     method: str
     path: str
@@ -103,6 +106,7 @@ class Route:
     response: type[View] | None = None
     listed: bool = False
     status: int = 200
+    also: tuple[int, ...] = ()
     media_type: str = "application/json"
     roles: tuple[Role, ...] = ()
     needs_key: bool = False
@@ -140,6 +144,7 @@ class Declared(TypedDict, total=False):
     response: type[View] | None
     listed: bool
     status: int
+    also: tuple[int, ...]
     media_type: str
     roles: tuple[Role, ...]
     needs_key: bool

@@ -34,7 +34,10 @@ SELECT instance_id, max(seq), jsonb_agg(line ORDER BY seq) FROM (
     WHERE page.instance_id = ANY(:ids)
 ) found GROUP BY instance_id
 """)
-_CLEAR = tuple(text(f"DELETE FROM {table} WHERE instance_id = ANY(:ids)") for table in ("journal", "journal_pages"))  # noqa: S608 - two constants
+_CLEAR = (
+    text("DELETE FROM journal WHERE instance_id = ANY(:ids)"),
+    text("DELETE FROM journal_pages WHERE instance_id = ANY(:ids)"),
+)
 _MARK = text("UPDATE instances SET archived_at = :now WHERE id = ANY(:ids)")
 _FORGET = text("""
 DELETE FROM messages WHERE id IN (

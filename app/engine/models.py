@@ -1,5 +1,4 @@
-"""The engine's tables. Only `definitions`, `occasions`, `store`, `inbox`, `people`, `incidents` and
-`migrate` write them."""
+"""The engine's tables, which no other room writes."""
 
 from datetime import datetime
 

@@ -285,8 +285,6 @@ class Loop:
     ) -> Turn:
         items = [self._finish(tx, hand.claim, answer) for answer in answers]
         items += [arrival.item for arrival in arrivals]
-        # Whoever goes on after a repair may have asked before.
-        again = any(item.kind is ItemKind.RETRY for item in items)
         effects: dict[str, Effect] = {}
         steps: list[Step] = []
         for _ in range(ROUNDS):
@@ -295,7 +293,7 @@ class Loop:
             for call in steps[-1].calls:
                 if call.node in under_way or call.node in effects:
                     continue
-                outcome = self._begin(tx, hand.claim, call, first=not again and call.node not in hand.claim.calls)
+                outcome = self._begin(tx, hand.claim, call)
                 if isinstance(outcome, Item):
                     items.append(outcome)
                 else:
@@ -307,11 +305,11 @@ class Loop:
         taken = [arrival.row_id for arrival in arrivals]
         return Turn(hand, merged(steps), taken, effects, keep=bool(effects) or bool(under_way), trace=mark())
 
-    def _begin(self, tx: Tx, claim: store.Claim, call: Call, *, first: bool) -> Item | Effect:
+    def _begin(self, tx: Tx, claim: store.Claim, call: Call) -> Item | Effect:
         """Run a local operation, or write the intent of a call to the outside."""
         try:
             operation = self._registry.get(call.operation)
-            context = self._context(tx, claim, call.node, call.element, first=first)
+            context = self._context(tx, claim, call.node, call.element)
             outcome = operation.handler(context, operation.parse(call.params))
         except OperationError as error:
             return _thrown(call.node, error)
@@ -331,7 +329,7 @@ class Loop:
             return _thrown(answer.node, error)
         return Item(ItemKind.CALL_RESULT, answer.node, result.model_dump(mode="json"))
 
-    def _context(self, tx: Tx, claim: store.Claim, node: str, element: str, *, first: bool = False) -> OperationContext:
+    def _context(self, tx: Tx, claim: store.Claim, node: str, element: str) -> OperationContext:
         return OperationContext(
             tx=tx,
             now=tx.now(),
@@ -341,7 +339,6 @@ class Loop:
             element=element,
             subject=claim.subject,
             resources=self._resources,
-            first=first,
         )
 
     def _outcome(self, turn: Turn) -> saving.Outcome:

@@ -25,7 +25,7 @@ class LongJob(Base):
     status: Mapped[str]
     done: Mapped[int] = mapped_column(BigInteger, default=0)
     total: Mapped[int | None] = mapped_column(BigInteger)
-    result: Mapped[Json | None]  # what the kind says of it, such as {"file": "job_….csv", "bytes": 1024}
+    result: Mapped[Json | None]  # what the kind says of it, such as {"rows": 1024}
     error: Mapped[str | None]
     cancel_requested: Mapped[bool] = mapped_column(default=False)
     tries: Mapped[int] = mapped_column(default=0)

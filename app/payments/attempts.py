@@ -105,7 +105,7 @@ class Calling:
 
 def own_attempt(context: OperationContext, payment: Payment) -> Attempt | None:
     """The attempt this activation made before, if it came this far; the caller holds the payment's lock."""
-    return None if context.first else held.attempt(context.tx, payment.id, _own_id(context))
+    return held.attempt(context.tx, payment.id, _own_id(context))
 
 
 def read(tx: Tx, attempt_id: str) -> Attempt | None:

@@ -114,9 +114,11 @@ def attempts(tx: Tx, payment_id: str) -> dict[str, Attempt]:
 
 def attempt(tx: Tx, payment_id: str, attempt_id: str) -> Attempt | None:
     """One attempt of a payment that is held, to be read or changed."""
-    found = attempts(tx, payment_id).get(attempt_id)
+    known = attempts(tx, payment_id)
+    found = known.get(attempt_id)
     if found is not None and found not in tx.session:
-        tx.session.add(found)
+        # Whoever looked at the row before it was held has its own copy of it in the session.
+        found = known[attempt_id] = tx.session.merge(found, load=False)
     return found
 
 

@@ -74,10 +74,10 @@ class LostAnswers:
         return job.looking.call() if job.looking is not None else LookupResult(None)
 
     def book(self, tx: Tx, job: Search, answer: LookupResult) -> None:
-        attempt = tx.session.get_one(Attempt, job.attempt_id)
-        payment = lock_payment(tx, attempt.merchant_id, attempt.payment_id)
-        attempt = held.attempts(tx, payment.id)[job.attempt_id]
-        if attempt.state != "begun":
+        row = tx.session.get_one(Attempt, job.attempt_id)
+        payment = lock_payment(tx, row.merchant_id, row.payment_id)
+        attempt = held.attempt(tx, payment.id, row.id)
+        if attempt is None or attempt.state != "begun":
             return
         found = answer.result if answer.found else None
         result = found or GatewayResult(Outcome.UNKNOWN, message="The answer to the call was lost")

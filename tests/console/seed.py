@@ -7,7 +7,7 @@ from app.engine.models import Incident, Task, WaitRow
 from app.events import audit
 from app.events.models import Delivery, WebhookEndpoint
 from app.events.outbox import emit
-from app.kit.database import Database
+from app.kit.database import Database, Json
 from app.kit.ids import new_id
 from tests.console.seeder import DIAGRAMS, PASSWORD, PEOPLE, RULES, Seeded, Seeder
 
@@ -67,6 +67,12 @@ def _reviews(s: Seeder) -> None:
     s.task("taken", s.payment("taken", minutes(50), amount=61000, **hold), **taken)
     s.task("overdue", s.payment("overdue", hours(6), amount=23990, **hold))
     s.task("escalated", s.payment("escalated", hours(3), amount=990000, **hold), priority=90)
+    _decided(s, hold)
+
+
+def _decided(s: Seeder, hold: Json) -> None:
+    """One that a first person has approved and a second has to, and one that is done."""
+    minutes, hours, users = (lambda n: timedelta(minutes=n)), (lambda n: timedelta(hours=n)), s.made.users
     first = {"decision": "approve", "reason": "customer_confirmed", "note": "Called the customer, she knows the order."}
     second = s.payment("second", hours(2), amount=310000, **hold)
     s.task("second", second, element="Second", excluded=[users["reviewer"]])
@@ -100,7 +106,12 @@ def _reviews(s: Seeder) -> None:
         "completed_at": s.now - minutes(8),
         "data": {},
     }
-    s.task("done", s.payment("reviewed", minutes(40), amount=45000, amount_captured=45000, risk=risk), **done, **first)
+    s.task(
+        "done",
+        s.payment("reviewed", minutes(40), amount=45000, amount_captured=45000, risk=hold["risk"]),
+        **done,
+        **first,
+    )
 
 
 def _payments(s: Seeder) -> None:

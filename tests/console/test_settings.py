@@ -131,6 +131,25 @@ def test_a_changed_password_ends_every_session(visitor: Come) -> None:
     assert visitor("").sign_in("reviewer", "another long secret").location == "/"
 
 
+def test_an_administrator_sets_a_forgotten_password_and_that_is_on_record(
+    visitor: Come, database: Database, seeded: Seeded
+) -> None:
+    reviewer, user_id = visitor("reviewer"), seeded.users["reviewer"]
+    visitor("operator").post(f"/settings/users/{user_id}/password", password="not an administrator's")
+    admin = visitor("admin")
+    admin.post(f"/settings/users/{user_id}/password", password="short")
+    assert "must have at least 12 characters" in admin.read("/settings/users")
+    assert reviewer.get("/review").status_code == 200, "who was refused has changed nothing"
+
+    admin.post(f"/settings/users/{user_id}/password", password="a long new one")
+    assert reviewer.get("/review").status_code == 303
+    assert visitor("").sign_in("reviewer").status_code == 401
+    assert visitor("").sign_in("reviewer", "a long new one").location == "/"
+    with database.begin() as tx:
+        entry = tx.session.scalars(select(AuditEntry).where(AuditEntry.action == "user.password_reset")).one()
+    assert (entry.actor, entry.object_id) == (seeded.users["admin"], user_id)
+
+
 def test_two_different_new_passwords_change_nothing(visitor: Come) -> None:
     reviewer = visitor("reviewer")
     reviewer.post(

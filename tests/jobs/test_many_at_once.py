@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 from sqlalchemy import event, select, text, update
+from sqlalchemy.exc import OperationalError
 
 from app.engine import inbox
 from app.engine.models import Instance, JournalPage
@@ -16,8 +17,18 @@ from app.payments.models import Attempt, Payment
 from app.payments.shelf import Shelf
 from tests.fixtures_sandbox import until
 from tests.house import House
+from tests.system import crash
 
 MANY = 6
+_FORMERLY = """
+INSERT INTO waits (instance_id, merchant_id, node, element, kind, message, correlation, created_at)
+SELECT instances.id, merchant_id, call.key, call.value, 'call', '', '', instances.created_at
+FROM instances, jsonb_each_text(calls) call
+"""
+_FULL = """
+CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS
+$$ BEGIN RAISE 'could not extend file: no space left on device' USING ERRCODE = 'disk_full'; END $$
+"""
 
 
 class Undone(Exception):
@@ -101,6 +112,44 @@ def test_a_commit_nobody_heard_of_is_read_back_and_no_call_is_made_twice(house: 
     assert succeeded(house, payments)
     assert len(house.charges()) == MANY
     assert all(len(house.attempts(payment)) == 2 for payment in payments)
+    house.check_books()
+
+
+def test_what_the_former_version_had_under_way_is_found_out_about_and_not_begun_again(house: House) -> None:
+    """It kept calls under way in rows of `waits`, so for the first that takes the instance over there are none."""
+    payments = [house.pay() for _ in range(MANY)]
+    with crash.at(Point.AFTER_STEP_COMMIT), pytest.raises(crash.Crash):
+        house.loop.turn()
+    with house.database.begin() as tx:
+        tx.execute(text(_FORMERLY))
+        tx.execute(text("UPDATE instances SET calls = '{}'"))
+    house.loop = house.another_loop("worker-2")
+    house.later(seconds=11)
+    assert succeeded(house, payments)
+    assert house.incidents() == []
+    assert len(house.charges()) == MANY
+    assert all(len(house.attempts(payment)) == 2 for payment in payments)
+    house.check_books()
+
+
+def test_a_database_that_cannot_work_is_no_fault_of_an_instance(house: House) -> None:
+    """Such as one whose disk is full: once there is room again nothing is parked, and nothing counted."""
+    payments = [house.pay() for _ in range(MANY)]
+    with house.database.begin() as tx:
+        tx.execute(text(_FULL))
+        tx.execute(text("CREATE TRIGGER full_disk BEFORE INSERT ON journal_pages EXECUTE FUNCTION full_disk()"))
+    for _ in range(inbox.PARK_AFTER + 2):
+        with pytest.raises(OperationalError):
+            house.loop.turn()
+        house.clock.advance(timedelta(seconds=11))
+    assert {house.instance(one).failures for one in payments} == {0}
+    assert house.attempts(payments[0]) == []
+
+    with house.database.begin() as tx:
+        tx.execute(text("DROP TRIGGER full_disk ON journal_pages"))
+    house.later(seconds=11)
+    assert succeeded(house, payments)
+    assert house.incidents() == []
     house.check_books()
 
 

@@ -94,6 +94,7 @@ class MigrateInstances(Body):
     example={"from": "def_old", "to": "def_new", "mapping": {"review": "check"}, "dry_run": True},
     response=MigrationView,
     status=202,
+    also=(200,),
     roles=MOVERS,
     errors=(Conflict, NotFound),
 )

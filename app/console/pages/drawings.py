@@ -20,9 +20,11 @@ def source(definition_id: str) -> Response:
     with transaction() as tx:
         definition = find_definition(tx, identity.actor(), definition_id)
     wanted = request.args.get("language", "")
-    response = make_response(Language(wanted).drawn(definition.content) if wanted in LANGUAGES else definition.content)
+    translated = wanted in LANGUAGES
+    response = make_response(Language(wanted).drawn(definition.content) if translated else definition.content)
     response.mimetype = "application/json" if definition.kind == "form" else "application/xml"
-    response.headers["Cache-Control"] = "private, max-age=31536000, immutable"  # a definition never changes
+    # A definition never changes; its translation does with the next catalogue.
+    response.headers["Cache-Control"] = f"private, {'max-age=300' if translated else 'max-age=31536000, immutable'}"
     if "download" in request.args:
         name = f"{definition.key}-{definition.version}.{_ENDINGS.get(definition.kind, definition.kind)}"
         response.headers["Content-Disposition"] = f'attachment; filename="{name}"'

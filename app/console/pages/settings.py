@@ -119,6 +119,17 @@ def switch_user(user_id: str, change: str) -> Response:
     return _act(act, "/settings/users", "settings.saved")
 
 
+@pages.post("/settings/users/<user_id>/password")
+def reset_password(user_id: str) -> Response:
+    actor = identity.actor()
+
+    def act(tx: Tx) -> None:
+        users.reset_password(tx, actor, user_id, request.form.get("password", ""))
+        audit.record(tx, actor, "user.password_reset", user_id)
+
+    return _act(act, "/settings/users", "settings.password_reset")
+
+
 @pages.get("/settings/keys")
 def keys() -> Response:
     return _keys(None)

@@ -5,12 +5,14 @@ from contextlib import contextmanager
 from datetime import timedelta
 
 import pytest
+from alembic import command
 from sqlalchemy import event, select, text, update
 from sqlalchemy.exc import OperationalError
 
 from app.engine import inbox
 from app.engine.models import Instance, JournalPage
 from app.kit.crashpoint import Point, arm
+from app.migrate import configuration, upgrade
 from app.payments import held
 from app.payments.held import Held
 from app.payments.models import Attempt, Payment
@@ -130,6 +132,20 @@ def test_what_the_former_version_had_under_way_is_found_out_about_and_not_begun_
     assert len(house.charges()) == MANY
     assert all(len(house.attempts(payment)) == 2 for payment in payments)
     house.check_books()
+
+
+def test_the_migration_takes_over_what_the_former_version_had_under_way(house: House) -> None:
+    payments = [house.pay() for _ in range(MANY)]
+    with crash.at(Point.AFTER_STEP_COMMIT), pytest.raises(crash.Crash):
+        house.loop.turn()
+    before = {one: house.instance(one).calls for one in payments}
+    assert all(before.values())
+    with house.database.begin() as tx:
+        tx.execute(text(_FORMERLY))
+    house.database.close()
+    command.downgrade(configuration(house.database.url), "0007")
+    upgrade(house.database.url)
+    assert {one: house.instance(one).calls for one in payments} == before
 
 
 def test_a_database_that_cannot_work_is_no_fault_of_an_instance(house: House) -> None:

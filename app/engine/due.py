@@ -55,7 +55,8 @@ WITH due AS (
 """)  # noqa: S608 - put together from the constants of this file
 
 # The merchants with timers are found by skipping through an index, one step for each of them; the order names both of
-# its columns, so that no other index will do.
+# its columns, so that no other index will do. What has just been started is due since just now, so it is among the
+# newest, and takes turns with the oldest: a backlog of timers holds up nobody who comes with something new.
 FAIR = text(f"""
 WITH RECURSIVE crowd AS (
     (SELECT merchant_id FROM instances WHERE due_at IS NOT NULL ORDER BY merchant_id, due_at LIMIT 1)
@@ -75,6 +76,15 @@ WITH RECURSIVE crowd AS (
                 ORDER BY i.due_at LIMIT :limit
             ) first
         ) oldest
+        UNION ALL
+        SELECT fresh.id, fresh.place FROM crowd CROSS JOIN LATERAL (
+            SELECT newest.id, row_number() OVER (ORDER BY newest.due_at) AS place FROM (
+                SELECT i.id, i.due_at, i.journal_seq FROM instances i
+                WHERE i.merchant_id = crowd.merchant_id AND i.due_at <= :now AND {_FREE}
+                ORDER BY i.due_at DESC LIMIT :limit
+            ) newest
+            WHERE newest.journal_seq = 0
+        ) fresh
         UNION ALL
         SELECT i.id, row_number() OVER (PARTITION BY i.merchant_id ORDER BY min(inbox.id))
         FROM inbox JOIN instances i ON i.id = inbox.instance_id

@@ -1,5 +1,7 @@
 """Merchants take turns: one who floods us delays himself."""
 
+from datetime import timedelta
+
 from sqlalchemy import select, update
 
 from app.access.actor import Actor, Role
@@ -56,6 +58,19 @@ def test_a_fair_claim_is_as_full_as_any(house: House) -> None:
     flood(house, shop, 5)
     assert claimed(house, fair=True) == {MERCHANT: BATCH - 5, OTHER: 5}
     assert claimed(house, fair=False) == {MERCHANT: BATCH}
+
+
+def test_a_new_payment_does_not_wait_for_a_backlog_of_timers_of_its_own_merchant(house: House) -> None:
+    timers = flood(house, house.shop, 300)
+    with house.database.begin() as tx:
+        tx.execute(update(Instance).values(journal_seq=7, due_at=Instance.due_at - timedelta(hours=12)))
+    fresh = flood(house, house.shop, 5)
+    taken = []
+    for _ in range(3):
+        with house.database.begin() as tx:
+            taken.append([claim.id for claim in store.claim(tx, "worker-x", BATCH, fair=True)])
+    assert set(fresh) <= set(taken[0]), "they take turns with the oldest"
+    assert [one for ids in taken for one in ids if one not in fresh] == timers[: 3 * BATCH - len(fresh)]
 
 
 def test_inboxes_are_shared_as_fairly_as_timers(house: House) -> None:

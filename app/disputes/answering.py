@@ -1,6 +1,8 @@
 """Answering a dispute at its gateway: evidence is handed in once per stage, or the dispute is accepted."""
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import ClassVar
 
 from pydantic import Field
@@ -8,7 +10,7 @@ from pydantic import Field
 from app.disputes.funds import book_funds
 from app.disputes.models import Dispute
 from app.disputes.queries import lock_dispute
-from app.disputes.service import take_in, unresolved_attempt
+from app.disputes.service import AnswerOutdated, take_in, unresolved_attempt
 from app.disputes.states import DisputeStatus, move
 from app.gateways.port import Evidence, Gateway, GatewayDispute, GatewayResult, Lookup, LookupResult, Outcome
 from app.gateways.registry import Registry as Gateways
@@ -129,6 +131,7 @@ class Refreshing:
     lane: str
     gateway: Gateway
     gateway_reference: str
+    asked_at: datetime
 
     def call(self) -> GatewayDispute | None:
         assert not in_transaction(), "a gateway is never called inside a transaction"
@@ -137,7 +140,9 @@ class Refreshing:
     def finish(self, context: OperationContext, answer: object) -> RefreshResult:
         payment, dispute = lock_dispute(context.tx, context.merchant_id, context.subject)
         if isinstance(answer, GatewayDispute):
-            take_in(context.tx, payment, dispute, answer)
+            # What was booked meanwhile is newer.
+            with suppress(AnswerOutdated):
+                take_in(context.tx, payment, dispute, answer, self.asked_at)
         return RefreshResult(stage=dispute.stage, status=dispute.status, due_by=moment(dispute.due_by))
 
 
@@ -145,7 +150,7 @@ def refresh(context: OperationContext) -> Effect:
     """Ask the gateway how the dispute the instance is about stands now."""
     _, dispute = lock_dispute(context.tx, context.merchant_id, context.subject)
     gateway = context.use(Gateways).get(dispute.gateway)
-    return Refreshing(gateway.name, gateway, dispute.gateway_reference)
+    return Refreshing(gateway.name, gateway, dispute.gateway_reference, context.now)
 
 
 SUBMIT = SubmitVerb()

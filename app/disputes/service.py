@@ -1,6 +1,6 @@
 """Disputes: opened and changed by the gateway's word alone, answered with evidence or accepted by people."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import or_, select
 
@@ -29,8 +29,16 @@ class NotAnswerable(Conflict):
     title = "The dispute takes no answer any more"
 
 
-def open_from_gateway(tx: Tx, gateway: str, facts: GatewayDispute) -> Dispute | None:
-    """Take in what the gateway says about a dispute: open it here, or change it. None when the charge is not ours."""
+class AnswerOutdated(Conflict):
+    code = "dispute_answer_outdated"
+    title = "The dispute has changed since the gateway was asked; ask again"
+
+
+def open_from_gateway(tx: Tx, gateway: str, facts: GatewayDispute, asked_at: datetime) -> Dispute | None:
+    """Take in what the gateway says about a dispute: open it here, or change it. None when the charge is not ours.
+
+    AnswerOutdated as in `take_in`.
+    """
     payment = _payment_of(tx, gateway, facts.charge)
     if payment is None:
         return None
@@ -41,12 +49,16 @@ def open_from_gateway(tx: Tx, gateway: str, facts: GatewayDispute) -> Dispute | 
     )
     if dispute is None:
         return _open(tx, payment, gateway, facts)
-    take_in(tx, payment, dispute, facts)
+    take_in(tx, payment, dispute, facts, asked_at)
     return dispute
 
 
-def take_in(tx: Tx, payment: Payment, dispute: Dispute, facts: GatewayDispute) -> None:
-    """Book what the gateway says now; the same again changes nothing, and what cannot follow is an incident."""
+def take_in(tx: Tx, payment: Payment, dispute: Dispute, facts: GatewayDispute, asked_at: datetime) -> None:
+    """Book what the gateway says; the same again changes nothing, and what cannot follow is an incident.
+
+    Of two that ask at once the first answer may be booked last. AnswerOutdated, with nothing written, when it cannot
+    follow what has been booked since `asked_at`.
+    """
     changed = (dispute.stage, dispute.status, dispute.due_by) != (facts.stage, facts.status, facts.due_by)
     fee = facts.fee.minor if facts.fee is not None else dispute.fee
     if not changed and fee <= dispute.fee:
@@ -54,6 +66,8 @@ def take_in(tx: Tx, payment: Payment, dispute: Dispute, facts: GatewayDispute) -
     try:
         check_move(dispute, facts.stage, facts.status)
     except IllegalTransition as illegal:
+        if dispute.updated_at >= asked_at:
+            raise AnswerOutdated(f"{dispute.id} is {dispute.status} since {moment(dispute.updated_at)}") from None
         _contradiction(tx, payment, dispute, facts, illegal)
         return
     actor = system(dispute.merchant_id)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from app.disputes.service import open_from_gateway
@@ -15,6 +16,7 @@ from app.payments.webhooks import Application, Applier, News
 class DisputeNews:
     gateway: Gateway
     dispute: str
+    asked_at: datetime
 
     def call(self) -> object:
         assert not in_transaction(), "a gateway is never called inside a transaction"
@@ -23,11 +25,11 @@ class DisputeNews:
     def finish(self, tx: Tx, answer: object) -> bool:
         if not isinstance(answer, GatewayDispute):
             return False
-        return open_from_gateway(tx, self.gateway.name, answer) is not None
+        return open_from_gateway(tx, self.gateway.name, answer, self.asked_at) is not None
 
 
-def apply_dispute_news(tx: Tx, registry: Gateways, news: News) -> Application | None:  # noqa: ARG001 - an Applier
-    return DisputeNews(registry.get(news.gateway), news.dispute) if news.dispute else None
+def apply_dispute_news(tx: Tx, registry: Gateways, news: News) -> Application | None:
+    return DisputeNews(registry.get(news.gateway), news.dispute, tx.now()) if news.dispute else None
 
 
 APPLIERS: Final[Mapping[EventKind, Applier]] = {EventKind.DISPUTE_UPDATED: apply_dispute_news}

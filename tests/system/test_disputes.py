@@ -78,6 +78,29 @@ def test_a_chargeback_that_is_lost_stays_lost(house: House) -> None:
     check(house, 1000)
 
 
+def test_an_answer_asked_for_before_the_dispute_was_lost_is_old_and_one_asked_for_later_contradicts(
+    house: House,
+) -> None:
+    dispute = disputed(house)
+    decide(house, "rosa", dispute.id, CONTEST)
+    house.eventually(lambda: state(house)[1] == "under_review")
+    gateway = house.wired.gateways.get(dispute.gateway)
+    said = gateway.dispute(dispute.gateway_reference)
+    assert said is not None
+    with house.database.begin() as tx:
+        asked_at = tx.now()
+    house.a.decide(dispute.gateway_reference, "lost")
+    house.eventually(lambda: state(house)[1] == "lost")
+
+    with house.database.begin() as tx, pytest.raises(service.AnswerOutdated):
+        service.open_from_gateway(tx, dispute.gateway, said, asked_at)
+    check(house, 1000)
+    with house.database.begin() as tx:
+        service.open_from_gateway(tx, dispute.gateway, said, tx.now())
+    assert [one.kind for one in house.incidents(dispute.id)] == ["contradiction"]
+    assert state(house)[1] == "lost"
+
+
 def test_an_accepted_chargeback_is_told_to_the_gateway_once(house: House) -> None:
     dispute = disputed(house)
     decide(house, "rosa", dispute.id, ACCEPT)

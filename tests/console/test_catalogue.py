@@ -9,12 +9,14 @@ import pytest
 from app.access.actor import Role
 from app.api.problems import known_problems
 from app.console import language
+from app.console.pages.review import ELSEWHERE
 from app.console.words import LOOKS
 from app.disputes.states import DisputeStatus, Stage
 from app.engine.forms import read_form
 from app.engine.incidents import PARKED
 from app.events.catalog import EVENT_TYPES
 from app.gateways.port import DeclineCode, Outcome
+from app.ledger import postings
 from app.payments.restored import KIND as RESTORED
 from app.payments.states import PaymentStatus
 from app.payments.unheard import KIND as UNHEARD
@@ -35,6 +37,17 @@ INCIDENTS = (
     *("call_failed", "deadlock", "decision", "expression", "step_limit", "uncaught_error", PARKED),
     *("amount_mismatch", "contradiction", "flow_ended", "unwatched", "webhook_parked", UNHEARD, RESTORED),
 )
+
+
+POSTINGS = re.findall(r'_post\("(\w+)"', Path(postings.__file__).read_text())
+TOLD = {
+    name
+    for path in ROOT.glob("workflows/*/*.bpmn")
+    for task in re.findall(r"<bpmn:userTask .*?</bpmn:userTask>", path.read_text(), re.DOTALL)
+    for name in re.findall(r'<zeebe:input [^>]*target="(\w+)"', task)
+}
+assert POSTINGS
+assert TOLD
 
 
 def test_every_text_that_is_asked_for_is_there() -> None:
@@ -109,6 +122,8 @@ def test_every_refusal_that_a_page_may_show_is_there_in_chinese() -> None:
         ("decision", [one.value for form in FORMS for one in form.decisions]),
         ("reason", [one.value for form in FORMS for one in form.reasons]),
         ("incident_kind", INCIDENTS),
+        ("posting", POSTINGS),
+        ("fact", sorted(TOLD - ELSEWHERE)),
     ],
 )
 def test_every_value_of_the_domain_has_a_word(family: str, values: list[str]) -> None:

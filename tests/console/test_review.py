@@ -163,7 +163,7 @@ def test_who_asked_for_it_is_told_why_there_is_no_button(visitor: Come, database
 
 def test_who_is_no_reviewer_is_told_whom_the_task_is_for(visitor: Come, database: Database, seeded: Seeded) -> None:
     analyst = visitor("analyst")
-    assert "This task is for: reviewer" in analyst.read(f"/review/{seeded.tasks['open']}")
+    assert "This task is for: Reviewer" in analyst.read(f"/review/{seeded.tasks['open']}")
     assert analyst.post(f"/review/{seeded.tasks['open']}/decide", **APPROVE).status_code == 403
     assert stored(database, seeded.tasks["open"]).status == "open"
 

@@ -26,7 +26,7 @@ from app.kit.database import Tx
 pages = Blueprint("review", __name__)
 
 #: Facts of a task that the page shows in places of their own.
-_SHOWN = {"amount", "currency", "payment", "risk", "expires_at"}
+ELSEWHERE = {"amount", "currency", "payment", "risk", "expires_at"}
 #: A whole number as somebody types it; one that is longer is text, which the form refuses.
 _WHOLE = re.compile(r"-?[0-9]{1,18}")
 
@@ -173,7 +173,7 @@ def _review_page(
         http_status=failed.status if failed else 200,
         area="review",
         view=view,
-        told={name: value for name, value in view.task.facts.items() if name not in _SHOWN},
+        told={name: value for name, value in view.task.facts.items() if name not in ELSEWHERE},
         mine=view.is_claimed_by(actor, now),
         lapsed=view.lapsed(now),
         may_decide=not actor.roles.isdisjoint(view.task.candidate_groups),

@@ -6,10 +6,11 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import psutil
+import psycopg
 import pytest
 from sqlalchemy import make_url, text
 from sqlalchemy.exc import OperationalError
@@ -37,6 +38,8 @@ from tests.proxy import Kind, fault_proxy
 __all__ = ["workers"]
 SOON = 90
 TIMERS = 300
+#: More than one worker needs.
+CONNECTIONS = 24
 OTHER = "mer_other"
 
 
@@ -126,6 +129,39 @@ def test_a_connection_cut_inside_commit_is_looked_up_again_and_nothing_is_sent_b
             until(lambda: succeeded(house, payments), SOON)
         assert proxy.struck >= 12
     check_charged_once(house, payments)
+
+
+@contextmanager
+def no_connection_left(url: str) -> Iterator[None]:
+    """Somebody else has all the connections that the role may have."""
+    with ExitStack() as taken:
+        for _ in range(CONNECTIONS):
+            taken.enter_context(psycopg.connect(url))
+        with pytest.raises(psycopg.OperationalError, match="too many connections"):
+            psycopg.connect(url)
+        yield
+
+
+def test_a_server_without_a_connection_left_costs_time_and_nothing_else(own_house: House) -> None:
+    house = own_house
+    with house.database.begin() as tx:
+        tx.execute(text(f"CREATE ROLE many LOGIN CONNECTION LIMIT {CONNECTIONS}"))
+        for kind in ("TABLES", "SEQUENCES", "FUNCTIONS"):
+            tx.execute(text(f"GRANT ALL ON ALL {kind} IN SCHEMA public TO many"))
+    url = make_url(house.database.url).set(username="many")
+    payments = [house.pay() for _ in range(6)]
+    with working(house, database_url=url.render_as_string(hide_password=False)):
+        until(lambda: succeeded(house, payments), SOON)
+    more = [house.pay() for _ in range(6)]
+    plain = url.set(drivername="postgresql").render_as_string(hide_password=False)
+    with ExitStack() as crowd:
+        crowd.enter_context(no_connection_left(plain))
+        with working(house, database_url=url.render_as_string(hide_password=False)):
+            time.sleep(3)
+            assert [house.attempts(payment) for payment in more] == [[]] * len(more)
+            crowd.close()
+            until(lambda: succeeded(house, more), SOON)
+    check_charged_once(house, [*payments, *more])
 
 
 def test_a_lease_holder_that_is_stopped_and_wakes_up_later_changes_nothing(house: House, workers: Workers) -> None:

@@ -80,12 +80,15 @@ def authorize(context: OperationContext, params: AuthorizeParams) -> authorizing
 
 class LookupParams(Params):
     attempt: str = Field(title="Attempt", description="Id of the attempt to look up")
+    again: bool = Field(
+        default=False, title="Ask again", description="Ask even if the outcome is known: it may have changed since"
+    )
 
 
 @operation("payment.lookup", title="Look up an attempt")
 def lookup(context: OperationContext, params: LookupParams) -> recovery.LookupResolution | Effect:
     """Asks the gateway what became of an attempt and books what it proves. `absent` means: surely no effect."""
-    return recovery.lookup(context, params.attempt)
+    return recovery.lookup(context, params.attempt, again=params.again)
 
 
 class CaptureParams(Params):

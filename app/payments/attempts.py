@@ -11,7 +11,7 @@ from math import ceil
 from typing import Final
 
 from app.engine.models import Instance
-from app.gateways.port import Capability, Gateway, GatewayResult, Lookup, Outcome
+from app.gateways.port import Capability, DeclineCode, Gateway, GatewayResult, Lookup, Outcome
 from app.gateways.registry import Registry as Gateways
 from app.installation import Sending
 from app.kit.database import Tx, in_transaction
@@ -31,6 +31,7 @@ SEND_WITHIN_SECONDS: Final = 8.0
 #: Gateways forget idempotency keys, the quickest after a day; an older attempt is never sent again.
 RESEND_WITHIN: Final = timedelta(hours=12)
 
+_GONE: Final = frozenset({DeclineCode.AUTHORIZATION_EXPIRED, DeclineCode.ALREADY_DONE})
 #: In an attempt's evidence: when another worker than the one that began it went on with it.
 _RESUMED_AT: Final = "resumed_at"
 
@@ -216,15 +217,31 @@ def rungs(gateway: Gateway, attempt: Attempt) -> list[int]:
 
 
 def unresolved(tx: Tx, payment_id: str, operations: Sequence[str], *, but: str = "") -> Attempt | None:
-    """An attempt of one of `operations` whose effect is not known, leaving aside the one with id `but`."""
+    """An attempt of one of `operations` whose effect is not known, leaving aside the one with id `but`.
+
+    An authorization that was given back holds nothing, whatever it was.
+    """
+    gone = given_back(tx, payment_id)
     found = (
         attempt
         for attempt in attempts_of(tx, payment_id)
         if attempt.operation in operations
         and attempt.id != but
         and (attempt.state == "begun" or attempt.outcome in UNRESOLVED)
+        and not (attempt.operation == "authorize" and attempt.gateway_reference in gone)
     )
     return next(found, None)
+
+
+def given_back(tx: Tx, payment_id: str) -> dict[str, Attempt]:
+    """The voids after which there surely is no hold any more, by the gateway's reference of the charge."""
+    voids = (attempt for attempt in attempts_of(tx, payment_id) if attempt.operation == "void")
+    return {one.charge: one for one in voids if one.outcome == Outcome.APPROVED or is_gone(one)}
+
+
+def is_gone(void: Attempt) -> bool:
+    """The gateway declined because there was no hold any more, which is all that was wanted."""
+    return void.outcome == Outcome.DECLINED and void.decline_code in _GONE
 
 
 def lookup_of(attempt: Attempt) -> Lookup:

@@ -9,7 +9,7 @@ from app.errors import Conflict
 from app.gateways.port import Authorize, Gateway, GatewayResult, Outcome, Retry
 from app.kit.money import Money
 from app.operations import Effect, OperationContext, OperationError, Result
-from app.payments.attempts import Order, own_attempt, resume, start, unknown, unresolved, write
+from app.payments.attempts import Order, given_back, own_attempt, resume, start, unknown, unresolved, write
 from app.payments.booking import contradict
 from app.payments.models import Payment
 from app.payments.queries import lock_payment
@@ -122,6 +122,12 @@ class AuthorizeVerb(Verb):
 
     def _approved(self, case: Case, result: GatewayResult) -> None:
         payment, attempt = case.payment, case.attempt
+        void = given_back(case.tx, payment.id).get(attempt.gateway_reference)
+        if void is not None:
+            # It was given, and given back before we heard of it.
+            case.book.authorized(attempt.id, case.money)
+            case.book.released("attempt", void.id, case.money)
+            return
         if payment.amount_capturable or payment.amount_capturing or payment.amount_captured:
             message = (
                 f"{attempt.gateway} authorized {case.money} (charge {attempt.gateway_reference}) for a payment that "

@@ -116,10 +116,10 @@ def looking(tx: Tx, gateways: Gateways, attempt: Attempt) -> Looking:
     )
 
 
-def lookup(context: OperationContext, attempt_id: str) -> LookupResolution | Effect:
-    """Ask the gateway what became of the attempt, unless that is known."""
+def lookup(context: OperationContext, attempt_id: str, *, again: bool = False) -> LookupResolution | Effect:
+    """Ask the gateway what became of the attempt, unless that is known; `again` asks even then, for late failures."""
     attempt = find_attempt(context.tx, context.merchant_id, attempt_id)
-    if attempt.state == "finished" and attempt.outcome not in UNRESOLVED:
+    if attempt.state == "finished" and attempt.outcome not in UNRESOLVED and not again:
         return resolution(context.tx, attempt)
     return looking(context.tx, context.use(Gateways), attempt)
 

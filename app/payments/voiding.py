@@ -3,21 +3,20 @@
 from pydantic import Field
 from sqlalchemy import select
 
-from app.gateways.port import DeclineCode, Gateway, GatewayResult, Outcome, Void
+from app.gateways.port import Gateway, GatewayResult, Outcome, Void
 from app.gateways.registry import Registry as Gateways
 from app.kit.database import Tx
 from app.kit.money import Money
 from app.ledger.postings import Book
 from app.operations import Effect, OperationContext, Result
-from app.payments.attempts import Order, own_attempt, resume, start, unknown, unresolved, write
+from app.payments.attempts import Order, is_gone, own_attempt, resume, start, unknown, unresolved, write
 from app.payments.capturing import drop_requested
 from app.payments.models import Attempt, Payment
-from app.payments.queries import lock_payment, moment
+from app.payments.queries import lock_payment
 from app.payments.states import PaymentStatus, is_terminal, move
 from app.payments.verbs import Case, Verb, register
 
 _WAITING = ("pending", "needs_action")
-_GONE = frozenset({DeclineCode.AUTHORIZATION_EXPIRED, DeclineCode.ALREADY_DONE})
 
 
 class VoidResult(Result):
@@ -80,11 +79,6 @@ def release(tx: Tx, payment: Payment, source_type: str, source_id: str) -> None:
     tx.session.flush()
 
 
-def _gone(attempt: Attempt) -> bool:
-    """The gateway declined because there is no hold any more, which is all that was wanted."""
-    return attempt.outcome == "declined" and attempt.decline_code in _GONE
-
-
 class VoidVerb(Verb):
     operation = "void"
     declined = "VOID_DECLINED"
@@ -98,11 +92,11 @@ class VoidVerb(Verb):
         return gateway.void(request)
 
     def book(self, case: Case, result: GatewayResult) -> None:
-        if result.outcome is not Outcome.APPROVED and not _gone(case.attempt):
+        if result.outcome is not Outcome.APPROVED and not is_gone(case.attempt):
             return
         payment = case.payment
         release(case.tx, payment, "attempt", case.attempt.id)
-        self._end_waiting(case)
+        self._ask_what_it_was(case)
         if is_terminal(payment.status):
             return
         if payment.amount_captured:
@@ -114,19 +108,16 @@ class VoidVerb(Verb):
         return VoidResult(attempt=case.attempt.id)
 
     def tell_decline(self, case: Case) -> Result:
-        return self.result(case) if _gone(case.attempt) else super().tell_decline(case)
+        return self.result(case) if is_gone(case.attempt) else super().tell_decline(case)
 
-    def _end_waiting(self, case: Case) -> None:
+    def _ask_what_it_was(self, case: Case) -> None:
+        """Until the void the customer or the bank could still say yes, so only the gateway knows whether they did.
+
+        As an attempt whose answer is lost it is looked up by the chore for such.
+        """
         waiting = waiting_authorization(case.tx, case.payment.id)
         if waiting is not None and waiting.gateway_reference == case.attempt.charge:
-            waiting.outcome = "declined"
-            waiting.message = "Voided before it was decided"
-            waiting.evidence = {
-                **(waiting.evidence or {}),
-                "source": "void",
-                "by": [case.attempt.id],
-                "at": moment(case.tx.now()),
-            }
+            waiting.state, waiting.outcome = "begun", None
             case.tx.session.flush()
 
 

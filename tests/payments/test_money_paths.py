@@ -157,7 +157,10 @@ def test_a_void_ends_an_authorization_that_waits_for_the_customer(till: Till) ->
     till.run("payment.void", payment)
     till.run("payment.transition", payment, to="expired", reason="customer_did_not_return")
     assert till.status(payment) == ("expired", "customer_did_not_return")
+    assert till.attempt(payment, "authorize").state == "begun", "what it was before the void, only the gateway knows"
+    till.run("payment.lookup", payment, attempt=till.attempt(payment, "authorize").id)
     assert till.attempt(payment, "authorize").outcome == "declined"
+    assert till.status(payment) == ("expired", "customer_did_not_return")
     assert till.differences() == []
 
 

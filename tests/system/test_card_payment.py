@@ -116,6 +116,26 @@ def test_a_customer_who_authenticates_pays(house: House) -> None:
     house.check_books()
 
 
+def test_a_customer_who_said_yes_unheard_is_let_go_and_that_is_found_out(house: House) -> None:
+    """The gateway's news are lost, so the void after a quarter of an hour gives back what was authorized meanwhile."""
+    payment_id = house.pay("pm_card_3ds")
+    house.run()
+    house.inbound.held = []
+    house.a.authenticate(house.charges()[0]["id"])
+    house.later(minutes=15)
+    house.until(payment_id, "expired")
+
+    house.eventually(lambda: house.attempts(payment_id)[0].state == "finished")
+    assert house.outcomes(payment_id) == [("authorize", "sandbox_a", "approved"), ("void", "sandbox_a", "approved")]
+    payment = house.payment(payment_id)
+    assert (payment.status, payment.status_reason) == ("expired", "authentication_abandoned")
+    assert (payment.amount_capturable, payment.amount_captured) == (0, 0)
+    (charge,) = house.charges()
+    assert (charge["authorized"], charge["voided"]) == (1000, 1000)
+    assert house.incidents() == []
+    house.check_books()
+
+
 def test_a_customer_who_fails_to_authenticate_is_declined(house: House) -> None:
     payment_id = house.pay("pm_card_3ds")
     house.run()

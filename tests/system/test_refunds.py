@@ -9,6 +9,7 @@ from app.access.actor import Role
 from app.engine.people import Completion
 from app.errors import FourEyes
 from app.refunds.service import RefundExceedsCaptured
+from tests.fixtures_sandbox import until
 from tests.house import House
 from tests.system.people import decide
 
@@ -162,6 +163,22 @@ def test_a_refund_that_comes_back_later_is_ours_again_and_an_operator_must_repay
 
     decide(house, "omar", refund_id, Completion("repaid", note="Bank transfer 17"), Role.OPERATOR)
     assert house.instance(refund_id).status == "completed"
+
+
+def test_a_late_failure_whose_news_are_lost_is_found_after_two_weeks(house: House) -> None:
+    payment_id = house.paid("pm_card_refund_fails_late")
+    house.inbound.held = []
+    refund_id = house.refund(payment_id, 400)
+    house.run()
+    until(lambda: house.charges()[0]["refunded"] == 0)
+    assert state(house, refund_id) == ("succeeded", "")
+    house.later(days=14)
+
+    house.eventually(lambda: state(house, refund_id) == ("failed", "late_failure"))
+    assert house.eventually(lambda: house.task(refund_id)).candidate_groups == ["operator"]
+    assert amounts(house, payment_id) == (0, 0)
+    assert house.incidents() == []
+    house.check_books()
 
 
 def test_a_refund_that_lasts_is_done_after_two_weeks(house: House) -> None:

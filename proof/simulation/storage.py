@@ -17,7 +17,7 @@ class ShakyDatabase(Database):
     """`shaky` says whether connections are lost at the moment: only workers are that unlucky, and know what to do."""
 
     def __init__(self, url: str, clock: Clock, random: Random) -> None:
-        super().__init__(url, pool_size=4, clock=clock)
+        super().__init__(url, pool_size=4, clock=clock, ping=False)
         self.shaky = False
         self.lost = 0
         self._random = random

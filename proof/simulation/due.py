@@ -15,7 +15,9 @@ INSTANCES: Final = "instances"
 _DUE: Final = text("""
 SELECT
     least(
-        (SELECT min(greatest(due_at, lease_until)) FROM instances WHERE due_at IS NOT NULL),
+        (SELECT min(greatest(due_at, lease_until)) FROM (
+            SELECT due_at, lease_until FROM instances WHERE due_at IS NOT NULL ORDER BY due_at LIMIT 20
+         ) soonest),
         (SELECT min(lease_until) FROM instances WHERE lease_until IS NOT NULL),
         (SELECT CAST(:now AS timestamptz) FROM inbox JOIN instances i ON i.id = inbox.instance_id
          WHERE i.failures < 5 AND i.lease_owner IS NULL LIMIT 1)

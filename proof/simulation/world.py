@@ -36,8 +36,8 @@ from proof.simulation.storage import ShakyDatabase
 from proof.simulation.timeline import Timeline
 
 MERCHANT: Final = "mer_simulation"
-#: Orders of one moment on average; together with the moment's length they make some fifty a second.
-ORDERS: Final = 24
+#: Orders of one moment on average; together with the moment's length they make some two hundred and fifty a second.
+ORDERS: Final = 100
 BATCH: Final = 64
 #: How often a worker looks although nothing is due.
 IN_VAIN: Final = 0.02
@@ -93,14 +93,16 @@ class World:
         self.database.close()
 
     def run(self, payments: int, told: Callable[[int], None] = lambda _: None) -> None:
-        """Orders come in, and everything goes on until nothing is under way; `told` hears how many were ordered."""
+        """Orders come in, and everything goes on until nothing is under way; `told` hears after each moment how many
+        were ordered.
+        """
         ordered = 0
         while ordered < payments:
             orders = min(self.random.randrange(2 * ORDERS), payments - ordered)
             ordered += orders
             self.tick(orders)
             told(ordered)
-        self.drain()
+        self.drain(partial(told, ordered))
 
     def tick(self, orders: int = 0) -> int:
         """One moment of the world; how much was done in it."""
@@ -126,12 +128,14 @@ class World:
             self._mishap()
         return busy + self.timeline.pass_by(self.random.uniform(0.05, 0.8))
 
-    def drain(self) -> None:
+    def drain(self, told: Callable[[], None]) -> None:
         """Let everything come to its end, jumping over the time in which nothing is due."""
         end = self.timeline.now() + HORIZON
         idle = 0
         while self.timeline.now() < end:
-            if self.tick():
+            done = self.tick()
+            told()
+            if done:
                 idle = 0
                 continue
             moment = self._next()

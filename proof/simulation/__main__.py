@@ -2,6 +2,7 @@
 
 import hashlib
 import multiprocessing
+import os
 import secrets
 import shutil
 import signal
@@ -12,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from multiprocessing.queues import SimpleQueue
 from pathlib import Path
 from typing import Final
 
@@ -79,10 +81,23 @@ def main(payments: int, seed: int, breaking: str, processes: int) -> int:
     ]
     with _server() as (url, folder):
         live = partial(_live, url, folder)
-        if processes == 1 or len(plans) == 1:
+        context = multiprocessing.get_context("spawn")
+        cores: SimpleQueue[int] = context.SimpleQueue()
+        for number in range(processes):
+            cores.put(number)
+        if processes == 1:
+            _take_core(cores)
             return _tell(map(live, plans))
-        with multiprocessing.get_context("spawn").Pool(processes) as pool:
+        with context.Pool(processes, _take_core, [cores]) as pool:
             return _tell(pool.imap(live, plans))
+
+
+def _take_core(numbers: SimpleQueue[int]) -> None:
+    """Stay on one core, another one than the other processes do."""
+    number = numbers.get()
+    if hasattr(os, "sched_setaffinity"):
+        cores = sorted(os.sched_getaffinity(0), reverse=True)
+        os.sched_setaffinity(0, {cores[number % len(cores)]})
 
 
 def _tell(days: Iterable[Outcome]) -> int:

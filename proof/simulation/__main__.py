@@ -95,6 +95,7 @@ def main(payments: int, seed: int, breaking: str, processes: int) -> int:
 def _take_core(numbers: SimpleQueue[int]) -> None:
     """Stay on one core, another one than the other processes do."""
     number = numbers.get()
+    numbers.put(number)  # whoever comes after all have one shares the first
     if hasattr(os, "sched_setaffinity"):
         cores = sorted(os.sched_getaffinity(0), reverse=True)
         os.sched_setaffinity(0, {cores[number % len(cores)]})
@@ -132,4 +133,6 @@ if __name__ == "__main__":
     given = options(payments=2000, seed=secrets.randbelow(10**9), processes=1, **{"break": ""})
     if given["break"] not in BREAKS:
         raise click.UsageError(f"BREAK is one of {', '.join(filter(None, BREAKS))}")
+    if "0" in (given["payments"], given["processes"]):
+        raise click.UsageError("PAYMENTS and PROCESSES are at least 1")
     sys.exit(main(int(given["payments"]), int(given["seed"]), given["break"], int(given["processes"])))

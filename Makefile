@@ -39,8 +39,8 @@ torture: environment ## a real stack under traffic and kill -9; KILLS=1000 PAYME
 	@$(BIN)/python -m proof.torture $(foreach name,KILLS PAYMENTS SEED WORKERS BREAK,$(if $($(name)),$(name)=$($(name))))
 
 # Sets of texts have their order from the hash seed, and a history must be the same for the same SEED.
-simulate: environment ## the whole system in one thread with made-up time and faults; PAYMENTS=2000 SEED=1 BREAK=...
-	@PYTHONHASHSEED=0 $(BIN)/python -m proof.simulation $(foreach name,PAYMENTS SEED BREAK,$(if $($(name)),$(name)=$($(name))))
+simulate: environment ## the whole system in one thread with made-up time and faults; PAYMENTS=2000 SEED=1 PROCESSES=2 BREAK=...
+	@PYTHONHASHSEED=0 $(BIN)/python -m proof.simulation $(foreach name,PAYMENTS SEED PROCESSES BREAK,$(if $($(name)),$(name)=$($(name))))
 
 conformance: environment ## renew docs/conformance.md and docs/other-tools.md
 	@$(BIN)/python -m tests.conformance

@@ -1,7 +1,7 @@
 """Workers of the simulation: the real loop and the real chores, stepped by hand, which may die or sleep at any seam."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import Executor, Future
 from dataclasses import replace
 from functools import partial
@@ -14,8 +14,10 @@ from app.bootstrap import Wired, chores, create_loop
 from app.gateways.breaker import Breaker
 from app.gateways.guard import GatewayMetrics, Guarded
 from app.gateways.registry import Registry as Gateways
+from app.installation import Sending
 from app.jobs.calls import Answer, Caller
-from app.jobs.chores import Chores
+from app.jobs.chores import Chore, Chores
+from app.kit.database import Tx
 from app.kit.pulse import Pulse
 from app.operations import Effect
 from proof.simulation.bank import Bank, Weather
@@ -25,6 +27,10 @@ T = TypeVar("T")
 #: Chores with clocks of their own, which a made-up time does not move.
 _LEFT_OUT = frozenset({"archive"})
 _RENEW_SECONDS = 3.0
+_LOOK_SECONDS = 60.0
+UPKEEP = "upkeep"
+#: How often a worker that looks after chores looks whether the upkeep is due.
+_UPKEEP = 0.05
 
 
 class Crash(BaseException):
@@ -54,6 +60,11 @@ class SlowCaller(Caller):
 
     def submit(self, instance_id: str, node: str, effect: Effect, trace: str = "") -> None:
         self._later(self._random.uniform(0.001, 0.05), partial(self._make, instance_id, node, effect, trace))
+
+    @property
+    def answered(self) -> bool:
+        """Whether an answer is in that nobody has taken."""
+        return bool(self._arrived)
 
     def answers(self) -> list[Answer]:
         taken = list(self._arrived)
@@ -91,6 +102,22 @@ class SlowCaller(Caller):
             self._arrived.append(answer)
 
 
+class SeldomAsked(Sending):
+    """Whether the database was restored meanwhile, looked up once a minute: here it never is."""
+
+    def __init__(self, timeline: Timeline) -> None:
+        super().__init__()
+        self._timeline = timeline
+        self._again_at = 0.0
+        self._held = False
+
+    def held(self, tx: Tx) -> bool:
+        if self._timeline.seconds >= self._again_at:
+            self._held = super().held(tx)
+            self._again_at = self._timeline.seconds + _LOOK_SECONDS
+        return self._held
+
+
 class SimWorker:
     """A worker process. When it dies, another one with nothing in memory takes its place a little later."""
 
@@ -118,8 +145,10 @@ class SimWorker:
         self.renew()
         return self._guarded(self.loop.turn)
 
-    def chore(self) -> int:
-        return self._guarded(self.chores.turn)
+    def chore(self, kinds: Collection[str]) -> int:
+        """One turn of the chores of these kinds, and now and then of the upkeep."""
+        due = [kind for kind in self.chores if kind in kinds or (kind == UPKEEP and self._random.random() < _UPKEEP)]
+        return sum(self._guarded(self.chores[kind].turn) for kind in due)
 
     def die(self, absent_seconds: float) -> None:
         self.caller.dead = True
@@ -156,11 +185,16 @@ class SimWorker:
         gateways = Gateways(
             Guarded(gateway, Breaker(clock=self._timeline.moment), watched) for gateway in self._base.gateways
         )
-        wired = replace(self._base, gateways=gateways, pulse=self._pulse, metrics=metrics)
+        wired = replace(
+            self._base, gateways=gateways, pulse=self._pulse, metrics=metrics, sending=SeldomAsked(self._timeline)
+        )
         self.caller = SlowCaller(self._timeline, self._weather, self._random)
         self.loop = create_loop(wired, self.caller, f"worker-{self._number}.{self._lives}")
-        kept = [chore for chore in chores(wired) if chore.name not in _LEFT_OUT]
-        self.chores = Chores(wired.database, kept, AtOnce())
+        kept: dict[str, list[Chore]] = {}
+        for chore in chores(wired):
+            if chore.name not in _LEFT_OUT:
+                kept.setdefault(chore.name, []).append(chore)
+        self.chores = {kind: Chores(wired.database, several, AtOnce()) for kind, several in kept.items()}
 
 
 __all__ = ["AtOnce", "Bank", "Crash", "SimWorker", "SlowCaller"]

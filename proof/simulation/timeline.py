@@ -24,6 +24,11 @@ class Timeline:
         return self._now
 
     @property
+    def here(self) -> datetime:
+        """The moment it is, without moving."""
+        return self._now
+
+    @property
     def seconds(self) -> float:
         """Since the begin, without moving: what a monotonic clock would show."""
         return (self._now - BEGIN).total_seconds()

@@ -9,7 +9,6 @@ from random import Random
 from typing import Final
 
 import psycopg
-from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
 from app.access.actor import Actor, Role
@@ -30,33 +29,23 @@ from proof.invariants import Books, Broken, always, at_rest
 from proof.relay import FreshKeys, without_write_ahead
 from proof.simulation.bank import Bank, Weather
 from proof.simulation.crew import Crash, SimWorker
+from proof.simulation.due import INSTANCES, due
 from proof.simulation.people import People
 from proof.simulation.shop import Shop
-from proof.simulation.storage import ShakyDatabase
+from proof.simulation.storage import ShakyDatabase, stay_together
 from proof.simulation.timeline import Timeline
 
 MERCHANT: Final = "mer_simulation"
-#: Orders of one moment on average; together with the moment's length they make some fifty a second.
-ORDERS: Final = 24
+#: Orders of one moment on average; together with the moment's length they make some two hundred and fifty a second.
+ORDERS: Final = 100
 BATCH: Final = 64
+#: How often a worker looks although nothing is due.
+IN_VAIN: Final = 0.02
 #: Of a thousand times that a named seam is reached.
 CRASHES: Final = 4
 FAILURES: Final = 2
 #: The longest wait of any flow is eighteen days; nothing may be open for much longer.
 HORIZON: Final = timedelta(days=60)
-
-_NEXT_DUE: Final = text("""
-SELECT least(
-    (SELECT min(greatest(due_at, lease_until)) FROM instances WHERE due_at IS NOT NULL),
-    (SELECT min(lease_until) FROM instances WHERE lease_until IS NOT NULL),
-    (SELECT CAST(:now AS timestamptz) FROM inbox JOIN instances i ON i.id = inbox.instance_id
-     WHERE i.failures < 5 AND i.lease_owner IS NULL LIMIT 1),
-    (SELECT min(due_at) FROM inbound_webhooks WHERE due_at IS NOT NULL),
-    (SELECT min(due_at) FROM deliveries WHERE due_at IS NOT NULL),
-    (SELECT CAST(:now AS timestamptz) FROM events WHERE drained_at IS NULL LIMIT 1),
-    (SELECT min(begun_at) + interval '2 minutes' FROM attempts WHERE state = 'begun')
-)
-""")
 
 
 class World:
@@ -73,6 +62,7 @@ class World:
         self._dangerous = False
         self.database = ShakyDatabase(url, self.timeline, Random(f"storage:{seed}"))
         self._witness = psycopg.connect(url.replace("+psycopg", "", 1), autocommit=True)
+        stay_together(self._witness)
         self.weather = Weather(Random(f"weather:{seed}"), set())
         self.banks = {
             name: Bank(name, folder, self.timeline, self.weather, self._check_written, heeds_keys=heeds)
@@ -104,14 +94,16 @@ class World:
         self.database.close()
 
     def run(self, payments: int, told: Callable[[int], None] = lambda _: None) -> None:
-        """Orders come in, and everything goes on until nothing is under way; `told` hears how many were ordered."""
+        """Orders come in, and everything goes on until nothing is under way; `told` hears after each moment how many
+        were ordered.
+        """
         ordered = 0
         while ordered < payments:
             orders = min(self.random.randrange(2 * ORDERS), payments - ordered)
             ordered += orders
             self.tick(orders)
             told(ordered)
-        self.drain()
+        self.drain(partial(told, ordered))
 
     def tick(self, orders: int = 0) -> int:
         """One moment of the world; how much was done in it."""
@@ -119,14 +111,17 @@ class World:
         for _ in range(orders):
             self.shop.order()
         busy = orders
+        kinds = self._due_kinds()
         present = [worker for worker in self.workers if worker.present]
         self.random.shuffle(present)
         for worker in present[: self.random.randrange(1, len(self.workers) + 1)]:
-            busy += self._step(worker, chores=False)
+            busy += self._turn(worker, wanted=INSTANCES in kinds)
         if present:
-            busy += self._step(self.random.choice(present), chores=True)
+            worker = self.random.choice(present)
+            busy += self._step(worker, partial(worker.chore, kinds))
         for bank in self.banks.values():
-            bank.company.do_errands()
+            if (errand := bank.company.books.next_errand()) is not None and errand <= self.timeline.here:
+                bank.company.do_errands()
             busy += self._post(bank)
         if self.random.random() < 0.25:
             busy += self.people.work()
@@ -134,23 +129,30 @@ class World:
             self._mishap()
         return busy + self.timeline.pass_by(self.random.uniform(0.05, 0.8))
 
-    def drain(self) -> None:
+    def drain(self, told: Callable[[], None]) -> None:
         """Let everything come to its end, jumping over the time in which nothing is due."""
         end = self.timeline.now() + HORIZON
         idle = 0
         while self.timeline.now() < end:
-            if self.tick():
+            done = self.tick()
+            told()
+            if done:
                 idle = 0
                 continue
-            due = self._next()
-            if due is None or due > end:
+            moment = self._next()
+            if moment is None or moment > end:
                 return
             idle += 1
-            if due > self.timeline.now():
-                self.timeline.go_to(due)
+            if moment > self.timeline.now():
+                self.timeline.go_to(moment + self._absence())
             elif idle > 200:
                 return  # what is left is due and nobody does it; the promises will say so
         self.tally["horizon reached"] += 1
+
+    def _absence(self) -> timedelta:
+        """How late everybody comes to what is due next, so that some of it has gathered."""
+        under_way = not all(worker.idle for worker in self.workers)
+        return timedelta() if under_way else timedelta(seconds=self.random.choice((0, 5, 60)) * self.random.random())
 
     def books(self) -> Books:
         return {name: every_charge(bank.company.books) for name, bank in self.banks.items()}
@@ -172,10 +174,17 @@ class World:
             if times > 1 and not key.startswith("lookup:")
         ]
 
-    def _step(self, worker: SimWorker, *, chores: bool) -> int:
+    def _turn(self, worker: SimWorker, *, wanted: bool) -> int:
+        """A worker that has something to do does it; now and then one looks although nothing is due."""
+        if wanted or worker.caller.answered or self.random.random() < IN_VAIN:
+            return self._step(worker, worker.turn)
+        worker.renew()
+        return 0
+
+    def _step(self, worker: SimWorker, move: Callable[[], int]) -> int:
         self._dangerous = self.database.shaky = not self.weather.fair
         try:
-            return worker.chore() if chores else worker.turn()
+            return move()
         except Crash:
             self.tally["crashes"] += 1
             worker.die(self.random.uniform(0.1, 5))
@@ -242,10 +251,15 @@ class World:
         finally:
             self.database.shaky = False
 
+    def _due_kinds(self) -> frozenset[str]:
+        """The kinds of work that somebody could do now."""
+        now = self.timeline.now()
+        with self.database.begin() as tx:
+            return frozenset(kind for kind, moment in due(tx, now).items() if moment <= now)
+
     def _next(self) -> datetime | None:
         """When the next thing is due anywhere."""
         with self.database.begin() as tx:
-            due: datetime | None = tx.execute(_NEXT_DUE, {"now": self.timeline.now()}).scalar_one()
-        moments = [due, self.timeline.next(), *(bank.company.books.next_errand() for bank in self.banks.values())]
-        known = [moment for moment in moments if moment is not None]
-        return min(known) if known else None
+            moments = [*due(tx, self.timeline.now()).values(), self.timeline.next()]
+        moments += [bank.company.books.next_errand() for bank in self.banks.values()]
+        return min((moment for moment in moments if moment is not None), default=None)

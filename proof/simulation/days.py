@@ -1,0 +1,130 @@
+"""A run of the simulation: as many days as it takes, each in a database of its own, one by one or several at once.
+
+Each process stays on a core of its own. Whatever is printed about a day is enough to live it again.
+"""
+
+import hashlib
+import multiprocessing
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from multiprocessing.queues import SimpleQueue
+from pathlib import Path
+from typing import Final
+
+import click
+import psycopg
+
+from app.kit import log
+from app.kit.embedded import EmbeddedPostgres
+from app.migrate import upgrade
+from proof.simulation.day import Day, Outcome, Plan
+
+#: Payments of one day: its tables stay small, and whatever breaks is replayed within a minute or two.
+DAY: Final = 2000
+#: A server whose statistics and clean-ups come when we ask and not by time.
+_SETTINGS: Final = ("autovacuum = off", "jit = off", "checkpoint_timeout = '1h'", "max_wal_size = '16GB'")
+
+
+@contextmanager
+def _server() -> Iterator[tuple[str, Path]]:
+    """A server of its own that waits for no disk, whose first database is the template of the days'."""
+    folder = Path(tempfile.mkdtemp(prefix="sluice-simulation-"))
+    folder.chmod(0o711)
+    try:
+        with EmbeddedPostgres(folder / "server", durable=False) as url:
+            with psycopg.connect(_plain(url), autocommit=True) as connection:
+                for setting in _SETTINGS:
+                    connection.execute(f"ALTER SYSTEM SET {setting}")
+                connection.execute("SELECT pg_reload_conf()")
+                connection.execute("CREATE DATABASE ready")
+            upgrade(_named(url, "ready"))
+            yield url, folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _plain(url: str) -> str:
+    return url.replace("+psycopg", "", 1)
+
+
+def _named(url: str, database: str) -> str:
+    return url.replace("@/postgres?", f"@/{database}?", 1)
+
+
+def _live(url: str, folder: Path, plan: Plan) -> Outcome:
+    """A day in a database and a folder that are gone afterwards."""
+    log.configure("CRITICAL")
+    name = f"day_{plan.seed}"
+    books = folder / name
+    with psycopg.connect(_plain(url), autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE ready")
+        try:
+            return Day(plan, _named(url, name), books).live()
+        finally:
+            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+            shutil.rmtree(books, ignore_errors=True)
+
+
+def run(payments: int, seed: int, breaking: str, processes: int) -> int:
+    """Live `payments` in `processes` at once and print what happened; 1 when a promise was broken."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that nothing is left running
+    click.echo(f"PAYMENTS={payments} SEED={seed}" + (f" BREAK={breaking}" if breaking else ""))
+    plans = [
+        Plan(min(DAY, payments - begun), seed + day, breaking) for day, begun in enumerate(range(0, payments, DAY))
+    ]
+    with _server() as (url, folder):
+        live = partial(_live, url, folder)
+        context = multiprocessing.get_context("spawn")
+        cores: SimpleQueue[int] = context.SimpleQueue()
+        for number in range(processes):
+            cores.put(number)
+        if processes == 1:
+            _take_core(cores)
+            return _tell(map(live, plans))
+        with context.Pool(processes, _take_core, [cores]) as pool:
+            return _tell(pool.imap(live, plans))
+
+
+def _take_core(numbers: SimpleQueue[int]) -> None:
+    """Stay on one core, another one than the other processes do."""
+    number = numbers.get()
+    numbers.put(number)  # whoever comes after all have one shares the first
+    if hasattr(os, "sched_setaffinity"):
+        cores = sorted(os.sched_getaffinity(0), reverse=True)
+        os.sched_setaffinity(0, {cores[number % len(cores)]})
+
+
+def _tell(days: Iterable[Outcome]) -> int:
+    """Print each day as it ends; 1 after the first whose promises were broken."""
+    begun = time.monotonic()
+    lived: list[Outcome] = []
+    for day in days:
+        lived.append(day)
+        done = sum(one.plan.payments for one in lived)
+        rate = done / (time.monotonic() - begun) * 60
+        click.echo(f"{done:>9,} payments, {rate:,.0f} a minute; SEED={day.plan.seed} digest {day.digest}")
+        if day.broken:
+            break
+    _sum_up(lived, time.monotonic() - begun)
+    return int(bool(lived[-1].broken))
+
+
+def _sum_up(lived: Sequence[Outcome], seconds: float) -> None:
+    payments = sum(one.plan.payments for one in lived)
+    for what, times in sorted(sum((one.tally for one in lived), Counter()).items()):
+        click.echo(f"{times:>9,} {what}")
+    click.echo(f"{payments:,} payments in {seconds:.0f} s, {payments / seconds * 60:,.0f} a minute")
+    click.echo(f"digest {hashlib.sha256(''.join(one.digest for one in lived).encode()).hexdigest()}")
+    last = lived[-1]
+    for broken in last.broken[:20]:
+        click.echo(f"BROKEN {broken}")
+    if last.broken:
+        click.echo(f"{len(last.broken)} broken {last.when}; replay: {last.plan.replay}")

@@ -15,7 +15,7 @@ RV = TypeVar("RV")
 
 #: A transaction that does nothing for so long has been forgotten, and holds locks that others wait for.
 IDLE_SECONDS: Final = 60
-#: As many statements as a worker has are prepared at once: psycopg's own hundred drive each other out, unprepared again.
+#: As many statements as a worker has are prepared at once; psycopg's own hundred would drive each other out.
 _PREPARED: Final = 500
 #: How much longer than the server we wait, so that an answer it gives in time is never missed.
 _GRACE: Final = timedelta(seconds=5)

@@ -132,3 +132,11 @@ def test_an_unknown_process_is_named(web: Web) -> None:
     answer = web.post("/v1/instances", {"process": "no-such"})
     assert answer.status_code in (404, 422)
     assert "no-such" in answer.get_json()["detail"]
+
+
+def test_a_finding_that_can_be_corrected_by_the_command_says_so(web: Web) -> None:
+    bad = PROCESS.replace(' isExecutable="true"', "")
+    answer = web.send("POST", "/v1/definitions/lint", "analyst", data=bad, content_type="application/xml")
+    assert [(one["code"], one["fixable"]) for one in answer.get_json()["findings"] if one["severity"] == "error"] == [
+        ("not_executable", True)
+    ]

@@ -276,7 +276,7 @@ class Instance(Scope, BpmnWorkflow):
     def run(self, *, timers: bool) -> None:
         """Move tokens until nothing can. A loop without end becomes an incident at the token that would go next."""
         while True:
-            token = self._ready()
+            token = self._ready(self)
             if token is None:
                 if self.completed:
                     return
@@ -290,11 +290,16 @@ class Instance(Scope, BpmnWorkflow):
             self.steps += 1
             token.run()
 
-    def _ready(self) -> Token | None:
-        for scope in self.scopes():
-            for token in scope.tasks.values():
-                if token._state == TaskState.READY:  # noqa: SLF001 - a flat scan; the library's stops at depth 1000
-                    return token
+    def _ready(self, scope: Scope) -> Token | None:
+        """The first that is ready in the scope, then in those inside it; plain, for it is asked before every move."""
+        for token in scope.tasks.values():
+            if token._state == TaskState.READY:  # noqa: SLF001 - a flat scan; the library's stops at depth 1000
+                return token
+        if self.subprocesses:
+            for node in scope.tasks:
+                inner = self.subprocesses.get(node)
+                if inner is not None and (found := self._ready(inner)) is not None:
+                    return found
         return None
 
     def _settle(self) -> bool:

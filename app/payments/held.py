@@ -96,6 +96,11 @@ def holds(tx: Tx, payment_id: str) -> bool:
     return payment_id in tx.own(Held).payments
 
 
+def all_of(tx: Tx) -> Collection[Payment]:
+    """Every payment that this transaction holds."""
+    return tx.own(Held).payments.values()
+
+
 def _resolved(attempt: Attempt) -> bool:
     return attempt.state == "finished" and attempt.outcome not in UNRESOLVED
 

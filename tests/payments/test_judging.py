@@ -5,8 +5,10 @@ from datetime import timedelta
 import pytest
 
 from app.engine.models import Task
+from app.payments import held
+from app.payments.queries import find_payment
 from app.payments.reviewing import NotReviewed
-from app.payments.risk import reference_amount
+from app.payments.risk import reference_amount, risk_facts
 from tests.till import MERCHANT, Till
 
 
@@ -20,6 +22,18 @@ def test_velocity_counts_this_card_and_this_customer_and_not_the_payment_itself(
     assert (facts.card_payments_1h, facts.card_declines_24h) == (2, 1)
     assert (facts.customer_payments_24h, facts.customer_amount_24h) == (3, 1200)
     assert (facts.customer_is_new, facts.customer_country, facts.amount_reference) == (True, "DE", 100)
+
+
+def test_payments_judged_in_one_transaction_are_counted_as_each_alone_would_be(till: Till) -> None:
+    till.captured(customer={"id": "c1"})
+    customers: list[dict[str, str]] = [{"id": "c1"}, {"id": "c1"}, {"id": "c2"}, {}]
+    payments = [till.create("pm_card_visa", 100 * place, customer=one) for place, one in enumerate(customers, start=1)]
+    alone = [till.run("risk.facts", payment) for payment in payments]
+    with till.database.begin() as tx:
+        held.take_up(tx, payments)
+        together = [risk_facts(tx, find_payment(tx, MERCHANT, payment)) for payment in payments]
+    assert together == alone
+    assert [facts.customer_payments_24h for facts in together] == [2, 2, 0, 0]
 
 
 def test_velocity_forgets(till: Till) -> None:

@@ -1,8 +1,9 @@
 """The two statements that lease what is due: the oldest first, or merchants in turn.
 
 Both take a due timer, an inbox item or a lease that ran out, skip what is leased or locked, and leave the parked
-alone. What is leased is due again when its lease runs out: its `due_at` is empty until it is saved. Their parameters:
-now, until, owner, limit, parked, except_for. They return the columns of COLUMNS.
+alone. What is leased is due again when its lease runs out: its `due_at` is empty until it is saved. Whoever takes a
+lease over from somebody else counts that as his death. Their parameters: now, until, owner, limit, parked, except_for.
+They return the columns of COLUMNS.
 """
 
 from sqlalchemy import text
@@ -20,6 +21,7 @@ COLUMNS = (
     "journal_seq",
     "fence",
     "failures",
+    "deaths",
     "trace",
     "calls",
 )
@@ -34,7 +36,9 @@ taken AS (
     LIMIT :limit
     FOR NO KEY UPDATE OF i SKIP LOCKED
 )
-UPDATE instances SET lease_owner = :owner, lease_until = :until, due_at = NULL
+UPDATE instances SET
+    lease_owner = :owner, lease_until = :until, due_at = NULL,
+    deaths = instances.deaths + CASE WHEN instances.lease_owner <> :owner THEN 1 ELSE 0 END
 FROM taken WHERE instances.id = taken.id
 RETURNING {", ".join(f"instances.{name}" for name in COLUMNS)}
 """  # noqa: S608 - put together from the constants of this file

@@ -267,6 +267,7 @@ def _unpark(tx: Tx, instance_id: str, failures: int = 0) -> None:
     """Let workers try it again; one that has failed before does not first find out about calls it may have made."""
     instance = tx.session.get_one(Instance, instance_id, with_for_update=True)
     instance.status, instance.failures, instance.due_at = InstanceStatus.RUNNING, failures, tx.now()
+    instance.deaths = 0
     tx.notify(CHANNEL)
 
 

@@ -75,6 +75,7 @@ class Claim:
     journal_seq: int
     fence: int
     failures: int
+    deaths: int
     trace: str
     calls: Json
     rows: Rows | None = None
@@ -226,6 +227,12 @@ def fail(tx: Tx, owner: str, instance_id: str, error: str, retry_in: timedelta) 
         .returning(Instance.failures)
     )
     return tx.session.scalar(statement) or 0
+
+
+def give_back(tx: Tx, owner: str, instance_ids: Collection[str]) -> None:
+    """Let go of what was claimed and not begun; it is due at once."""
+    mine = (Instance.id.in_(instance_ids), Instance.lease_owner == owner)
+    tx.execute(update(Instance).where(*mine).values(lease_owner=None, lease_until=None, due_at=tx.now()))
 
 
 def park(tx: Tx, instance_id: str, error: str) -> None:

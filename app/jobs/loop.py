@@ -3,12 +3,14 @@
 One turn is one transaction, and one statement for each table however many instances take part. What an instance asks
 of a gateway is sent only after the commit that wrote its intent; what came back is booked together with everything it
 leads to, and kept until that is certain. An instance whose turn fails is tried alone, then later, and at last shown to
-people; one whose lease is lost is left to whoever has it.
+people; one whose lease is lost is left to whoever has it. One that ended several workers in a row is tried alone too,
+so that it takes no other with it, and then shown to people.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Final
 
 import structlog
 from sqlalchemy import text
@@ -30,6 +32,10 @@ log = structlog.get_logger()
 
 #: Rounds of local operations in one turn; a diagram that needs more has a loop without a wait.
 ROUNDS = 200
+
+
+#: Deaths of workers after which an instance is suspected of having caused them, and no other shares its turn.
+SUSPECTED: Final = 2
 
 
 #: Told in the transaction in which an instance ends: its id and its subject.
@@ -131,16 +137,32 @@ class Loop:
         self.crowded = len(claimed) == self._batch
         if held:
             return self._only_book()
-        ids = list(dict.fromkeys([*self._unbooked, *claimed]))
-        if ids:
-            self._advance_all(ids, claimed)
-        return len(ids)
+        suspected = [claim.id for claim in claimed.values() if claim.deaths >= SUSPECTED]
+        ids = [one for one in dict.fromkeys([*self._unbooked, *claimed]) if one not in suspected]
+        for together in filter(None, (ids, suspected)):
+            self._advance_all(together, claimed)
+        return len(ids) + len(suspected)
 
     def _claim(self, tx: Tx) -> dict[str, store.Claim]:
         tx.execute(_NO_WAIT)
         tx.execute(_BY_INDEX)
         claims = store.claim(tx, self._owner, self._batch, self._deferred, fair=self.crowded)
-        return {claim.id: claim for claim in claims}
+        kept = {claim.id: claim for claim in claims if claim.deaths < SUSPECTED}
+        suspected = sorted((claim for claim in claims if claim.id not in kept), key=lambda one: -one.deaths)
+        if suspected:
+            first = self._suspect(tx, suspected)
+            kept |= {claim.id: claim for claim in first}
+        return kept
+
+    def _suspect(self, tx: Tx, suspected: Sequence[store.Claim]) -> Sequence[store.Claim]:
+        """The one of them to be tried; those with too many deaths are parked, and the others have to wait."""
+        fatal = [claim for claim in suspected if claim.deaths >= inbox.PARK_AFTER]
+        for claim in fatal:
+            log.error("instance.fatal", instance=claim.id, deaths=claim.deaths)
+            store.park(tx, claim.id, f"{claim.deaths} workers in a row ended while they had it in their hands")
+        first, others = suspected[len(fatal) : len(fatal) + 1], suspected[len(fatal) + 1 :]
+        store.give_back(tx, self._owner, [claim.id for claim in others])
+        return first
 
     def _advance_all(self, ids: Sequence[str], claimed: Mapping[str, store.Claim]) -> None:
         try:

@@ -1,7 +1,8 @@
 """Many instances share a transaction: what becomes of one is nothing to the others, and nothing is sent early."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -11,7 +12,9 @@ from sqlalchemy.exc import OperationalError
 
 from app.engine import inbox
 from app.engine.models import Instance, JournalPage
+from app.jobs.loop import Loop
 from app.kit.crashpoint import Point, arm
+from app.kit.database import Tx
 from app.migrate import configuration, upgrade
 from app.payments import held
 from app.payments.held import Held
@@ -96,6 +99,60 @@ def test_one_that_breaks_whoever_takes_it_is_parked_and_the_others_never_notice(
     until(parked, 60)
     (incident,) = house.incidents(poisoned)
     assert incident.kind == "parked"
+    house.check_books()
+
+
+def deadly(house: House, owner: str, victim: str) -> Loop:
+    """A worker whose process ends as soon as a turn is about `victim`."""
+    loop = house.another_loop(owner)
+    told = loop._told
+
+    def prepare(tx: Tx, subjects: Collection[str]) -> None:
+        if victim in subjects:
+            raise crash.Crash
+        told.prepare(tx, subjects)
+
+    loop._told = replace(told, prepare=prepare)
+    return loop
+
+
+def test_one_that_ends_every_worker_that_takes_it_is_parked_and_takes_no_other_with_it(house: House) -> None:
+    healthy = house.loop
+    fatal, *others = [house.pay() for _ in range(MANY)]
+    deaths = 0
+    while not house.incidents(fatal):
+        house.loop = deadly(house, f"worker-{deaths}", fatal)
+        try:
+            house.run()
+        except crash.Crash:
+            deaths += 1
+            house.clock.advance(timedelta(seconds=11))
+        assert deaths <= inbox.PARK_AFTER
+    assert deaths == inbox.PARK_AFTER
+    assert succeeded(house, others)
+    assert [house.instance(one).deaths for one in others] == [0] * len(others)
+    (incident,) = house.incidents()
+    assert (incident.kind, incident.subject) == ("parked", fatal)
+    assert house.attempts(fatal) == []
+
+    house.loop = healthy
+    with house.database.begin() as tx:
+        inbox.retry_incident(tx, house.system, incident.id)
+    house.run()
+    assert succeeded(house, [fatal])
+    assert len(house.charges()) == MANY
+    house.check_books()
+
+
+def test_a_worker_that_ended_once_leaves_nobody_suspected(house: House) -> None:
+    payments = [house.pay() for _ in range(MANY)]
+    with crash.at(Point.BEFORE_STEP_COMMIT), pytest.raises(crash.Crash):
+        house.loop.turn()
+    house.loop = house.another_loop("worker-2")
+    house.clock.advance(timedelta(seconds=11))
+    assert house.loop.turn() == MANY, "all in one turn"
+    house.run()
+    assert succeeded(house, payments)
     house.check_books()
 
 

@@ -34,8 +34,10 @@ log = structlog.get_logger()
 ROUNDS = 200
 
 
-#: Deaths of workers after which an instance is suspected of having caused them, and no other shares its turn.
-SUSPECTED: Final = 2
+#: Deaths of workers in a row after which an instance is suspected of having caused them, and no other shares its turn;
+#: and after which it is parked. Workers that others kill leave one behind by chance several times, and hardly twenty.
+SUSPECTED: Final = 4
+FATAL: Final = 20
 
 
 #: Told in the transaction in which an instance ends: its id and its subject.
@@ -156,7 +158,7 @@ class Loop:
 
     def _suspect(self, tx: Tx, suspected: Sequence[store.Claim]) -> Sequence[store.Claim]:
         """The one of them to be tried; those with too many deaths are parked, and the others have to wait."""
-        fatal = [claim for claim in suspected if claim.deaths >= inbox.PARK_AFTER]
+        fatal = [claim for claim in suspected if claim.deaths >= FATAL]
         for claim in fatal:
             log.error("instance.fatal", instance=claim.id, deaths=claim.deaths)
             store.park(tx, claim.id, f"{claim.deaths} workers in a row ended while they had it in their hands")

@@ -61,7 +61,8 @@ class Shop:
     def __init__(self, where: Place, patience_seconds: float = 120) -> None:
         self._where = where
         self._patience = patience_seconds
-        self._client = HttpClient(connect_seconds=2, total_seconds=30)
+        # A gateway's books grow with every payment.
+        self._client = HttpClient(connect_seconds=2, total_seconds=30, max_bytes=1 << 28)
         self._stopped = threading.Event()
         self._lock = threading.Lock()
         self.tally = Tally()

@@ -30,7 +30,7 @@ from proof.torture.traffic import Client, Receiver, Traffic, wait
 #: For what is still under way when the last request was answered: leases, ladders, webhooks that come again.
 QUIET_SECONDS: Final = 300
 #: Between two looks at what no moment may break.
-LOOK_SECONDS: Final = 20
+LOOK_SECONDS: Final = 60
 #: No two kills follow each other faster.
 PAUSE_SECONDS: Final = 0.15
 _REPORT: Final = Path("var/torture.json")

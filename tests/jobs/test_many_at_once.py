@@ -12,7 +12,7 @@ from sqlalchemy.exc import OperationalError
 
 from app.engine import inbox
 from app.engine.models import Instance, JournalPage
-from app.jobs.loop import Loop
+from app.jobs.loop import FATAL, Loop
 from app.kit.crashpoint import Point, arm
 from app.kit.database import Tx
 from app.migrate import configuration, upgrade
@@ -127,8 +127,8 @@ def test_one_that_ends_every_worker_that_takes_it_is_parked_and_takes_no_other_w
         except crash.Crash:
             deaths += 1
             house.clock.advance(timedelta(seconds=11))
-        assert deaths <= inbox.PARK_AFTER
-    assert deaths == inbox.PARK_AFTER
+        assert deaths <= FATAL
+    assert deaths == FATAL
     assert succeeded(house, others)
     assert [house.instance(one).deaths for one in others] == [0] * len(others)
     (incident,) = house.incidents()

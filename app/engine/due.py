@@ -2,8 +2,8 @@
 
 Both take a due timer, an inbox item or a lease that ran out, skip what is leased or locked, and leave the parked
 alone. What is leased is due again when its lease runs out: its `due_at` is empty until it is saved. Whoever takes a
-lease over from somebody else counts that as his death. Their parameters: now, until, owner, limit, parked, except_for.
-They return the columns of COLUMNS.
+lease over from somebody else counts that as a death of his. Their parameters: now, until, owner, limit, parked,
+except_for. They return the columns of COLUMNS.
 """
 
 from sqlalchemy import text

@@ -85,7 +85,7 @@ class Instance(Base):
     lease_until: Mapped[datetime | None]
     fence: Mapped[int] = mapped_column(BigInteger, default=0)
     failures: Mapped[int] = mapped_column(default=0)
-    #: Workers in a row that ended, or slept, with it in their hands and had saved nothing of it.
+    #: Workers in a row that lost its lease, most likely by ending, before it came to rest.
     deaths: Mapped[int] = mapped_column(default=0, server_default="0")
     last_error: Mapped[str | None]
     trace: Mapped[str] = mapped_column(default="", server_default="")  # the request that started it

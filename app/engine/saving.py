@@ -63,7 +63,7 @@ UPDATE instances SET
     END,
     fence = instances.fence + 1,
     failures = 0,
-    deaths = 0,
+    deaths = CASE WHEN new.keep THEN instances.deaths ELSE 0 END,
     last_error = NULL,
     updated_at = :now,
     ended_at = CASE WHEN new.ended THEN CAST(:now AS timestamptz) END
@@ -113,7 +113,7 @@ def _next(change: Change) -> Claim:
         journal_seq=claim.journal_seq + len(step.journal),
         fence=claim.fence + 1,
         failures=0,
-        deaths=0,
+        deaths=claim.deaths if change.outcome.keep_lease else 0,
         rows=change.after if change.after.sure else None,
     )
 

@@ -14,6 +14,7 @@ from typing import Final
 
 import structlog
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 from app.engine import inbox, saving, store
 from app.engine.pins import load_bundle
@@ -135,36 +136,40 @@ class Loop:
             return 0
         with self._database.begin() as tx:
             held = self._sending.held(tx)
-            claimed = self._claim(tx) if claim and not held else {}
-        self.crowded = len(claimed) == self._batch
+            claims = self._claim(tx) if claim and not held else []
+            claimed = self._tried(tx, claims)
+        self.crowded = len(claims) == self._batch
         if held:
             return self._only_book()
-        suspected = [claim.id for claim in claimed.values() if claim.deaths >= SUSPECTED]
-        ids = [one for one in dict.fromkeys([*self._unbooked, *claimed]) if one not in suspected]
-        for together in filter(None, (ids, suspected)):
-            self._advance_all(together, claimed)
-        return len(ids) + len(suspected)
+        ids = list(dict.fromkeys([*self._unbooked, *claimed]))
+        alone = [one for one in ids if self._is_suspected(one, claimed)]
+        for together in ([one for one in ids if one not in alone], *([one] for one in alone)):
+            if together:
+                self._advance_all(together, claimed)
+        return len(ids) or len(claims)
 
-    def _claim(self, tx: Tx) -> dict[str, store.Claim]:
+    def _claim(self, tx: Tx) -> Sequence[store.Claim]:
         tx.execute(_NO_WAIT)
         tx.execute(_BY_INDEX)
-        claims = store.claim(tx, self._owner, self._batch, self._deferred, fair=self.crowded)
-        kept = {claim.id: claim for claim in claims if claim.deaths < SUSPECTED}
-        suspected = sorted((claim for claim in claims if claim.id not in kept), key=lambda one: -one.deaths)
-        if suspected:
-            first = self._suspect(tx, suspected)
-            kept |= {claim.id: claim for claim in first}
-        return kept
+        return store.claim(tx, self._owner, self._batch, self._deferred, fair=self.crowded)
 
-    def _suspect(self, tx: Tx, suspected: Sequence[store.Claim]) -> Sequence[store.Claim]:
-        """The one of them to be tried; those with too many deaths are parked, and the others have to wait."""
+    def _tried(self, tx: Tx, claims: Sequence[store.Claim]) -> dict[str, store.Claim]:
+        """Those to go on with: one at most of the suspected; the others of them wait, and the fatal ones are parked."""
+        suspected = sorted((claim for claim in claims if claim.deaths >= SUSPECTED), key=lambda one: -one.deaths)
         fatal = [claim for claim in suspected if claim.deaths >= FATAL]
         for claim in fatal:
             log.error("instance.fatal", instance=claim.id, deaths=claim.deaths)
             store.park(tx, claim.id, f"{claim.deaths} workers in a row ended while they had it in their hands")
-        first, others = suspected[len(fatal) : len(fatal) + 1], suspected[len(fatal) + 1 :]
-        store.give_back(tx, self._owner, [claim.id for claim in others])
-        return first
+        others = suspected[len(fatal) + 1 :]
+        if others:
+            store.give_back(tx, self._owner, [claim.id for claim in others])
+        left_out = {claim.id for claim in (*fatal, *others)}
+        return {claim.id: claim for claim in claims if claim.id not in left_out}
+
+    def _is_suspected(self, instance_id: str, claimed: Mapping[str, store.Claim]) -> bool:
+        hand = self._hands.get(instance_id)
+        claim = claimed.get(instance_id) or (hand.claim if hand is not None else None)
+        return claim is not None and claim.deaths >= SUSPECTED
 
     def _advance_all(self, ids: Sequence[str], claimed: Mapping[str, store.Claim]) -> None:
         try:
@@ -180,6 +185,7 @@ class Loop:
         except Exception as error:
             self._drop_all(ids)
             if is_away(error):
+                self._let_go(ids)
                 raise
             # One of them broke: each alone will tell which.
             if len(ids) == 1:
@@ -188,6 +194,15 @@ class Loop:
             log.info("turn.split", instances=len(ids), error=repr(error))
             for instance_id in ids:
                 self._advance_all([instance_id], {})
+
+    def _let_go(self, ids: Collection[str]) -> None:
+        """The database cannot work: a lease that runs out meanwhile would look like our death to whoever comes next."""
+        idle = [one for one in ids if one not in self._unbooked and one not in self._under_way]
+        try:
+            with self._database.begin() as tx:
+                store.give_back(tx, self._owner, idle)
+        except DBAPIError as error:
+            log.info("lease.not_given_back", instances=len(idle), error=repr(error))
 
     def _only_book(self) -> int:
         """Nothing may be sent: what gateways have answered is booked, and no instance goes on."""

@@ -228,15 +228,20 @@ def unresolved(tx: Tx, payment_id: str, operations: Sequence[str], *, but: str =
         if attempt.operation in operations
         and attempt.id != but
         and (attempt.state == "begun" or attempt.outcome in UNRESOLVED)
-        and not (attempt.operation == "authorize" and attempt.gateway_reference in gone)
+        and not (attempt.operation == "authorize" and place_of(attempt) in gone)
     )
     return next(found, None)
 
 
-def given_back(tx: Tx, payment_id: str) -> dict[str, Attempt]:
-    """The voids after which there surely is no hold any more, by the gateway's reference of the charge."""
-    voids = (attempt for attempt in attempts_of(tx, payment_id) if attempt.operation == "void")
-    return {one.charge: one for one in voids if one.outcome == Outcome.APPROVED or is_gone(one)}
+def given_back(tx: Tx, payment_id: str) -> dict[tuple[str, str], Attempt]:
+    """The voids after which there surely is no hold any more, by gateway and its reference of the charge."""
+    voids = (attempt for attempt in attempts_of(tx, payment_id) if attempt.operation == "void" and attempt.charge)
+    return {(one.gateway, one.charge): one for one in voids if one.outcome == Outcome.APPROVED or is_gone(one)}
+
+
+def place_of(authorization: Attempt) -> tuple[str, str]:
+    """Where its charge is, as `given_back` tells."""
+    return authorization.gateway, authorization.gateway_reference
 
 
 def is_gone(void: Attempt) -> bool:

@@ -9,9 +9,10 @@ from app.errors import Conflict
 from app.gateways.port import Authorize, Gateway, GatewayResult, Outcome, Retry
 from app.kit.money import Money
 from app.operations import Effect, OperationContext, OperationError, Result
-from app.payments.attempts import Order, given_back, own_attempt, resume, start, unknown, unresolved, write
+from app.payments.attempts import Order, given_back, own_attempt, place_of, resume, start, unknown, unresolved, write
 from app.payments.booking import contradict
-from app.payments.models import Payment
+from app.payments.models import Attempt, Payment
+from app.payments.outcomes import UNRESOLVED
 from app.payments.queries import lock_payment
 from app.payments.reviewing import check_reviewed
 from app.payments.states import IllegalTransition, PaymentStatus, is_terminal, move
@@ -89,8 +90,18 @@ class AuthorizeVerb(Verb):
         assert isinstance(request, Authorize)
         return gateway.authorize(request)
 
+    def old(self, case: Case, result: GatewayResult) -> bool:
+        return result.outcome in UNRESOLVED and _void_of(case) is not None
+
     def book(self, case: Case, result: GatewayResult) -> None:
         payment = case.payment
+        void = _void_of(case)
+        if void is not None:
+            # Whatever it was, it is given back, and the payment has gone on without it.
+            if result.outcome is Outcome.APPROVED:
+                case.book.authorized(case.attempt.id, case.money)
+                case.book.released("attempt", void.id, case.money)
+            return
         match result.outcome:
             case Outcome.APPROVED:
                 self._approved(case, result)
@@ -122,12 +133,6 @@ class AuthorizeVerb(Verb):
 
     def _approved(self, case: Case, result: GatewayResult) -> None:
         payment, attempt = case.payment, case.attempt
-        void = given_back(case.tx, payment.id).get(attempt.gateway_reference)
-        if void is not None:
-            # It was given, and given back before we heard of it.
-            case.book.authorized(attempt.id, case.money)
-            case.book.released("attempt", void.id, case.money)
-            return
         if payment.amount_capturable or payment.amount_capturing or payment.amount_captured:
             message = (
                 f"{attempt.gateway} authorized {case.money} (charge {attempt.gateway_reference}) for a payment that "
@@ -156,6 +161,10 @@ class AuthorizeVerb(Verb):
             return
         if (payment.status, payment.status_reason) != (status, reason):
             move(case.tx, payment, status, reason, case.actor)
+
+
+def _void_of(case: Case) -> Attempt | None:
+    return given_back(case.tx, case.payment.id).get(place_of(case.attempt))
 
 
 AUTHORIZE = AuthorizeVerb()

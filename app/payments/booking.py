@@ -28,7 +28,7 @@ def settle(case: Case, result: GatewayResult, source: Source) -> None:
         _compare(case, verb, result, source)
     elif attempt.state == "finished" and result.outcome in (attempt.outcome, Outcome.UNKNOWN):
         attempt.gateway_reference = attempt.gateway_reference or result.gateway_reference
-    else:
+    elif source is LOOKUP or attempt.state != "begun" or not verb.old(case, result):
         _record(case, result, source)
         verb.book(case, result)
 

@@ -1,8 +1,8 @@
 """Nobody's attempts: begun by a flow that went on or ended before the answer came, and a crash lost the answer.
 
 While an instance still waits for its call, the worker that takes it over finds out by itself. Everything else that is
-begun and old is found here, looked up, and at least known to be unknown. What is open when its flow ends is given to
-a flow of its own, so somebody always looks after it.
+begun and old is found here, looked up, and at least known to be unknown; so is what an authorization was that was
+voided while it waited. What is open when its flow ends is given to a flow of its own: somebody always looks after it.
 """
 
 from collections.abc import Sequence

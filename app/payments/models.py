@@ -69,7 +69,8 @@ class Attempt(Base):
     """One try of one operation at one gateway, written before the gateway hears of it and never deleted.
 
     `id` is derived from (instance, activation), and is the idempotency key at the gateway. `state` goes created ->
-    begun -> finished; begun without an end means the answer is not known yet. An outcome of unknown changes only by
+    begun -> finished; begun without an end means the answer is not known yet. An authorization that waited and was
+    voided is begun again until the gateway has said what it was. An outcome of unknown changes only by
     evidence, kept in `evidence` with who or what gave it.
     """
 

@@ -4,7 +4,7 @@ An attempt that is resolved is told at once. "Absent" is evidence only after the
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -62,7 +62,10 @@ class LookupResolution(Result):
 
 @dataclass(frozen=True, slots=True)
 class Looking:
-    """The effect of a lookup. `absence_counts` was decided before asking, so a slow answer makes nothing older."""
+    """The effect of a lookup. `absence_counts` was decided before asking, so a slow answer makes nothing older.
+
+    `again` wants to know how it stands now: what was known before is no answer.
+    """
 
     lane: str
     gateway: Gateway
@@ -71,6 +74,7 @@ class Looking:
     payment_id: str
     merchant_id: str
     absence_counts: bool
+    again: bool = False
 
     def call(self) -> LookupResult:
         assert not in_transaction(), "a gateway is never called inside a transaction"
@@ -79,6 +83,8 @@ class Looking:
     def finish(self, context: OperationContext, answer: object) -> LookupResolution:
         attempt = self.take_in(context.tx, answer, LOOKUP)
         found = resolution(context.tx, attempt)
+        if self.again and not (isinstance(answer, LookupResult) and answer.found):
+            return found.model_copy(update={"resolution": "unclear"})
         open_still = attempt.outcome in UNRESOLVED
         return found.model_copy(update={"waits": rungs(self.gateway, attempt)}) if open_still else found
 
@@ -121,7 +127,7 @@ def lookup(context: OperationContext, attempt_id: str, *, again: bool = False) -
     attempt = find_attempt(context.tx, context.merchant_id, attempt_id)
     if attempt.state == "finished" and attempt.outcome not in UNRESOLVED and not again:
         return resolution(context.tx, attempt)
-    return looking(context.tx, context.use(Gateways), attempt)
+    return replace(looking(context.tx, context.use(Gateways), attempt), again=again)
 
 
 def resolution(tx: Tx, attempt: Attempt) -> LookupResolution:

@@ -43,7 +43,7 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where an outcome is known from: `answer`, `lookup`, `webhook`, `void` or `people` with their user ids."""
+    """Where an outcome is known from: `answer`, `lookup`, `webhook` or `people` with their user ids."""
 
     kind: str
     by: tuple[str, ...] = ()
@@ -83,6 +83,10 @@ class Verb(ABC):
     @abstractmethod
     def result(self, case: Case) -> Result:
         """What the diagram is told about an approval."""
+
+    def old(self, case: Case, result: GatewayResult) -> bool:  # noqa: ARG002 - for verbs that know old news
+        """Whether an answer or a webhook tells how it stood before something that is certain by now."""
+        return False
 
     def late(self, case: Case, result: GatewayResult) -> bool:  # noqa: ARG002 - for verbs that know late news
         """Book news that changes a resolved attempt, where that is legal; False makes it a contradiction."""

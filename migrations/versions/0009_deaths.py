@@ -1,4 +1,4 @@
-"""How many workers in a row have ended with an instance in their hands.
+"""How many workers in a row have lost the lease of an instance before it came to rest.
 
 Safe while the former version runs: yes, it adds one column with a default, which the former version leaves alone.
 """

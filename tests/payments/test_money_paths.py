@@ -164,6 +164,18 @@ def test_a_void_ends_an_authorization_that_waits_for_the_customer(till: Till) ->
     assert till.differences() == []
 
 
+def test_what_a_voided_authorization_was_takes_nothing_from_the_next_one(till: Till) -> None:
+    payment = till.create("pm_card_3ds")
+    till.fails("payment.authorize", payment, gateway="sandbox_a")
+    first = till.attempt(payment, "authorize").id
+    till.run("payment.void", payment)
+    till.fails("payment.authorize", payment, gateway=till.gateways.names[-1])
+    before = (till.status(payment), till.payment(payment).next_action)
+    assert before[0][0] == "requires_action"
+    till.run("payment.lookup", payment, attempt=first)
+    assert (till.status(payment), till.payment(payment).next_action) == before
+
+
 def test_an_unknown_void_is_looked_up(till: Till) -> None:
     payment = authorized(till, "pm_card_void_timeout")
     error = till.fails("payment.void", payment)

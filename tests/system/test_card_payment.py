@@ -6,6 +6,8 @@ from app.access.actor import Role
 from app.engine import people
 from app.engine.people import Completion, FourEyes, TaskClosed
 from app.payments import service
+from app.payments.webhooks import News, apply_attempt_news
+from tests.fixtures_sandbox import until
 from tests.house import House
 from tests.system.people import APPROVE, decide
 
@@ -133,6 +135,29 @@ def test_a_customer_who_said_yes_unheard_is_let_go_and_that_is_found_out(house: 
     (charge,) = house.charges()
     assert (charge["authorized"], charge["voided"]) == (1000, 1000)
     assert house.incidents() == []
+    house.check_books()
+
+
+def test_news_from_before_a_void_leave_nothing_open_after_it(house: House) -> None:
+    payment_id = house.pay("pm_card_3ds")
+    house.run()
+    news = News("inw_1", "sandbox_a", "evt_1", house.attempts(payment_id)[0].id, "", "")
+    with house.database.begin() as tx:
+        application = apply_attempt_news(tx, house.wired.gateways, news)
+    assert application is not None
+    before = application.call()
+    with house.database.begin() as tx:
+        service.request_cancel(tx, house.shop, payment_id, "customer_request")
+
+    def canceled() -> bool:
+        house.loop.turn()  # and no chore, which would ask
+        return house.payment(payment_id).status == "canceled"
+
+    until(canceled)
+    with house.database.begin() as tx:
+        application.finish(tx, before)
+    house.later(minutes=3)
+    assert house.outcomes(payment_id) == [("authorize", "sandbox_a", "declined"), ("void", "sandbox_a", "approved")]
     house.check_books()
 
 

@@ -181,6 +181,21 @@ def test_a_late_failure_whose_news_are_lost_is_found_after_two_weeks(house: Hous
     house.check_books()
 
 
+def test_a_gateway_that_is_away_after_two_weeks_is_asked_again_after_two_more(house: House) -> None:
+    payment_id = house.paid("pm_card_refund_fails_late")
+    house.inbound.held = []
+    refund_id = house.refund(payment_id, 400)
+    house.run()
+    until(lambda: house.charges()[0]["refunded"] == 0)
+    house.a.fault("unavailable")
+    house.later(days=14)
+    assert (state(house, refund_id), house.instance(refund_id).status) == (("succeeded", ""), "waiting")
+    house.later(days=14)
+    house.eventually(lambda: state(house, refund_id) == ("failed", "late_failure"))
+    assert amounts(house, payment_id) == (0, 0)
+    house.check_books()
+
+
 def test_a_refund_that_lasts_is_done_after_two_weeks(house: House) -> None:
     refund_id = house.refund(house.paid())
     house.run()

@@ -41,7 +41,9 @@ class AttemptView(View):
     id: str
     operation: str
     gateway: str
-    outcome: str | None = Field(description="None while the gateway has not answered; `unknown` when it may have acted")
+    outcome: str | None = Field(
+        description="None while the gateway has yet to answer; `unknown` when it may have acted"
+    )
     gateway_reference: str | None
     decline_code: str | None
     created_at: datetime

@@ -44,9 +44,10 @@ def merges(model: Model) -> Iterator[Finding]:
     for scope in model.scopes():
         told: set[str] = set()
         for split in scope.nodes.values():
-            if split.tag not in _JOINING or len(scope.out_of(split.id)) < 2:
+            branches = _at_once(scope, split)
+            if len(branches) < 2:
                 continue
-            arriving = _arrivals(scope, [flow.target for flow in scope.out_of(split.id)], split.id)
+            arriving = _arrivals(scope, branches, split.id)
             for name, flows in arriving.items():
                 node = scope.nodes[name]
                 if name in told or node.tag in (*_JOINING, "endEvent") or not _from_two(list(flows.values())):
@@ -71,7 +72,8 @@ def event_gateways(model: Model) -> Iterator[Finding]:
                 target = scope.nodes.get(flow.target)
                 if target is None:
                     continue
-                if target.tag not in ("intermediateCatchEvent", "receiveTask") or scope.on(target.id):
+                plain = target.tag in ("intermediateCatchEvent", "receiveTask") and target.loop is None
+                if not plain or scope.on(target.id):
                     message = f"{target.label} stands behind the event-based gateway {node.label} but is no plain event"
                     remedy = "Put a message or timer catch event there, and the task behind it."
                     yield error("event_gateway", target.id, message, remedy, target.line)
@@ -102,10 +104,20 @@ def _choice(node: Node, flows: Sequence[Flow]) -> Iterator[Finding]:
             yield error("condition_on_default", flow.id, message, "Remove the condition.", flow.line, fix=fix)
 
 
-def _arrivals(scope: Scope, branches: Sequence[str], split: str) -> dict[str, dict[str, set[int]]]:
+def _at_once(scope: Scope, split: Node) -> Sequence[Flow]:
+    """The flows out of `split` that can all be taken: those of a gateway, or what a boundary event adds to a task."""
+    if split.tag in _JOINING:
+        return scope.out_of(split.id)
+    beside = [event for event in scope.on(split.id) if event.attributes.get("cancelActivity") == "false"]
+    added = [flow for event in beside for flow in scope.out_of(event.id)]
+    return [*scope.out_of(split.id), *added] if added else ()
+
+
+def _arrivals(scope: Scope, branches: Sequence[Flow], split: str) -> dict[str, dict[str, set[int]]]:
     """For every node with several incoming flows: which branches can come along each of them, unjoined."""
     arriving: dict[str, dict[str, set[int]]] = defaultdict(lambda: defaultdict(set))
-    for number, first in enumerate(branches):
+    for number, branch in enumerate(branches):
+        first = branch.target
         reached = spread(
             [first], lambda name: () if name == split or _waits(scope, name) else scope.following.get(name, ())
         )
@@ -116,7 +128,7 @@ def _arrivals(scope: Scope, branches: Sequence[str], split: str) -> dict[str, di
                 if len(scope.into(flow.target)) > 1 and flow.target in scope.nodes:
                     arriving[flow.target][flow.id].add(number)
         if len(scope.into(first)) > 1 and first in scope.nodes:
-            arriving[first][scope.out_of(split)[number].id].add(number)
+            arriving[first][branch.id].add(number)
     return arriving
 
 

@@ -11,10 +11,14 @@ from app.engine.lint.model import Model, Node, Process
 from app.engine.lint.operations import catching
 
 UNKNOWN = "OUTCOME_UNKNOWN"
+#: What a catch-all catches.
+ANY = ""
 
 
 def unknown_outcomes(model: Model, known: Known) -> Iterator[Finding]:
-    """`unknown_outcome_uncaught`. A catch-all does not count: it would treat "unknown" like "declined"."""
+    """`unknown_outcome_uncaught`. A catch-all does not count: it would treat "unknown" like "declined", and keeps
+    it from whoever is further out.
+    """
     for process in model.processes:
         for node in process.nodes():
             operation = known.operation(node.operation)
@@ -22,6 +26,8 @@ def unknown_outcomes(model: Model, known: Known) -> Iterator[Finding]:
                 continue
             caught = catching(model, process.scopes[node.scope], node.id)
             for outer, host in process.enclosing(node.scope):
+                if ANY in caught:
+                    break
                 caught |= catching(model, outer, host.id)
             if UNKNOWN not in caught:
                 message = f"{node.label} moves money, but nothing handles that its outcome may stay unknown"

@@ -93,6 +93,10 @@ def branching() -> Iterator[Case]:
     fork = '<bpmn:parallelGateway id="p" name="P"/>'
     twice = [start(), fork, script("a"), script("b"), script("c"), end(), path("start", "p", "a", "c", "end")]
     yield Case("implicit_merge", "c", bpmn(*twice, path("p", "b", "c")), "warning")
+    reminded = boundary("late", "u", timer_event(), cancelActivity="false")
+    met = '<bpmn:exclusiveGateway id="m" name="M"/>'
+    late_as_well = path("start", "u", "m", "end") + path("late", "m")
+    yield Case("implicit_merge", "m", bpmn(start(), user("u"), reminded, met, end(), late_as_well), "warning")
     join = '<bpmn:parallelGateway id="p" name="P"/>'
     choice = '<bpmn:exclusiveGateway id="g" name="G" default="g-no"/>'
     ways = flow("g-yes", "g", "a", "=n") + flow("g-no", "g", "b") + path("a", "p", "end") + path("b", "p")
@@ -104,6 +108,13 @@ def branching() -> Iterator[Case]:
     )
     tasks = bpmn(start(), race, script("a"), script("b"), end(), path("start", "g", "a", "end"), path("g", "b", "end"))
     yield Case("event_gateway", "a", tasks)
+    each = '<zeebe:loopCharacteristics inputCollection="=[1, 2]"/>'
+    inner = f"<bpmn:extensionElements>{each}</bpmn:extensionElements>"
+    several = f"<bpmn:multiInstanceLoopCharacteristics>{inner}</bpmn:multiInstanceLoopCharacteristics>"
+    many = element("receiveTask", "r", several, messageRef="news")
+    timed = element("intermediateCatchEvent", "t", timer_event())
+    won = path("start", "g", "r", "end") + path("g", "t", "end2")
+    yield Case("event_gateway", "r", bpmn(start(), race, many, timed, end(), end("end2"), won, before=message()))
     late = element("intermediateCatchEvent", "late", timer_event())
     around = path("start", "g", "wait", "end") + path("g", "late", "a", "wait")
     yield Case("event_gateway", "wait", bpmn(start(), race, WAIT, late, script("a"), end(), around, before=message()))
@@ -241,6 +252,16 @@ def operations() -> Iterator[Case]:
     yield Case("error_not_caught", "a", caught, "warning")
     yield Case("unknown_outcome_uncaught", "a", one(capture))
     yield Case("unknown_outcome_uncaught", "a", one(capture, boundary("b", "a", error_event()), path("b", "end")))
+    inside = (
+        start("in")
+        + capture
+        + boundary("b", "a", error_event())
+        + end("out")
+        + path("in", "a", "out")
+        + path("b", "out")
+    )
+    hidden = f'<bpmn:subProcess id="s" name="S">{inside}</bpmn:subProcess>' + boundary("u", "s", error_event("unknown"))
+    yield Case("unknown_outcome_uncaught", "a", one(hidden, path("u", "end"), name="s", before=UNKNOWN))
     again = one(capture, boundary("b", "a", error_event("unknown")), path("b", "a"), before=UNKNOWN)
     yield Case("unbounded_money_loop", "a", again)
     called = one(call("a", "spender"), boundary("b", "a", timer_event()), path("b", "a"))

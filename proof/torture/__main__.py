@@ -35,9 +35,10 @@ LOOK_SECONDS: Final = 60
 PAUSE_SECONDS: Final = 0.15
 _REPORT: Final = Path("var/torture.json")
 
+# Timers of minutes and days go on ringing after a long run; what comes of them is quick.
 _UNDER_WAY: Final = text("""
 SELECT (SELECT count(*) FROM attempts WHERE state = 'begun' OR outcome IN ('unknown', 'pending')),
-       (SELECT count(*) FROM instances WHERE status <> 'incident' AND due_at < now() + interval '60 seconds'),
+       (SELECT count(*) FROM instances WHERE status <> 'incident' AND due_at < now() + interval '2 seconds'),
        (SELECT count(*) FROM instances WHERE lease_owner IS NOT NULL),
        (SELECT count(*) FROM inbox JOIN instances i ON i.id = inbox.instance_id WHERE i.failures < 5),
        (SELECT count(*) FROM inbound_webhooks WHERE status NOT IN ('applied', 'ignored')),

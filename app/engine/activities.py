@@ -19,6 +19,12 @@ if TYPE_CHECKING:
     from app.engine.dialect import Diagram
 
 
+#: Digits of a whole number given as a text; Python refuses to read thousands of them.
+_DIGITS = 18
+#: Characters of a value that a sentence shows.
+_SHOWN = 80
+
+
 class Activity(Node):
     """Arms its boundary events when it starts and disarms them when it ends, however it ends."""
 
@@ -82,11 +88,12 @@ class ServiceTask(Activity):
         self.localize(token)
         drawn = self.element.retries
         retries = drawn.evaluate(token.context(), token.instance.now) if drawn is not None else 3
-        if isinstance(retries, str) and retries.isdecimal():
-            retries = int(retries)
-        if not isinstance(retries, int) or isinstance(retries, bool) or retries < 0:
-            raise EvaluationFailed(f"The number of retries of {self.element.id} is {retries!r}; give a whole number")
-        token.internal_data["call"] = retries
+        number = _whole(retries)
+        if number is None:
+            raise EvaluationFailed(
+                f"The number of retries of {self.element.id} is {_cut(retries)}; give a whole number"
+            )
+        token.internal_data["call"] = number
 
     def call(self, token: Token) -> Call:
         names = {mapping.target[0] for mapping in self.element.inputs}
@@ -130,10 +137,21 @@ class UserTask(Activity):
 
 
 def _priority(value: Any) -> int:
-    number = int(value) if isinstance(value, str) and value.isdecimal() else value
-    if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number <= 100:
-        raise EvaluationFailed(f"The priority is {value!r}; a whole number from 0 to 100 is needed")
+    number = _whole(value)
+    if number is None or number > 100:
+        raise EvaluationFailed(f"The priority is {_cut(value)}; a whole number from 0 to 100 is needed")
     return number
+
+
+def _whole(value: Any) -> int | None:
+    """A whole number from 0, which may be written as a text."""
+    if isinstance(value, str) and value.isdecimal() and len(value) <= _DIGITS:
+        value = int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+
+
+def _cut(value: Any) -> str:
+    return repr(value)[:_SHOWN]
 
 
 class ScriptTask(Activity):

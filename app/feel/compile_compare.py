@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from app.feel.environment import Environment
+from app.feel.numbers import subtract
 from app.feel.scope import Code, Scope
 from app.feel.syntax import Between, Comparison, In, ListOf, Literal, Name, Negate, Node, RangeOf, Test, Tests, walk
 from app.feel.values import NUMBERS, Range, equal, every, kind, member, order, some, volume
@@ -137,7 +138,7 @@ def constant_of(node: Node) -> Any:
     if isinstance(node, Literal):
         return node.value
     if isinstance(node, Negate) and isinstance(node.operand, Literal) and type(node.operand.value) in NUMBERS:
-        return -node.operand.value
+        return subtract(0, node.operand.value)
     return None
 
 

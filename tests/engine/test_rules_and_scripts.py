@@ -5,7 +5,7 @@ import pytest
 from app.engine.bundle import IncompleteBundle
 from app.engine.step import InstanceStatus, JournalKind
 from tests.decisions.dmn import decision, document, literal, table
-from tests.engine.diagrams import chain, draw, end, mapping, node, rule, script, start
+from tests.engine.diagrams import chain, draw, end, gateway, mapping, node, rule, script, start
 from tests.engine.drive import Drive
 
 RISK = document(
@@ -55,3 +55,11 @@ def test_the_inputs_of_a_script_are_its_own() -> None:
     task = '<zeebe:script expression="=x + 1" resultVariable="y"/>' + mapping(inputs={"x": "=a * 10"})
     drawn = draw(start(), node("scriptTask", "z", "", task), end(), chain("s", "z", "e"))
     assert Drive(drawn, a=3).step.variables == {"a": 3, "y": 31}
+
+
+@pytest.mark.parametrize("drawn", [script("a", "=[n]", "n"), rule("a", "d", "n")])
+def test_a_value_that_grows_deeper_in_every_round_becomes_an_incident(drawn: str) -> None:
+    looping = draw(start(), gateway("exclusive", "g"), drawn, chain("s", "g", "a", "g"))
+    step = Drive(looping, decisions=document(decision(literal("[n]"))), n=1).step
+    assert step.incidents[0].element == "a"
+    assert "levels deep" in step.incidents[0].message

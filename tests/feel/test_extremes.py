@@ -1,5 +1,6 @@
 """What lies at the edge of a type is a value, null or a refusal with a sentence: nothing else comes out."""
 
+import orjson
 import pytest
 
 from app.feel import FeelError, compile_expression, to_json
@@ -49,3 +50,40 @@ def test_a_duration_beyond_what_can_be_written_is_null(text: str) -> None:
 )
 def test_a_duration_at_the_edge_is_kept(text: str, expected: object) -> None:
     assert value_of(text) == expected
+
+
+@pytest.mark.parametrize("text", ["[null..{a: 1}]", "[[1]..null]", "[true..null]", "string([null..function(x) x])"])
+def test_a_range_that_ends_at_what_has_no_order_is_null(text: str) -> None:
+    assert value_of(text) is None
+
+
+def nested(levels: int) -> list[object]:
+    value: list[object] = []
+    for _ in range(levels - 1):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize("levels", [400, 1600])
+def test_a_value_that_grew_too_deep_does_not_leave(levels: int) -> None:
+    with pytest.raises(FeelError, match=r"levels deep|too deep"):
+        value_of(f"(for i in 1..{levels} return [partial[-1]])[-1]")
+
+
+@pytest.mark.parametrize("levels", [150, 400, 3000])
+def test_a_variable_that_is_too_deep_is_not_read(levels: int) -> None:
+    with pytest.raises(FeelError, match=r"levels deep|too deep"):
+        compile_expression("string(x)").evaluate({"x": nested(levels)})
+
+
+def test_a_value_of_some_depth_is_read_and_can_be_written() -> None:
+    assert orjson.loads(orjson.dumps(value_of("x", x=nested(90)))) == nested(90)
+
+
+@pytest.mark.parametrize("text", ["-1.234567890123456789012345678901234", "-(1.234567890123456789012345678901234)"])
+def test_a_negative_number_keeps_its_34_digits(text: str) -> None:
+    assert value_of(f"string({text})") == "-1.234567890123456789012345678901234"
+    assert value_of(f"x in [{text}..0]", x=-1) is True
+    assert compile_expression(f"1 + {text}").evaluate({}) == compile_expression(
+        "-0.234567890123456789012345678901234"
+    ).evaluate({})

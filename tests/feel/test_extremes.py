@@ -87,3 +87,27 @@ def test_a_negative_number_keeps_its_34_digits(text: str) -> None:
     assert compile_expression(f"1 + {text}").evaluate({}) == compile_expression(
         "-0.234567890123456789012345678901234"
     ).evaluate({})
+
+
+@pytest.mark.parametrize("text", ["[1..-P1D]", "[1..x]", "[x..2]", '[1..-@\\"P1D\\"]', "[null..null]", "[true..true]"])
+def test_a_text_whose_ends_are_no_constants_of_one_order_is_no_range(text: str) -> None:
+    assert value_of(f'range("{text}")') is None
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('[-@\\"P2D\\"..-@\\"P1D\\"]', "[-P2D..-P1D]"),
+        ("[-1.234567890123456789012345678901234..0)", "[-1.234567890123456789012345678901234..0)"),
+        ("[null..5]", "[null..5]"),
+        ("(>3)", None),
+    ],
+)
+def test_a_text_with_negative_or_absent_ends_is_a_range(text: str, expected: str | None) -> None:
+    assert value_of(f'range("{text}")') == (expected or text)
+
+
+def test_a_key_is_written_so_that_it_can_be_read_again() -> None:
+    written = value_of(r'string({"a\"b": 1, "c\\d": 2, e f: 3})')
+    assert written == r'{"a\"b": 1, "c\\d": 2, e f: 3}'
+    assert value_of(str(written)) == {'a"b': 1, "c\\d": 2, "e f": 3}

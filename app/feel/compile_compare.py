@@ -186,8 +186,10 @@ def any_of(tests: tuple[Test, ...], env: Environment) -> Match:
     if len(matches) == 1:
         generic = matches[0]
     else:
+        cost = len(matches) // 16
 
         def generic(scope: Scope, value: Any) -> Verdict:
+            scope.run.charge(cost)
             unknown = False
             for match in matches:
                 result = match(scope, value)

@@ -7,10 +7,13 @@ from app.decisions.errors import DecisionFailed
 from app.decisions.model import Coercion
 from app.decisions.types import Types
 from app.decisions.xml import Element, child, children, text_of
-from app.feel import UnaryTests, to_json
+from app.feel import UnaryTests, to_feel, to_json
+from app.feel.expression import input_scope
+from app.feel.scope import Run
+from app.feel.values import volume
 
-Check = Callable[[Any], None]
-"""Raises NotAllowed; null is always allowed."""
+Check = Callable[[Run, Any], None]
+"""Raises NotAllowed; null is always allowed. Every value that is looked at costs steps of the run."""
 
 
 class NotAllowed(Exception):
@@ -26,10 +29,10 @@ def checked(coerce: Coercion, check: Check | None, owner: str) -> Coercion:
     if check is None:
         return coerce
 
-    def apply(value: Any) -> Any:
-        value = coerce(value)
+    def apply(run: Run, value: Any) -> Any:
+        value = coerce(run, value)
         try:
-            check(value)
+            check(run, value)
         except NotAllowed as broken:
             raise DecisionFailed(owner, str(broken)) from None
         return value
@@ -79,32 +82,37 @@ class Checks:
 
 
 def _tests(tests: UnaryTests, name: str) -> Check:
-    def check(value: Any) -> None:
-        if value is not None and tests.matches(value, {}) is not True:
+    def check(run: Run, value: Any) -> None:
+        if value is None:
+            return
+        value = to_feel(value)
+        run.charge(1 + volume(value) // 8)
+        if tests.verdict(input_scope(run, value, {}), value) is not True:
             raise NotAllowed(f'"{name}" is {show(value)}; allowed is {tests.text}.')
 
     return check
 
 
 def _entry(name: str, inner: Check) -> Check:
-    def check(value: Any) -> None:
+    def check(run: Run, value: Any) -> None:
         if type(value) is dict:
-            inner(value.get(name))
+            inner(run, value.get(name))
 
     return check
 
 
 def _each(inner: Check) -> Check:
-    def check(value: Any) -> None:
+    def check(run: Run, value: Any) -> None:
         for item in value if type(value) is list else []:
-            inner(item)
+            run.charge(1)
+            inner(run, item)
 
     return check
 
 
 def _all(checks: list[Check]) -> Check:
-    def check(value: Any) -> None:
+    def check(run: Run, value: Any) -> None:
         for one in checks:
-            one(value)
+            one(run, value)
 
     return check

@@ -26,7 +26,7 @@ def context(entries: list[tuple[str, Logic, Coercion]]) -> Logic:
     def run_entries(run: Run, variables: Mapping[str, Any]) -> Outcome:
         seen, built = dict(variables), {}
         for name, logic, coerce in entries:
-            value = coerce(logic(run, seen).value)
+            value = coerce(run, logic(run, seen).value)
             if not name:
                 return Outcome(value)
             seen[name] = built[name] = value
@@ -104,7 +104,7 @@ def function_of(parameters: list[tuple[str, Coercion]], logic: Logic, around: Ma
         run.calls += 1
         if run.calls > run.limits.calls:
             raise run.exceeded(f"Functions call each other more than {run.limits.calls} levels deep.", at)
-        given = {name: coerce(value) for (name, coerce), value in zip(parameters, arguments, strict=True)}
+        given = {name: coerce(run, value) for (name, coerce), value in zip(parameters, arguments, strict=True)}
         value = logic(run, {**around, **given}).value
         run.calls -= 1
         return value

@@ -8,14 +8,16 @@ from app.decisions import boxed
 from app.decisions.allowed import Checks, checked
 from app.decisions.errors import Finding
 from app.decisions.model import Coercion, Logic, Outcome
-from app.decisions.tables import AGGREGATIONS, POLICIES, Input, Output, Rule, Table
+from app.decisions.tables import AGGREGATIONS, ORDERED, POLICIES, Input, Output, Rule, Table
 from app.decisions.types import Types, coercion, same
 from app.decisions.xml import Element, child, children, tag, text_of
-from app.feel import Expression, FeelError, UnaryTests, compile_expression, compile_unary_tests
+from app.feel import Expression, FeelError, Limits, UnaryTests, compile_expression, compile_unary_tests
 from app.feel.parser import split_tests
 from app.feel.scope import Run
+from app.feel.values import Range
 
 _NOTHING = compile_expression("null")
+_CONSTANT = Limits(steps=100)
 _ANYTHING = compile_unary_tests("-")
 EXPRESSIONS = (
     "decisionTable", "literalExpression", "context", "invocation", "functionDefinition", "list", "relation",
@@ -68,7 +70,7 @@ class Compiler:
 
         def typed(run: Run, variables: Mapping[str, Any]) -> Outcome:
             outcome = logic(run, variables)
-            return replace(outcome, value=coerce(outcome.value))
+            return replace(outcome, value=coerce(run, outcome.value))
 
         return typed
 
@@ -158,7 +160,9 @@ class Compiler:
         policy, aggregation = str(element.get("hitPolicy", "UNIQUE")), str(element.get("aggregation", ""))
         inputs = tuple(self._input(one, owner) for one in children(element, "input"))
         columns = children(element, "output")
-        outputs = tuple(self._output(one, owner, index) for index, one in enumerate(columns, 1))
+        outputs = tuple(
+            self._output(one, owner, index, ranked=policy in ORDERED) for index, one in enumerate(columns, 1)
+        )
         rules = tuple(self._rule(one, index, owner) for index, one in enumerate(children(element, "rule"), 1))
         self._check_policy(policy, aggregation, outputs, owner)
         for rule in rules:
@@ -179,7 +183,7 @@ class Compiler:
             self.report("hit_policy", owner, f'"{policy}" cannot take "{aggregation}".', "Aggregate with COLLECT only.")
         if aggregation and len(outputs) > 1:
             self.report("hit_policy", owner, f"{aggregation} needs a single output.", "Remove outputs, or collect.")
-        if policy in ("PRIORITY", "OUTPUT ORDER") and not any(output.allowed for output in outputs):
+        if policy in ORDERED and not any(output.allowed for output in outputs):
             self.report(
                 "hit_policy", owner, f"{policy} needs an order.", "List the output values, most important first."
             )
@@ -204,23 +208,42 @@ class Compiler:
             self.coerce(reference, owner),
         )
 
-    def _output(self, element: Element, owner: str, index: int) -> Output:
+    def _output(self, element: Element, owner: str, index: int, *, ranked: bool) -> Output:
         owner = str(element.get("id") or owner)
         name = str(element.get("name") or element.get("label") or f"output {index}")
         default = text_of(child(element, "defaultOutputEntry"))
+        listed = text_of(child(element, "outputValues"))
+        values = self._values(listed, owner)
         return Output(
             name,
-            self._values(text_of(child(element, "outputValues")), owner),
+            self.tests(listed, owner) if values else None,
+            self._ranks(values, owner) if ranked else (),
             self.expression(default, owner) if default else None,
             self.coerce(str(element.get("typeRef", "")), owner),
         )
 
-    def _values(self, text: str, owner: str) -> tuple[Expression, ...]:
+    def _values(self, text: str, owner: str) -> list[str]:
+        """The tests an output value must pass one of; none for `-`, which is any value."""
         try:
-            return tuple(self.expression(part, owner) for part in split_tests(text, self.names)) if text else ()
+            return split_tests(text, self.names) if text else []
         except FeelError as error:
             self.report("invalid_expression", owner, error.detail, "Correct the output values.")
-            return ()
+            return []
+
+    def _ranks(self, texts: list[str], owner: str) -> tuple[Any, ...]:
+        """The values themselves, worked out once: a range or a comparison allows values but puts them in no order."""
+        ranks = []
+        for text in texts:
+            value = _constant(text, self.names)
+            if value is None:
+                self.report(
+                    "hit_policy",
+                    owner,
+                    f'The output values give the order of priority, and "{text}" is not a value.',
+                    "List the values one by one, most important first, or use another hit policy.",
+                )
+            ranks.append(value)
+        return tuple(ranks)
 
     def _rule(self, element: Element, index: int, owner: str) -> Rule:
         name = str(element.get("id", ""))
@@ -234,6 +257,16 @@ class Compiler:
             tuple(self.tests(text_of(one), shown) for one in children(element, "inputEntry")),
             tuple(self.expression(text_of(one), shown) for one in children(element, "outputEntry")),
         )
+
+
+def _constant(text: str, names: frozenset[str]) -> Any:
+    """The value of a text that reads nothing; None for a range, a comparison, and what depends on variables."""
+    try:
+        expression = compile_expression(text, names)
+        value = None if expression.unknown(frozenset()) else expression.evaluate({}, limits=_CONSTANT)
+    except FeelError:
+        return None
+    return None if isinstance(value, Range) else value
 
 
 def _expressions(element: Element) -> list[Any]:

@@ -43,7 +43,8 @@ class Outcome:
 
 Logic = Callable[[Run, Mapping[str, Any]], Outcome]
 """Compiled logic of a decision: a table, a literal expression or a boxed expression."""
-Coercion = Callable[[Any], Any]
+Coercion = Callable[[Run, Any], Any]
+"""Brings a value to a type, on the budget of the evaluation; DecisionFailed when it is not an allowed one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,11 +129,11 @@ class DecisionModel:
     ) -> Evaluation:
         seen = dict(variables)
         for name, coerce in decision.inputs.items():
-            seen[name] = coerce(variables.get(name))
+            seen[name] = coerce(run, variables.get(name))
         seen.update((self.decisions[one.decision].variable, one.output) for one in required)
         seen.update((self.knowledge[one].name, self._function(one, functions)) for one in decision.knowledge)
         outcome = decision.logic(run, seen)
-        return Evaluation(decision.id, outcome.inputs, outcome.matched, decision.result(outcome.value), required)
+        return Evaluation(decision.id, outcome.inputs, outcome.matched, decision.result(run, outcome.value), required)
 
     def _function(self, knowledge_id: str, functions: dict[str, Any]) -> Any:
         if knowledge_id not in functions:

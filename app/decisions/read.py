@@ -155,9 +155,18 @@ def _check_links(decisions: Mapping[str, Decision], knowledge: Mapping[str, Know
 
 
 def _circular(links: Mapping[str, tuple[str, ...]]) -> list[str]:
-    """What is left when everything whose requirements are settled has been taken away, again and again."""
-    left = {source: {one for one in wanted if one in links} for source, wanted in links.items()}
-    while settled := [source for source, wanted in left.items() if not wanted & left.keys()]:
-        for source in settled:
-            del left[source]
-    return sorted(left)
+    """What is left when everything whose requirements are settled has been taken away; each link is followed once."""
+    open_links = {source: {one for one in wanted if one in links} for source, wanted in links.items()}
+    users: dict[str, list[str]] = {source: [] for source in links}
+    for source, wanted in open_links.items():
+        for one in wanted:
+            users[one].append(source)
+    settled = [source for source, wanted in open_links.items() if not wanted]
+    while settled:
+        done = settled.pop()
+        del open_links[done]
+        for source in users[done]:
+            open_links[source].discard(done)
+            if not open_links[source]:
+                settled.append(source)
+    return sorted(open_links)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cmp_to_key
 from typing import Any
 
@@ -12,10 +13,12 @@ from app.feel import Expression, UnaryTests
 from app.feel.arithmetic import add
 from app.feel.expression import input_scope
 from app.feel.scope import Run
-from app.feel.values import equal, order
+from app.feel.values import NUMBERS, Months, equal, order, volume
 
 POLICIES = ("UNIQUE", "ANY", "PRIORITY", "FIRST", "RULE ORDER", "OUTPUT ORDER", "COLLECT")
 AGGREGATIONS = ("SUM", "COUNT", "MIN", "MAX")
+ORDERED = ("PRIORITY", "OUTPUT ORDER")
+_SUMMED = (NUMBERS, {timedelta}, {Months})
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +33,11 @@ class Input:
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """A column that is given. The order of `allowed` is the priority of its values, highest first."""
+    """A column that is given. `ranks` are its values, most important first, where the hit policy asks for an order."""
 
     name: str
-    allowed: tuple[Expression, ...]
+    allowed: UnaryTests | None
+    ranks: tuple[Any, ...]
     default: Expression | None
     coerce: Coercion
 
@@ -80,7 +84,7 @@ class Table:
         return Outcome(value, {column.label: value for column, value in zip(self.inputs, values, strict=True)}, matched)
 
     def _input(self, column: Input, run: Run, variables: Mapping[str, Any]) -> Any:
-        value = column.coerce(column.expression.value(run, variables))
+        value = column.coerce(run, column.expression.value(run, variables))
         if value is not None and column.allowed and not _allows(column.allowed, run, value, variables):
             raise DecisionFailed(
                 self.decision,
@@ -92,7 +96,7 @@ class Table:
         tested = [(value, input_scope(run, value, variables)) for value in values]
         found = []
         for rule in self.rules:
-            run.charge(1)
+            run.charge(1 + len(tested) // 16)
             if all(test.verdict(scope, value) is True for test, (value, scope) in zip(rule.tests, tested, strict=True)):
                 found.append(rule)
                 if self.policy == "FIRST":
@@ -102,22 +106,15 @@ class Table:
     def _outputs(self, rule: Rule, run: Run, variables: Mapping[str, Any]) -> tuple[Any, ...]:
         values = []
         for column, expression in zip(self.outputs, rule.outputs, strict=True):
-            value = column.coerce(expression.value(run, variables))
-            if value is not None and column.allowed and self._rank(column, value, run, variables) is None:
-                listed = ", ".join(allowed.text for allowed in column.allowed)
+            value = column.coerce(run, expression.value(run, variables))
+            if value is not None and column.allowed and not _allows(column.allowed, run, value, variables):
                 raise DecisionFailed(
                     self.decision,
-                    f'Rule {rule.shown} gives {show(value)} for "{column.name}"; allowed is {listed}.',
+                    f'Rule {rule.shown} gives {show(value)} for "{column.name}"; allowed is {column.allowed.text}.',
                     [rule.shown],
                 )
             values.append(value)
         return tuple(values)
-
-    def _rank(self, column: Output, value: Any, run: Run, variables: Mapping[str, Any]) -> int | None:
-        for rank, allowed in enumerate(column.allowed):
-            if equal(value, allowed.value(run, variables)) is True:
-                return rank
-        return None
 
     def _named(self, values: tuple[Any, ...]) -> dict[str, Any]:
         return {column.name: value for column, value in zip(self.outputs, values, strict=True)}
@@ -131,7 +128,7 @@ class Table:
         several = self.policy in ("RULE ORDER", "OUTPUT ORDER") or (self.policy == "COLLECT" and not self.aggregation)
         if any(column.default for column in self.outputs):
             values = tuple(
-                column.coerce(column.default.value(run, variables)) if column.default else None
+                column.coerce(run, column.default.value(run, variables)) if column.default else None
                 for column in self.outputs
             )
             return [self._single(values)] if several else self._single(values)
@@ -144,9 +141,11 @@ class Table:
             raise self._clash(hits, "hold at once, but its hit policy is unique. Make their conditions exclusive.")
         return self._single(hits[0].values)
 
-    def any(self, _run: Run, _variables: Mapping[str, Any], hits: tuple[Hit, ...]) -> Any:
+    def any(self, run: Run, _variables: Mapping[str, Any], hits: tuple[Hit, ...]) -> Any:
         first = hits[0]
+        size = volume(list(first.values))
         for hit in hits[1:]:
+            run.charge(size // 8)
             if equal(list(hit.values), list(first.values)) is not True:
                 raise self._clash((first, hit), "hold at once with different outputs. Give them the same outputs.")
         return self._single(first.values)
@@ -158,19 +157,15 @@ class Table:
     def first(self, _run: Run, _variables: Mapping[str, Any], hits: tuple[Hit, ...]) -> Any:
         return self._single(hits[0].values)
 
-    def priority(self, run: Run, variables: Mapping[str, Any], hits: tuple[Hit, ...]) -> Any:
-        return self._single(self._ranked(run, variables, hits)[0].values)
+    def priority(self, run: Run, _variables: Mapping[str, Any], hits: tuple[Hit, ...]) -> Any:
+        return self._single(self._ranked(run, hits)[0].values)
 
-    def output_order(self, run: Run, variables: Mapping[str, Any], hits: tuple[Hit, ...]) -> Any:
-        return [self._single(hit.values) for hit in self._ranked(run, variables, hits)]
+    def output_order(self, run: Run, _variables: Mapping[str, Any], hits: tuple[Hit, ...]) -> Any:
+        return [self._single(hit.values) for hit in self._ranked(run, hits)]
 
-    def _ranked(self, run: Run, variables: Mapping[str, Any], hits: tuple[Hit, ...]) -> list[Hit]:
-        def ranks(hit: Hit) -> tuple[int, ...]:
-            found = (
-                self._rank(column, value, run, variables)
-                for column, value in zip(self.outputs, hit.values, strict=True)
-            )
-            return tuple(len(self.outputs[0].allowed) + 1_000 if rank is None else rank for rank in found)
+    def _ranked(self, run: Run, hits: tuple[Hit, ...]) -> list[Hit]:
+        def ranks(hit: Hit) -> list[int]:
+            return [_rank(column, value, run) for column, value in zip(self.outputs, hit.values, strict=True)]
 
         return sorted(hits, key=ranks)
 
@@ -179,11 +174,21 @@ class Table:
         return _AGGREGATIONS[self.aggregation](values) if self.aggregation else values
 
 
+def _rank(column: Output, value: Any, run: Run) -> int:
+    """The place of a value among those of its column; null, and a column without an order, come last."""
+    run.charge(1 + len(column.ranks) // 16)
+    return next((rank for rank, one in enumerate(column.ranks) if equal(value, one) is True), len(column.ranks))
+
+
 def _allows(allowed: UnaryTests, run: Run, value: Any, variables: Mapping[str, Any]) -> bool:
+    run.charge(volume(value) // 8)
     return allowed.verdict(input_scope(run, value, variables), value) is True
 
 
 def _sum(values: list[Any]) -> Any:
+    """Numbers or durations of one kind; null for anything else, though texts could be joined."""
+    if not any(all(type(value) in kinds for value in values) for kinds in _SUMMED):
+        return None
     total = values[0]
     for value in values[1:]:
         total = add(total, value)

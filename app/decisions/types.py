@@ -6,6 +6,7 @@ from typing import Any
 from app.decisions.model import Coercion
 from app.decisions.xml import Element, child, children, text_of
 from app.feel import temporal
+from app.feel.scope import Run
 from app.feel.syntax import Type
 from app.feel.types import ANY, NAMES, conform
 
@@ -85,7 +86,7 @@ def coercion(wanted: Type) -> Coercion:
     """Bring a value to a type, else null. JSON has no dates, so a text stands for the date or duration it spells."""
     read = _READERS.get(wanted.name)
 
-    def coerce(value: Any) -> Any:
+    def coerce(_run: Run, value: Any) -> Any:
         if read is not None and type(value) is str:
             value = read(value)
         return conform(value, wanted)
@@ -93,5 +94,5 @@ def coercion(wanted: Type) -> Coercion:
     return same if wanted == ANY else coerce
 
 
-def same(value: Any) -> Any:
+def same(_run: Run, value: Any) -> Any:
     return value

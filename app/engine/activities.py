@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+import orjson
+
 from app.decisions import Evaluation
 from app.engine import many
 from app.engine.driver import Halt, Scope, SubScope, Token
@@ -17,6 +19,18 @@ from app.feel import to_json
 
 if TYPE_CHECKING:
     from app.engine.dialect import Diagram
+
+
+#: Bytes of one explanation, and how far decisions that require each other are told inside each other.
+_MAX_EXPLAINED = 20_000
+_MAX_NESTED = 20
+_NOTE_BYTES = 200
+_SHORTENED = "What it read and what came out is too long to be kept."
+_LEFT_OUT = "Further decisions it required are not kept."
+#: Digits of a whole number given as a text; Python refuses to read thousands of them.
+_DIGITS = 18
+#: Characters of a value that a sentence shows.
+_SHOWN = 80
 
 
 class Activity(Node):
@@ -82,11 +96,12 @@ class ServiceTask(Activity):
         self.localize(token)
         drawn = self.element.retries
         retries = drawn.evaluate(token.context(), token.instance.now) if drawn is not None else 3
-        if isinstance(retries, str) and retries.isdecimal():
-            retries = int(retries)
-        if not isinstance(retries, int) or isinstance(retries, bool) or retries < 0:
-            raise EvaluationFailed(f"The number of retries of {self.element.id} is {retries!r}; give a whole number")
-        token.internal_data["call"] = retries
+        number = _whole(retries)
+        if number is None:
+            raise EvaluationFailed(
+                f"The number of retries of {self.element.id} is {_cut(retries)}; give a whole number"
+            )
+        token.internal_data["call"] = number
 
     def call(self, token: Token) -> Call:
         names = {mapping.target[0] for mapping in self.element.inputs}
@@ -130,10 +145,21 @@ class UserTask(Activity):
 
 
 def _priority(value: Any) -> int:
-    number = int(value) if isinstance(value, str) and value.isdecimal() else value
-    if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number <= 100:
-        raise EvaluationFailed(f"The priority is {value!r}; a whole number from 0 to 100 is needed")
+    number = _whole(value)
+    if number is None or number > 100:
+        raise EvaluationFailed(f"The priority is {_cut(value)}; a whole number from 0 to 100 is needed")
     return number
+
+
+def _whole(value: Any) -> int | None:
+    """A whole number from 0, which may be written as a text."""
+    if isinstance(value, str) and value.isdecimal() and len(value) <= _DIGITS:
+        value = int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+
+
+def _cut(value: Any) -> str:
+    return repr(value)[:_SHOWN]
 
 
 class ScriptTask(Activity):
@@ -155,21 +181,44 @@ class BusinessRuleTask(Activity):
         name, instance = self.element.decision, token.instance
         try:
             evaluation = instance.bundle.decisions[name].evaluate(name, token.context(), now=instance.now)
-            output, explained = to_json(evaluation.output), _explained(evaluation)
+            output, told = to_json(evaluation.output), _explained(evaluation)
         except AppError as error:
             raise Halt("decision", f"Decision {name}: {error.detail}", error.extra) from None
-        token.note(JournalKind.DECISION, **explained)
+        token.note(JournalKind.DECISION, **told)
         self.absorb(token, _named(self.element.result, output))
         return True
 
 
 def _explained(made: Evaluation) -> dict[str, Any]:
-    """A decision for the journal: what it read, which rules held, what came out, and the decisions it asked."""
+    """A decision for the journal: what it read, which rules held, what came out, and the decisions it asked, each once.
+
+    `note` says where something is left out, for values may be large. FeelError for values beyond JSON.
+    """
+    return _told(made, {made.decision}, [_MAX_EXPLAINED - _NOTE_BYTES], 1)
+
+
+def _told(made: Evaluation, told: set[str], left: list[int], depth: int) -> dict[str, Any]:
+    """`left` is how many bytes may still be written: a list of one number, the same for the whole walk."""
     rules = [{"index": r.index, "rule": r.rule, "annotation": r.annotation} for r in made.matched]
     found = {"decision": made.decision, "inputs": to_json(dict(made.inputs)), "matched": rules}
     found["output"] = to_json(made.output)
-    if made.required:
-        found["required"] = [_explained(required) for required in made.required]
+    size = len(orjson.dumps(found))
+    if size > left[0]:
+        found = {"decision": made.decision[:_NOTE_BYTES], "note": _SHORTENED}
+        size = len(orjson.dumps(found))
+    left[0] -= size
+    inner = []
+    for required in made.required:
+        if required.decision in told:
+            continue
+        if left[0] < 2 * _NOTE_BYTES or depth == _MAX_NESTED:
+            found["note"] = _LEFT_OUT
+            left[0] -= _NOTE_BYTES
+            break
+        told.add(required.decision)
+        inner.append(_told(required, told, left, depth + 1))
+    if inner:
+        found["required"] = inner
     return found
 
 

@@ -24,12 +24,16 @@ if TYPE_CHECKING:
     from app.engine.bundle import Bundle
     from app.engine.dialect import Diagram
 
-#: How many tokens may move in one step of an instance before it is taken for a loop without end.
+#: How many tokens may move in one scope within one step of an instance before it is taken for a loop without end. Those
+#: of a multi-instance are not counted, for their number is limited, and each has a scope of its own if it holds one.
 STEP_LIMIT = 2000
+#: The same for all scopes together: loops inside loops, or a thousand items with forty elements each.
+TOTAL_LIMIT = 20 * STEP_LIMIT
 #: How deep processes may call and sub-processes may nest.
 DEPTH_LIMIT = 20
 _LIVE = TaskState.DEFINITE_MASK
 _NO_END = f"{STEP_LIMIT} elements ran in one step; check the loop this one is part of"
+_TOO_MANY = f"{TOTAL_LIMIT} elements ran in one step; wait in between, or do it for fewer items at once"
 _DEAD_END = "No branch that is still alive can reach this gateway; a retry goes on with those that arrived"
 
 
@@ -236,6 +240,7 @@ class Instance(Scope, BpmnWorkflow):
         self.stale: list[Item] = []
         self.now = ANY_TIME
         self.steps = 0
+        self.moves: dict[str, int] = {}
         self.outcome = ""
         super().__init__(self.diagram.spec, script_engine=ClosedScriptEngine(), deserializing=True)
 
@@ -284,10 +289,8 @@ class Instance(Scope, BpmnWorkflow):
                     continue
                 self._find_dead_ends()
                 return
-            if self.steps >= STEP_LIMIT and token is not token.scope.task_tree:
-                token.hold(Halt("step_limit", _NO_END))
+            if token is not token.scope.task_tree and not self._count(token):
                 return
-            self.steps += 1
             token.run()
 
     def _ready(self, scope: Scope) -> Token | None:
@@ -329,11 +332,22 @@ class Instance(Scope, BpmnWorkflow):
         if not due:
             return False
         first = min(due, key=lambda token: datetime.fromisoformat(token.internal_data["due"]))
-        if self.steps >= STEP_LIMIT:
-            first.hold(Halt("step_limit", _NO_END))
+        if not self._count(first):
             return False
-        self.steps += 1
         first.task_spec.fire(first)
+        return True
+
+    def _count(self, token: Token) -> bool:
+        """Count a move; one too many makes an incident of the token instead."""
+        if not self.steps:
+            self.moves = {}  # the runner sets the steps to 0 at the beginning of each of its own
+        scope = token.scope.host.node if token.scope.host is not None else ""
+        if "body" not in token.internal_data:
+            self.moves[scope] = self.moves.get(scope, 0) + 1
+        self.steps += 1
+        if self.steps > TOTAL_LIMIT or self.moves.get(scope, 0) > STEP_LIMIT:
+            token.hold(Halt("step_limit", _TOO_MANY if self.steps > TOTAL_LIMIT else _NO_END))
+            return False
         return True
 
     def _close(self, scope: Scope) -> None:

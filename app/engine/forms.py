@@ -169,15 +169,15 @@ def _clean_number(_: FormField, value: Any) -> int | str:
         number = Decimal(str(value))
     except InvalidOperation:
         raise ValueError("must be a number") from None
-    if isinstance(value, bool) or not number.is_finite() or abs(number) > MAX_NUMBER:
+    if isinstance(value, bool) or not number.is_finite() or not -MAX_NUMBER <= number <= MAX_NUMBER:
         raise ValueError("must be a number")
     return int(number) if number == number.to_integral_value() else str(number)
 
 
 def _clean_select(field: FormField, value: Any) -> str:
-    if value not in {option.value for option in field.options}:
+    if not isinstance(value, str) or value not in {option.value for option in field.options}:
         raise ValueError("is not one of the options")
-    return str(value)
+    return value
 
 
 def _clean_date(_: FormField, value: Any) -> str:

@@ -67,14 +67,17 @@ def parse_duration(text: str) -> Duration:
 
 
 def parse_date(text: str) -> datetime:
-    """A moment in UTC. Raises EvaluationFailed for a date without a time or without an offset."""
+    """A moment in UTC. Raises EvaluationFailed for a date without a time or an offset, or one that UTC cannot say."""
     try:
         moment = datetime.fromisoformat(text.partition("@")[0])
     except ValueError:
         raise EvaluationFailed(f"{text!r} is not a date and time; write it as in 2030-01-31T09:00:00Z") from None
     if moment.tzinfo is None:
         raise EvaluationFailed(f"{text!r} has no offset from UTC; write it as in 2030-01-31T09:00:00Z")
-    return moment.astimezone(UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise EvaluationFailed(f"{text!r} lies outside the years 1 to 9999 in UTC; use a date within them") from None
 
 
 @dataclass(frozen=True, slots=True)

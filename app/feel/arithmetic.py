@@ -33,19 +33,27 @@ def subtract(left: Any, right: Any) -> Any:
     if kinds[1] not in _SPANS:
         return None
     if kinds[0] in _MOMENTS:
-        return temporal.shift(left, negate(right))
-    return _span_sum(left, negate(right))
+        back = negate(right)
+        return None if back is None else temporal.shift(left, back)
+    if kinds == (Months, Months):
+        return temporal.months_of(left.months - right.months)
+    return _within_days(lambda: left - right) if kinds == (timedelta, timedelta) else None
 
 
 def _span_sum(left: Any, right: Any) -> Any:
     if type(left) is Months and type(right) is Months:
-        return Months(left.months + right.months)
+        return temporal.months_of(left.months + right.months)
     if type(left) is timedelta and type(right) is timedelta:
-        try:
-            return left + right
-        except OverflowError:
-            return None
+        return _within_days(lambda: left + right)
     return None
+
+
+def _within_days(calculate: Callable[[], timedelta]) -> timedelta | None:
+    """A days and time duration; None beyond the 999,999,999 days Python can hold."""
+    try:
+        return calculate()
+    except OverflowError:
+        return None
 
 
 def multiply(left: Any, right: Any) -> Any:
@@ -79,8 +87,10 @@ def power(left: Any, right: Any) -> Any:
 
 
 def negate(value: Any) -> Any:
-    if type(value) is int or type(value) is timedelta:
+    if type(value) is int:
         return -value
+    if type(value) is timedelta:
+        return _within_days(lambda: -value)
     if type(value) is Months:
         return Months(-value.months)
     return numbers.subtract(0, value) if type(value) in NUMBERS else None

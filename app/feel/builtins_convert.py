@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from app.feel import temporal
+from app.feel.arithmetic import negate
 from app.feel.errors import FeelError
 from app.feel.numbers import Number, literal, plain
 from app.feel.parser import parse_expression
@@ -16,6 +17,8 @@ from app.feel.values import NUMBERS, Function, Months, Range, order
 
 _NUMBER = re.compile(r"-?(?:[0-9]+(?:\.[0-9]+)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _SEPARATORS = (" ", ",", ".")
+#: Characters of a text that may be a range: two literals and their brackets.
+_MAX_RANGE = 300
 
 
 @function("number", "from: Any", "grouping separator?: string?", "decimal separator?: string?")
@@ -49,13 +52,14 @@ def written(run: Run, value: Any) -> str:
     if kind in NUMBERS:
         return plain(value)
     if kind is str:
-        return run.text_of('"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"')
+        run.charge(len(value) // 64)
+        return run.text_of(_quoted(value))
     if kind is list:
         run.charge(1 + len(value) // 4)
         return f"[{_joined(run, (written(run, item) for item in value))}]"
     if kind is dict:
         run.charge(1 + len(value) // 4)
-        return f"{{{_joined(run, (f'{_key(key)}: {written(run, item)}' for key, item in value.items()))}}}"
+        return f"{{{_joined(run, (f'{_key(run, key)}: {written(run, item)}' for key, item in value.items()))}}}"
     return f"function({', '.join(value.parameters)})" if kind is Function else temporal.show(value)
 
 
@@ -67,11 +71,17 @@ def _joined(run: Run, parts: Iterator[str]) -> str:
         size += len(part) + 2
         run.check_length(size)
         kept.append(part)
+    run.charge(size // 64)
     return ", ".join(kept)
 
 
-def _key(key: str) -> str:
-    return key if key and all(part.isidentifier() for part in key.split(" ")) else f'"{key}"'
+def _key(run: Run, key: str) -> str:
+    run.charge(len(key) // 64)
+    return key if key and all(part.isidentifier() for part in key.split(" ")) else _quoted(key)
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 @function("duration", "from: Any")
@@ -90,26 +100,34 @@ _READERS = {
 
 
 @function("range", "from: string")
-def range_(_run: Run, text: str) -> Range | None:
+def range_(run: Run, text: str) -> Range | None:
     """The text of a range between literals, such as "[1..5)" or "(@"2026-01-01"..@"2026-02-01"]"."""
+    if len(text) > _MAX_RANGE:
+        return None
+    run.charge(len(text))
     try:
         node = parse_expression(text, frozenset(), frozenset(_READERS))
     except FeelError:
         return None
     if not isinstance(node, RangeOf):
         return None
-    start, end = _constant(node.start), _constant(node.end)
-    absent = node.start is None or node.end is None
-    if (start is None and end is None) or (not absent and order(start, end) in (None, 1) and None not in (start, end)):
+    ends = [_constant(one) for one in (node.start, node.end) if one is not None and not _is_null(one)]
+    if not ends or order(ends[0], ends[-1]) in (None, 1):
         return None
+    start, end = _constant(node.start), _constant(node.end)
     return Range(start, end, node.start_included, node.end_included, node.start is None, node.end is None)
 
 
+def _is_null(node: Node) -> bool:
+    return isinstance(node, Literal) and node.value is None
+
+
 def _constant(node: Node | None) -> Any:
+    """The value of a literal, a negated one, or a call such as `date("2026-01-01")`; None for anything else."""
     if isinstance(node, Literal):
         return node.value
-    if isinstance(node, Negate) and isinstance(node.operand, Literal) and type(node.operand.value) in NUMBERS:
-        return -node.operand.value
+    if isinstance(node, Negate) and isinstance(node.operand, Literal):
+        return negate(node.operand.value)
     if isinstance(node, Call) and isinstance(node.function, Name) and len(node.arguments) == 1:
         read, argument = _READERS.get(node.function.name), node.arguments[0]
         if read is not None and isinstance(argument, Literal) and type(argument.value) is str:

@@ -10,13 +10,13 @@ from app.feel.scope import Run
 @function("matches", "input: string", "pattern: string", "flags?: string?")
 def matches(run: Run, text: str, pattern: str, flags: str | None = None) -> bool | None:
     """Whether the pattern is found anywhere in the text."""
-    compiled = compile_pattern(pattern, flags or "")
+    compiled = compile_pattern(pattern, flags or "", run.charge)
     return None if compiled is None else compiled.search(text, 0, run.charge) is not None
 
 
 @function("replace", "input: string", "pattern: string", "replacement: string", "flags?: string?")
 def replace(run: Run, text: str, pattern: str, replacement: str, flags: str | None = None) -> str | None:
-    compiled = compile_pattern(pattern, flags or "")
+    compiled = compile_pattern(pattern, flags or "", run.charge)
     if compiled is None or compiled.search("", 0, run.charge) is not None:
         return None
     parts = [replacement] if "q" in (flags or "") else template(replacement, compiled.groups)
@@ -36,7 +36,7 @@ def replace(run: Run, text: str, pattern: str, replacement: str, flags: str | No
 
 @function("split", "string: string", "delimiter: string")
 def split(run: Run, text: str, delimiter: str) -> list[str] | None:
-    compiled = compile_pattern(delimiter, "")
+    compiled = compile_pattern(delimiter, "", run.charge)
     if compiled is None or compiled.search("", 0, run.charge) is not None:
         return None
     pieces: list[str] = []

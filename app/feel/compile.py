@@ -257,7 +257,8 @@ def _range(node: RangeOf, env: Environment) -> Code:
 
     def run(scope: Scope) -> Range | None:
         low, high = start(scope) if start else None, end(scope) if end else None
-        if low is not None and high is not None and order(low, high) is None:
+        ends = [value for value in (low, high) if value is not None]
+        if ends and order(ends[0], ends[-1]) is None:
             scope.run.null(node.at, f"A range cannot run from {kind(low)} to {kind(high)}.")
             return None
         return Range(low, high, node.start_included, node.end_included, start is None, end is None)

@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from app.feel.environment import Environment
+from app.feel.numbers import subtract
 from app.feel.scope import Code, Scope
 from app.feel.syntax import Between, Comparison, In, ListOf, Literal, Name, Negate, Node, RangeOf, Test, Tests, walk
 from app.feel.values import NUMBERS, Range, equal, every, kind, member, order, some, volume
@@ -137,7 +138,7 @@ def constant_of(node: Node) -> Any:
     if isinstance(node, Literal):
         return node.value
     if isinstance(node, Negate) and isinstance(node.operand, Literal) and type(node.operand.value) in NUMBERS:
-        return -node.operand.value
+        return subtract(0, node.operand.value)
     return None
 
 
@@ -185,8 +186,10 @@ def any_of(tests: tuple[Test, ...], env: Environment) -> Match:
     if len(matches) == 1:
         generic = matches[0]
     else:
+        cost = len(matches) // 16
 
         def generic(scope: Scope, value: Any) -> Verdict:
+            scope.run.charge(cost)
             unknown = False
             for match in matches:
                 result = match(scope, value)

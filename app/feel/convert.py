@@ -19,41 +19,51 @@ _LARGEST = 2**63
 #: Characters of one value that leaves FEEL, counted wherever they would be written; an item costs as much as twenty.
 MAX_JSON = 2_000_000
 _ITEM = 20
+#: Lists and contexts inside each other: orjson writes 254 levels, and a state puts its own around those of a value.
+MAX_NESTED = 100
+_TOO_DEEP = f"A value holds lists or contexts more than {MAX_NESTED} levels deep; work on less nested data."
 _PLAIN = frozenset({bool, str, type(None), date, datetime, time, timedelta, Months, Range, Function})
 
 
 def to_feel(value: Any) -> Any:
     """JSON-like Python to a FEEL value, deep and idempotent: floats become the decimals they show, tuples lists.
 
-    An object FEEL has no type for becomes null. Containers that need no change are returned as they are.
+    An object FEEL has no type for becomes null. Containers that need no change are returned as they are. FeelError for
+    what is nested deeper than MAX_NESTED.
     """
+    return _taken(value, 0)
+
+
+def _taken(value: Any, depth: int) -> Any:
     kind = type(value)
     if kind in _PLAIN:
         return value
     if kind is int:
         return value if -(10**34) < value < 10**34 else CONTEXT.create_decimal(value)
+    if depth > MAX_NESTED:
+        raise FeelError(_TOO_DEEP)
     if kind is list:
-        items = [to_feel(item) for item in value]
+        items = [_taken(item, depth + 1) for item in value]
         return value if all(a is b for a, b in zip(items, value, strict=True)) else items
     if kind is dict:
-        entries = {key if type(key) is str else str(key): to_feel(entry) for key, entry in value.items()}
+        entries = {key if type(key) is str else str(key): _taken(entry, depth + 1) for key, entry in value.items()}
         same = all(key in value and entry is value[key] for key, entry in entries.items())
         return value if same else entries
-    return _foreign(value)
+    return _foreign(value, depth)
 
 
-def _foreign(value: Any) -> Any:
+def _foreign(value: Any, depth: int) -> Any:
     if isinstance(value, Decimal | float):
         number = CONTEXT.create_decimal(value if isinstance(value, Decimal) else repr(value))
         return number if number.is_finite() else None
     if isinstance(value, str):
         return str.__str__(value)
     if isinstance(value, int):
-        return to_feel(int(value))
+        return _taken(int(value), depth)
     if isinstance(value, Mapping):
-        return to_feel(dict(value))
+        return _taken(dict(value), depth)
     if isinstance(value, tuple | set | frozenset | list):
-        return to_feel(list(value))
+        return _taken(list(value), depth)
     return None
 
 
@@ -61,12 +71,13 @@ def to_json(value: Any) -> Any:
     """A FEEL value as fresh JSON-like Python that orjson can write; temporal values and ranges as their FEEL text.
 
     A number beyond the doubles (1e308) and a function have no JSON and become null. FeelError for what would be larger
-    than MAX_JSON: a few lists that hold each other ten times over are small as values and endless when written out.
+    than MAX_JSON (a few lists that hold each other ten times over are small as values and endless when written out) or
+    nested deeper than MAX_NESTED.
     """
-    return _written(value, [MAX_JSON])
+    return _written(value, [MAX_JSON], 0)
 
 
-def _written(value: Any, left: list[int]) -> Any:
+def _written(value: Any, left: list[int], depth: int) -> Any:
     """`left` is how much may still be written: a list of one number, the same for the whole walk."""
     kind = type(value)
     left[0] -= len(value) + _ITEM if kind is str else _ITEM
@@ -76,10 +87,12 @@ def _written(value: Any, left: list[int]) -> Any:
         return value
     if kind is int or kind is Decimal:
         return _number(value)
+    if depth > MAX_NESTED:
+        raise FeelError(_TOO_DEEP)
     if kind is list:
-        return [_written(item, left) for item in value]
+        return [_written(item, left, depth + 1) for item in value]
     if kind is dict:
-        return {key: _written(entry, left) for key, entry in value.items()}
+        return {key: _written(entry, left, depth + 1) for key, entry in value.items()}
     return None if kind is Function else show(value)
 
 

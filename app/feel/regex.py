@@ -7,10 +7,15 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import NamedTuple
 
-from app.feel.regex_parse import PatternParser, Piece, Predicate
+from app.feel.regex_parse import MAX_PATTERN, PatternParser, Piece, Predicate
 
 _MAX_PROGRAM = 2_000
+#: What is charged, measured so that a whole budget is about a second: a character costs as much as four instructions.
 _WORK_PER_STEP = 16
+_CHARACTER = 4
+_GROUPS_PER_WORK = 16
+_COMPILING = 4
+_COMPILED_PER_STEP = 6
 
 Groups = tuple[int | None, ...]
 """Start and end of the whole match, then of each group; None where a group took no part."""
@@ -27,10 +32,14 @@ class Instruction(NamedTuple):
 
 
 class Pattern:
-    """A compiled pattern. `search` needs a `charge` that is told about the work, so that it can stop it."""
+    """A compiled pattern. `search` needs a `charge` that is told about the work, so that it can stop it.
 
-    def __init__(self, program: list[Instruction], groups: int) -> None:
+    `weight` is what an instruction costs more than a plain one: by the largest set, and by the groups to be kept.
+    """
+
+    def __init__(self, program: list[Instruction], groups: int, weight: int) -> None:
         self._program = program
+        self._weight = weight
         self.groups = groups
 
     def search(self, text: str, start: int, charge: Charge) -> Groups | None:
@@ -45,7 +54,7 @@ class Pattern:
                 self._follow(0, at, text, empty, threads, seen)
             if not threads and found is not None:
                 break
-            work += len(seen) + 1
+            work += (len(seen) + _CHARACTER) * self._weight
             if work > 1_000:
                 charge(work // _WORK_PER_STEP)
                 work = 0
@@ -92,6 +101,9 @@ class Pattern:
                 waiting.append((position + 1, groups))
 
 
+#: Characters of a pattern that is kept as one of hundreds.
+_SMALL = 100
+
 _ANCHORS: dict[str, Callable[[str, int], bool]] = {
     "text^": lambda _text, at: at == 0,
     "text$": lambda text, at: at == len(text),
@@ -100,17 +112,37 @@ _ANCHORS: dict[str, Callable[[str, int], bool]] = {
 }
 
 
-@lru_cache(maxsize=512)
-def compile_pattern(pattern: str, flags: str) -> Pattern | None:
-    """The pattern, or None when it is not valid, not supported or too large."""
+def compile_pattern(pattern: str, flags: str, charge: Charge) -> Pattern | None:
+    """The pattern, or None when it is not valid, not supported or too large; kept or not, its making is charged."""
+    small = len(pattern) <= _SMALL and "{" not in pattern
+    compiled, cost = (_small_pattern if small else _large_pattern)(pattern, flags)
+    charge(cost)
+    return compiled
+
+
+def _compile(pattern: str, flags: str) -> tuple[Pattern | None, int]:
+    """The pattern and the steps it takes to make it."""
+    program = [Instruction("save", to=0)]
+    made: Pattern | None = None
+    # Longer ones are refused unread.
+    read = min(len(pattern), MAX_PATTERN)
     try:
         parser = PatternParser(pattern, flags)
         piece = parser.parse()
-        program = [Instruction("save", to=0)]
         _emit(piece, program)
+        program += [Instruction("save", to=1), Instruction("match")]
+        made = Pattern(program, parser.groups, _dearest(piece) + parser.groups // _GROUPS_PER_WORK)
     except (ValueError, IndexError):
-        return None
-    return Pattern([*program, Instruction("save", to=1), Instruction("match")], parser.groups)
+        made = None
+    return made, _COMPILING + (read + len(program)) // _COMPILED_PER_STEP
+
+
+# A repetition makes a short pattern large: few of those are kept, and of the others many.
+_small_pattern, _large_pattern = lru_cache(maxsize=512)(_compile), lru_cache(maxsize=64)(_compile)
+
+
+def _dearest(piece: Piece) -> int:
+    return max([piece.cost, *(_dearest(part) for part in piece.parts)])
 
 
 def _emit(piece: Piece, program: list[Instruction]) -> None:

@@ -4,11 +4,14 @@ Not supported, and so invalid: back-references (they cannot be matched in bounde
 """
 
 import unicodedata
+from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
 
 MAX_PATTERN = 1_000
 MAX_REPEAT = 1_000
+#: Every way through a pattern carries the places of all groups.
+MAX_GROUPS = 50
 _MAX_DEPTH = 50
 
 Predicate = Callable[[str], bool]
@@ -16,7 +19,10 @@ Predicate = Callable[[str], bool]
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """`kind` is set (a character), line or text (an anchor of it, `sign` ^ or $), sequence, choice, repeat or group."""
+    """`kind` is set (a character), line or text (an anchor of it, `sign` ^ or $), sequence, choice, repeat or group.
+
+    `cost` is how many questions a set asks about a character.
+    """
 
     kind: str
     parts: "tuple[Piece, ...]" = ()
@@ -26,6 +32,7 @@ class Piece:
     least: int = 0
     most: int | None = None
     greedy: bool = True
+    cost: int = 1
 
 
 _SPACES = frozenset(" \t\n\r")
@@ -147,7 +154,8 @@ class PatternParser:
         if character == "(":
             return self._group()
         if character == "[":
-            return Piece("set", accepts=self._set())
+            accepts, cost = self._set()
+            return Piece("set", accepts=accepts, cost=cost)
         if character == "\\":
             return self._one(self._escape())
         if character == ".":
@@ -158,6 +166,8 @@ class PatternParser:
         number = 0
         if not self._accept("?:"):
             self.groups += 1
+            if self.groups > MAX_GROUPS:
+                raise ValueError(self.pattern)
             number = self.groups
         inner = self._choice()
         if not self._accept(")"):
@@ -209,40 +219,49 @@ class PatternParser:
             return accepts if character.islower() else _not(accepts)
         raise ValueError(self.pattern)
 
-    def _set(self) -> Predicate:
-        """The inside of `[...]`, which may end with a set taken away: `[a-z-[aeiou]]`."""
+    def _set(self) -> tuple[Predicate, int]:
+        """The inside of `[...]`, which may end with a set taken away (`[a-z-[aeiou]]`), and its cost."""
         self.depth += 1
         if self.depth > _MAX_DEPTH:
             raise ValueError(self.pattern)
         negated = self._accept("^")
-        members: list[Predicate] = []
+        spans: list[tuple[str, str]] = []
+        classes: dict[str, Predicate] = {}
         without: Predicate | None = None
+        cost = 1
         while not self._accept("]"):
             if self._accept("-["):
-                without = self._set()
+                without, cost = self._set()
+                cost += 1
                 if not self._accept("]"):
                     raise ValueError(self.pattern)
                 break
-            members.append(self._cased(self._member()))
-        if not members:
+            self._member(spans, classes)
+        if not spans and not classes:
             raise ValueError(self.pattern)
         self.depth -= 1
-        return _set_of(tuple(members), without, negated=negated)
+        inside = self._cased(_any_of(spans, tuple(classes.values())))
+        return _set_of(inside, without, negated=negated), cost + len(classes)
 
-    def _member(self) -> Predicate:
+    def _member(self, spans: list[tuple[str, str]], classes: dict[str, Predicate]) -> None:
+        """Add a character, the ends of a range, or a class under its spelling, so that none is asked twice."""
+        begin = self.at
         start = self._take()
         if start == "[":
             raise ValueError(self.pattern)
         first = self._single(start)
         if first is None:
-            return self._escape()
-        if self._peek() != "-" or self.pattern[self.at + 1 : self.at + 2] in ("", "]", "["):
-            return _same(first)
-        self.at += 1
-        last = self._single(self._take())
-        if last is None or last < first:
-            raise ValueError(self.pattern)
-        return _between(first, last)
+            accepts = self._escape()
+            classes[self.pattern[begin : self.at]] = accepts
+            return
+        last = first
+        if self._peek() == "-" and self.pattern[self.at + 1 : self.at + 2] not in ("", "]", "["):
+            self.at += 1
+            found = self._single(self._take())
+            if found is None or found < first:
+                raise ValueError(self.pattern)
+            last = found
+        spans.append((first, last))
 
     def _single(self, character: str) -> str | None:
         """The character a member starts with; None for a class such as `\\d`, which then follows."""
@@ -272,10 +291,26 @@ def _between(first: str, last: str) -> Predicate:
     return lambda character: first <= character <= last
 
 
-def _set_of(members: tuple[Predicate, ...], without: Predicate | None, *, negated: bool) -> Predicate:
+def _any_of(spans: list[tuple[str, str]], classes: tuple[Predicate, ...]) -> Predicate:
+    """Whether a character lies in a range, which is looked up, or in a class, which are asked one after another."""
+    merged: list[tuple[str, str]] = []
+    for first, last in sorted(spans):
+        if merged and first <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(last, merged[-1][1]))
+        else:
+            merged.append((first, last))
+    starts, ends = [first for first, _ in merged], [last for _, last in merged]
+
     def accepts(character: str) -> bool:
-        inside = any(member(character) for member in members) is not negated
-        return inside and not (without is not None and without(character))
+        place = bisect_right(starts, character) - 1
+        return (place >= 0 and character <= ends[place]) or any(found(character) for found in classes)
+
+    return accepts
+
+
+def _set_of(inside: Predicate, without: Predicate | None, *, negated: bool) -> Predicate:
+    def accepts(character: str) -> bool:
+        return inside(character) is not negated and not (without is not None and without(character))
 
     return accepts
 

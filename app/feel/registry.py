@@ -72,6 +72,7 @@ class Form:
         if result is None:
             run.null(at, f"{self.name}() has no result for these values.")
         elif type(result) is str:
+            run.charge(len(result) // 64, at)
             run.text_of(result, at)
         elif type(result) is list:
             run.list_of(result, at)

@@ -28,6 +28,8 @@ _DURATION_FORM = re.compile(
 )
 _MONTHS_FORM = re.compile(r"(?P<sign>-)?P(?:(?P<years>[0-9]{1,9})Y)?(?:(?P<months>[0-9]{1,10})M)?")
 _MAX_OFFSET = timedelta(hours=18)
+#: Years of nine digits, the most a text of a duration can say.
+_MAX_MONTHS = 999_999_999 * 12 + 11
 _MIDNIGHT = time()
 _DAY = timedelta(days=1)
 _SECOND = timedelta(seconds=1)
@@ -120,9 +122,10 @@ def _read_days(text: str) -> timedelta | None:
             seconds=int(seconds[:15]),
             microseconds=int((fraction[:6] or "0").ljust(6, "0")),
         )
+        # The shortest span Python holds is a day nearer to zero than the longest.
+        return -span if match["sign"] else span
     except OverflowError:
         return None
-    return -span if match["sign"] else span
 
 
 def _read_months(text: str) -> Months | None:
@@ -130,7 +133,12 @@ def _read_months(text: str) -> Months | None:
     if match is None or text.endswith("P"):
         return None
     months = int(match["years"] or 0) * 12 + int(match["months"] or 0)
-    return Months(-months if match["sign"] else months)
+    return months_of(-months if match["sign"] else months)
+
+
+def months_of(count: int) -> Months | None:
+    """A years and months duration; None beyond the years a text can say."""
+    return Months(count) if abs(count) <= _MAX_MONTHS else None
 
 
 def read_any(text: str) -> Any:
@@ -263,7 +271,7 @@ def scale(span: Any, factor: Number, *, by_division: bool = False) -> Any:
     apply = CONTEXT.divide if by_division else CONTEXT.multiply
     if type(span) is Months:
         months = finite(apply(Decimal(span.months), factor))
-        return None if months is None or not -(10**12) < months < 10**12 else Months(int(months))
+        return None if months is None else months_of(int(months))
     micro = finite(apply(Decimal(span // timedelta(microseconds=1)), factor))
     try:
         return None if micro is None or not -(10**21) < micro < 10**21 else timedelta(microseconds=int(micro))

@@ -1,5 +1,6 @@
 """What each hit policy makes of the rules that hold."""
 
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -90,6 +91,52 @@ def test_collect_lists_or_aggregates(aggregation: str, expected: Any) -> None:
 def test_aggregating_nothing_counts_zero_and_sums_to_null() -> None:
     assert numbers("COLLECT", 5, aggregation="COUNT") == 0
     assert numbers("COLLECT", 5, aggregation="SUM") is None
+
+
+@pytest.mark.parametrize(
+    "values", [['"a"', '"b"'], ['"a"'], ["1", '"b"'], ["1", "null"], ["[1]", "[2]"], ["1", '@"P1D"']]
+)
+def test_what_is_no_number_or_duration_has_no_sum(values: list[str]) -> None:
+    logic = table("COLLECT", ["amount"], ["fee"], [["> 1", value] for value in values], aggregation="SUM")
+    assert evaluate(logic, amount=3).output is None
+
+
+def test_durations_have_a_sum() -> None:
+    logic = table("COLLECT", ["amount"], ["wait"], [["> 1", '@"P1D"'], ["> 2", '@"PT1H"']], aggregation="SUM")
+    assert evaluate(logic, amount=3).output == timedelta(days=1, hours=1)
+
+
+@pytest.mark.parametrize(
+    ("allowed", "good", "bad"),
+    [
+        ("[0..100]", 100, 101),
+        ("<= 100", -5, 101),
+        ("1, 2, [10..20]", 15, 3),
+        ('"a", "b"', "b", "c"),
+        ("true", True, False),
+        ('date("2026-01-01"), > date("2027-01-01")', date(2028, 1, 1), date(2026, 1, 2)),
+    ],
+)
+def test_output_values_are_tests_of_what_a_rule_gives(allowed: str, good: object, bad: object) -> None:
+    logic = table("FIRST", ["amount"], ["x"], [["-", "amount"]], values=[allowed])
+    assert evaluate(logic, amount=good).output == good
+    with pytest.raises(DecisionFailed, match=r"Rule 1 \(r1\) gives .*; allowed is "):
+        evaluate(logic, amount=bad)
+
+
+@pytest.mark.parametrize("policy", ["PRIORITY", "OUTPUT ORDER"])
+@pytest.mark.parametrize("listed", ["[0..100]", "<= 100", '"a", > 3', '"a", other', "1, for i in 1..9999 return i"])
+def test_a_priority_is_an_order_of_values_and_nothing_else(policy: str, listed: str) -> None:
+    with pytest.raises(DmnError) as refused:
+        parse_decisions(document(decision(table(policy, ["amount"], ["x"], [["-", "1"]], values=[listed]))))
+    finding = refused.value.findings[0]
+    assert (finding.code, "is not a value" in finding.message) == ("hit_policy", True)
+
+
+def test_a_priority_may_be_among_negative_numbers_and_dates() -> None:
+    order = ['-2, date("2026-01-01"), 3']
+    logic = table("OUTPUT ORDER", ["amount"], ["x"], [["-", "3"], ["-", '@"2026-01-01"'], ["-", "-2"]], values=order)
+    assert evaluate(logic, amount=1).output == [-2, date(2026, 1, 1), 3]
 
 
 def test_sums_are_decimal() -> None:

@@ -2,11 +2,12 @@
 
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from time import process_time
 from typing import Any
 
 import pytest
 
-from app.decisions import DecisionFailed, parse_decisions
+from app.decisions import DecisionFailed, DmnError, parse_decisions
 from app.errors import NotFound
 from app.feel import FeelError, Limits
 from tests.decisions.dmn import decision, document, literal, needs_decision, needs_input, needs_knowledge, table
@@ -82,6 +83,39 @@ def test_item_definitions_are_types_whose_names_may_hold_spaces() -> None:
     elements = (item, data, decision(literal("card.holder name"), requires=[needs_input("i")]))
     assert output(*elements, card={"holder name": "Ada", "limits": [1]}) == "Ada"
     assert output(*elements, card={"holder name": 5, "limits": [1]}) is None
+
+
+def test_what_is_checked_item_by_item_is_on_the_budget_of_the_decision() -> None:
+    costly = "<allowedValues><text>some a in 1..1000 satisfies a = ?</text></allowedValues>"
+    types = f'<itemDefinition name="T" isCollection="true"><typeRef>number</typeRef>{costly}</itemDefinition>'
+    data = '<inputData id="i" name="x"><variable name="x" typeRef="T"/></inputData>'
+    model = parse_decisions(document(types, data, decision(literal("count(x)"), requires=[needs_input("i")])))
+    assert model.evaluate("d", {"x": [10] * 20}).output == 20
+    with pytest.raises(FeelError, match="steps"):
+        model.evaluate("d", {"x": [1000] * 2_000})
+
+
+def test_output_values_times_rules_are_on_the_budget_of_the_decision() -> None:
+    listed = ", ".join(str(number) for number in range(1_500))
+    rules = [["-", "1499"]] * 800
+    for policy, allowed in (("COLLECT", f"{listed}, > 5000"), ("OUTPUT ORDER", listed)):
+        model = parse_decisions(document(decision(table(policy, ["a"], ["x"], rules, values=[allowed]))))
+        with pytest.raises(FeelError, match="steps"):
+            model.evaluate("d", {"a": 1}, limits=Limits(steps=50_000))
+
+
+def test_a_long_chain_of_decisions_that_ends_in_itself_is_told_quickly() -> None:
+    count = 900
+    chain = [
+        decision(literal("1"), identity=f"d{number}", requires=[needs_decision(f"d{number + 1}")])
+        for number in range(count)
+    ]
+    begun = process_time()
+    with pytest.raises(DmnError) as refused:
+        parse_decisions(document(*chain, decision(literal("1"), identity=f"d{count}", requires=[needs_decision("d0")])))
+    assert {finding.code for finding in refused.value.findings} == {"cycle"}
+    parse_decisions(document(*chain, decision(literal("1"), identity=f"d{count}")))
+    assert process_time() - begun < 2
 
 
 def test_allowed_values_of_item_definitions_are_enforced_deep() -> None:

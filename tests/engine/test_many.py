@@ -151,3 +151,37 @@ def test_called_processes_run_once_for_each_item() -> None:
     assert drive.open_nodes == ["c#2/w#1"]
     drive.result("c#2/w#1", v=10)
     assert drive.result("c#3/w#1", v=20).variables["results"] == [10, 20]
+
+
+def stacked(items: str, *inside: str, sequential: str = "true") -> bytes:
+    """A sub-process once for each item."""
+    loop = many(items, "item", "=r", "results", sequential=sequential)
+    return draw(start(), node("subProcess", "sp", loop + "".join(inside)), end(), chain("s", "sp", "e"))
+
+
+@pytest.mark.parametrize("sequential", ["true", "false"])
+def test_as_many_items_as_are_allowed_run_in_one_step_with_what_is_inside_them(sequential: str) -> None:
+    inside = (start("s2"), script("w", "=item * 2", "r"), end("e2"), chain("s2", "w", "e2"))
+    drive = Drive(stacked("=for i in 1..800 return i", *inside, sequential=sequential))
+    assert drive.step.status is InstanceStatus.COMPLETED
+    assert drive.step.variables["results"] == [2 * number for number in range(1, 801)]
+
+
+def test_two_multi_instances_after_each_other_run_in_one_step() -> None:
+    loop = many("=for i in 1..1000 return i", "item", "=r", "results", sequential="true")
+    drawn = script("a", "=item", "r", inner=loop) + script("b", "=item", "r", inner=loop)
+    drive = Drive(draw(start(), drawn, end(), chain("s", "a", "b", "e")))
+    assert drive.step.status is InstanceStatus.COMPLETED
+
+
+def test_a_loop_without_a_wait_is_stopped_inside_an_item_around_items_and_through_scopes() -> None:
+    gate = node("exclusiveGateway", "g")
+    spin = (start("s2"), gate, script("w", "=1", "r"), chain("s2", "g", "w", "g"))
+    inside = Drive(stacked("=[1, 2]", *spin)).step
+    assert [one.message.partition(" ")[0] for one in inside.incidents] == ["2000"]
+    loop = many("=[1]", "item", "=r", "results", sequential="true")
+    around = draw(start(), gate, script("a", "=item", "r", inner=loop), chain("s", "g", "a", "g"))
+    assert Drive(around).step.incidents[0].kind == "step_limit"
+    many_inside = many("=for i in 1..100 return i", "item", "=r", "results", sequential="true")
+    through = draw(start(), gate, script("a", "=item", "r", inner=many_inside), chain("s", "g", "a", "g"))
+    assert Drive(through).step.incidents[0].message.startswith("40000 elements")

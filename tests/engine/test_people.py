@@ -83,6 +83,8 @@ def test_without_groups_the_lane_names_them() -> None:
     ("drawn", "word"),
     [
         ({"priority": "=200"}, "priority"),
+        ({"priority": "=string(1e5000)"}, "priority"),
+        ({"due": '="9999-12-31T23:59:59-14:00"'}, "years 1 to 9999"),
         ({"excluded": "=5"}, "excluded users"),
         ({"due": '="soon"'}, "soon"),
         ({"assignee": "=nobody"}, "assignee"),

@@ -1,11 +1,12 @@
 """Business rule tasks and script tasks: computed at once, explained in the journal."""
 
+import orjson
 import pytest
 
 from app.engine.bundle import IncompleteBundle
 from app.engine.step import InstanceStatus, JournalKind
-from tests.decisions.dmn import decision, document, literal, table
-from tests.engine.diagrams import chain, draw, end, mapping, node, rule, script, start
+from tests.decisions.dmn import decision, document, literal, needs_decision, table
+from tests.engine.diagrams import chain, draw, end, gateway, mapping, node, rule, script, start
 from tests.engine.drive import Drive
 
 RISK = document(
@@ -55,3 +56,40 @@ def test_the_inputs_of_a_script_are_its_own() -> None:
     task = '<zeebe:script expression="=x + 1" resultVariable="y"/>' + mapping(inputs={"x": "=a * 10"})
     drawn = draw(start(), node("scriptTask", "z", "", task), end(), chain("s", "z", "e"))
     assert Drive(drawn, a=3).step.variables == {"a": 3, "y": 31}
+
+
+@pytest.mark.parametrize("drawn", [script("a", "=[n]", "n"), rule("a", "d", "n")])
+def test_a_value_that_grows_deeper_in_every_round_becomes_an_incident(drawn: str) -> None:
+    looping = draw(start(), gateway("exclusive", "g"), drawn, chain("s", "g", "a", "g"))
+    step = Drive(looping, decisions=document(decision(literal("[n]"))), n=1).step
+    assert step.incidents[0].element == "a"
+    assert "levels deep" in step.incidents[0].message
+
+
+def test_a_decision_that_others_share_is_told_once_and_all_of_it_within_a_bound() -> None:
+    def diamonds(levels: int, text: str) -> bytes:
+        drawn = [decision(literal(text), identity="d0")]
+        for level in range(1, levels + 1):
+            below = (
+                needs_decision("d0")
+                if level == 1
+                else needs_decision(f"a{level - 1}") + needs_decision(f"b{level - 1}")
+            )
+            drawn += [decision(literal(text), identity=f"{side}{level}", requires=[below]) for side in "ab"]
+        top = [needs_decision(f"a{levels}"), needs_decision(f"b{levels}")]
+        return document(*drawn, decision(literal(text), identity="risk", requires=top))
+
+    def kept(decisions: bytes) -> bytes:
+        (facts,) = Drive(ASKING, decisions=decisions, total=5).facts(JournalKind.DECISION)
+        return orjson.dumps(facts)
+
+    small = kept(diamonds(15, "1"))
+    assert all(small.count(f'"decision":"{side}{level}"'.encode()) == 1 for side in "ab" for level in range(1, 16))
+    assert small.count(b'"decision":"d0"') == 1
+    assert b"note" not in small
+    assert len(kept(diamonds(100, "1"))) < 20_000
+    large = kept(diamonds(15, f'"{"x" * 4_000}"'))
+    assert len(large) < 20_000
+    assert b"too long to be kept" in large
+    huge = kept(diamonds(1, 'for i in 1..9999 return "x"'))
+    assert len(huge) < 20_000

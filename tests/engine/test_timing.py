@@ -6,8 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.engine.elements import DiagramError
 from app.engine.expressions import EvaluationFailed
 from app.engine.timing import parse_cycle, parse_date, parse_due, parse_duration
+from tests.engine.diagrams import catch, chain, draw, end, start, timer
+from tests.engine.drive import Drive
 
 START = datetime(2024, 1, 31, 12, tzinfo=UTC)
 
@@ -68,6 +71,19 @@ def test_a_cycle_has_a_count_and_an_interval(text: str, count: int | None) -> No
 def test_a_cycle_that_would_fire_without_end_is_refused(text: str) -> None:
     with pytest.raises(EvaluationFailed):
         parse_cycle(text)
+
+
+@pytest.mark.parametrize("text", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
+def test_a_date_that_has_no_moment_in_utc_is_refused_in_a_diagram_and_where_it_is_calculated(text: str) -> None:
+    with pytest.raises(EvaluationFailed, match="years 1 to 9999"):
+        parse_due(text, START)
+
+    def waiting(moment: str) -> bytes:
+        return draw(start(), catch("c", timer("timeDate", moment)), end(), chain("s", "c", "e"))
+
+    with pytest.raises(DiagramError, match="years 1 to 9999"):
+        Drive(waiting(text))
+    assert "years 1 to 9999" in Drive(waiting(f'="{text}"')).step.incidents[0].message
 
 
 def test_a_due_time_is_a_moment_or_a_distance() -> None:

@@ -10,7 +10,7 @@ from time import process_time
 
 import pytest
 
-from app.feel import FeelError, compile_expression, to_json
+from app.feel import FeelError, Limits, compile_expression, to_json
 from app.feel.registry import BUILTINS
 
 _DOUBLED = ", ".join(f"x{to}: [x{of}, x{of}]" for of, to in pairwise(range(40)))
@@ -91,6 +91,70 @@ def test_what_is_endless_when_written_out_is_not_written(text: str) -> None:
     with pytest.raises(FeelError, match="grew beyond"):
         to_json(compile_expression(text).evaluate({}))
     assert process_time() - begun < SECONDS
+
+
+_LONG = ", ".join(f"{to}: string join([{', '.join([of] * 10)}])" for of, to in pairwise("abcd"))
+_PROPERTIES = "[" + "".join(f"\\p{{{major}{minor}}}" for major in "LMN" for minor in "abcdefghijklmnop") + "]"
+_SIGNS = "[" + "".join(chr(code) for code in range(300, 1290, 2)) + "]"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f'{{a: "{"x" * 400}", {_LONG}, r: count(for i in 1..7000 return string([d, i]))}}.r',
+        f'{{a: "{"x" * 400}", {_LONG}, r: for i in 1..7000 return string(context([{{key: d, value: i}}]))}}.r',
+        "for i in 1..1000, j in 1..9 return string(1e6000)",
+        'for i in 1..500 return matches("", "a{999}b{900}" + string(i))',
+        'for i in 1..500 return matches("", "a{999}b{999}c{999}" + string(i))',
+        'for i in 1..5000 return range("[" + plus + "1..2]")',
+        f'for i in 1..100 return matches(strange, "{_SIGNS}+$")',
+        'for i in 1..100 return matches(strange, properties + "$")',
+        f'for i in 1..100 return matches(strange, "{"(.)" * 45}a")',
+    ],
+)
+def test_what_costs_much_in_one_call_is_charged(text: str) -> None:
+    variables = {"plus": "1+" * 140, "strange": "\u65e5" * 20_000, "properties": _PROPERTIES}
+    begun = process_time()
+    with pytest.raises(FeelError, match="steps"):
+        compile_expression(text).evaluate(variables)
+    assert process_time() - begun < SECONDS
+
+
+@pytest.mark.parametrize("text", [f'matches("x", "{"()" * 480}y")', f'range("[{"1+" * 200}1..2]")'])
+def test_what_is_too_large_to_be_charged_is_null(text: str) -> None:
+    assert compile_expression(text).evaluate({}) is None
+
+
+def test_the_same_call_is_charged_the_same_whether_a_pattern_is_kept_or_not() -> None:
+    expression = compile_expression('matches("", "k{40}e{40}p{40}t")')
+
+    def least() -> int:
+        return next(steps for steps in range(1_000) if suffices(steps))
+
+    def suffices(steps: int) -> bool:
+        with suppress(FeelError):
+            return expression.evaluate({}, limits=Limits(steps=steps)) is False
+        return False
+
+    first = least()
+    for number in range(100):
+        compile_expression(f'matches("", "a{{{number}}}")').evaluate({})
+    assert least() == first > 10
+
+
+@pytest.mark.parametrize(
+    ("pattern", "yes", "no"),
+    [
+        ("^[a-cb-fx]$", "aefx", "gwy"),
+        ("^[^a-c\\\\d]$", "dé", "b7"),
+        ("^[\\\\d\\\\s_-]$", "5 _-", "ab"),
+        ("^[a-z-[aeiou]]$", "bz", "aeA"),
+    ],
+)
+def test_a_set_holds_what_is_written_in_it(pattern: str, yes: str, no: str) -> None:
+    for sign in yes + no:
+        assert compile_expression(f'matches("{sign}", "{pattern}")').evaluate({}) is (sign in yes), sign
+    assert compile_expression(f'matches("E", "{pattern}", "i")').evaluate({}) is ("e" in yes or "^[^" in pattern)
 
 
 def test_what_is_shared_is_compared_once_and_rightly() -> None:

@@ -129,7 +129,7 @@ class World:
             self._mishap()
         return busy + self.timeline.pass_by(self.random.uniform(0.05, 0.8))
 
-    def drain(self, told: Callable[[], None]) -> None:
+    def drain(self, told: Callable[[], None] = lambda: None) -> None:
         """Let everything come to its end, jumping over the time in which nothing is due."""
         end = self.timeline.now() + HORIZON
         idle = 0

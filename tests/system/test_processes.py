@@ -115,8 +115,8 @@ def test_killed_in_the_middle_everything_ends_or_waits_and_nothing_is_charged_tw
     shown = {payment: stack.get(f"/v1/payments/{payment}") for payment in payments.values()}
     ends = Counter((orders[number][1], shown[payment]["status"]) for number, payment in payments.items())
     each = PAYMENTS // len(METHODS)
-    # The other gateway was killed as well, so it may have been away just when it was its turn. And where the worker died
-    # in a call, what the gateway refuses now says nothing of what it did then: it is looked up, and nothing was done.
+    # The other gateway was killed as well, so it may have been away just when it was its turn. Where the worker died in
+    # a call, what the gateway refuses now says nothing of what it did then: it is looked up, and nothing was done.
     unreached = [one for one in shown.values() if one["status_reason"] in ("gateway_unavailable", "not_charged")]
     ends.subtract(("pm_card_unavailable", one["status"]) for one in unreached)
     assert all((one["status"], one["amount_captured"]) == ("failed", 0) for one in unreached)

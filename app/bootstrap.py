@@ -151,7 +151,7 @@ def web_app(wired: Wired) -> Flask:
     pages = ConsoleSettings(secure_cookies=settings.secure_cookies, base_url=settings.public_url)
     context = ConsoleContext(wired.database, SystemClock(), pages, endpoints(wired), webhooks(wired))
     app.register_blueprint(create_console(context))
-    app.wsgi_app = Draining(app.wsgi_app)  # type: ignore[method-assign]
+    app.wsgi_app = Draining(app.wsgi_app)  # type: ignore[method-assign]  # Flask's own way
     return app
 
 

@@ -4,12 +4,10 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-import orjson
-
-from app.decisions import Evaluation
 from app.engine import many
 from app.engine.driver import Halt, Scope, SubScope, Token
 from app.engine.events import BoundaryEvent, Catching, ThrowingEvent
+from app.engine.explaining import explained
 from app.engine.expressions import EvaluationFailed, copied
 from app.engine.specs import Node
 from app.engine.step import Call, JournalKind, TaskRequest
@@ -21,12 +19,6 @@ if TYPE_CHECKING:
     from app.engine.dialect import Diagram
 
 
-#: Bytes of one explanation, and how far decisions that require each other are told inside each other.
-_MAX_EXPLAINED = 20_000
-_MAX_NESTED = 20
-_NOTE_BYTES = 200
-_SHORTENED = "What it read and what came out is too long to be kept."
-_LEFT_OUT = "Further decisions it required are not kept."
 #: Digits of a whole number given as a text; Python refuses to read thousands of them.
 _DIGITS = 18
 #: Characters of a value that a sentence shows.
@@ -181,45 +173,12 @@ class BusinessRuleTask(Activity):
         name, instance = self.element.decision, token.instance
         try:
             evaluation = instance.bundle.decisions[name].evaluate(name, token.context(), now=instance.now)
-            output, told = to_json(evaluation.output), _explained(evaluation)
+            output, told = to_json(evaluation.output), explained(evaluation)
         except AppError as error:
             raise Halt("decision", f"Decision {name}: {error.detail}", error.extra) from None
         token.note(JournalKind.DECISION, **told)
         self.absorb(token, _named(self.element.result, output))
         return True
-
-
-def _explained(made: Evaluation) -> dict[str, Any]:
-    """A decision for the journal: what it read, which rules held, what came out, and the decisions it asked, each once.
-
-    `note` says where something is left out, for values may be large. FeelError for values beyond JSON.
-    """
-    return _told(made, {made.decision}, [_MAX_EXPLAINED - _NOTE_BYTES], 1)
-
-
-def _told(made: Evaluation, told: set[str], left: list[int], depth: int) -> dict[str, Any]:
-    """`left` is how many bytes may still be written: a list of one number, the same for the whole walk."""
-    rules = [{"index": r.index, "rule": r.rule, "annotation": r.annotation} for r in made.matched]
-    found = {"decision": made.decision, "inputs": to_json(dict(made.inputs)), "matched": rules}
-    found["output"] = to_json(made.output)
-    size = len(orjson.dumps(found))
-    if size > left[0]:
-        found = {"decision": made.decision[:_NOTE_BYTES], "note": _SHORTENED}
-        size = len(orjson.dumps(found))
-    left[0] -= size
-    inner = []
-    for required in made.required:
-        if required.decision in told:
-            continue
-        if left[0] < 2 * _NOTE_BYTES or depth == _MAX_NESTED:
-            found["note"] = _LEFT_OUT
-            left[0] -= _NOTE_BYTES
-            break
-        told.add(required.decision)
-        inner.append(_told(required, told, left, depth + 1))
-    if inner:
-        found["required"] = inner
-    return found
 
 
 def _named(name: str, value: Any) -> Mapping[str, Any]:

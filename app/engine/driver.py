@@ -239,8 +239,7 @@ class Instance(Scope, BpmnWorkflow):
         self.thrown: list[Thrown] = []
         self.stale: list[Item] = []
         self.now = ANY_TIME
-        self.steps = 0
-        self.moves: dict[str, int] = {}
+        self.begin_step()
         self.outcome = ""
         super().__init__(self.diagram.spec, script_engine=ClosedScriptEngine(), deserializing=True)
 
@@ -337,10 +336,13 @@ class Instance(Scope, BpmnWorkflow):
         first.task_spec.fire(first)
         return True
 
+    def begin_step(self) -> None:
+        """Nothing has moved yet."""
+        self.steps = 0
+        self.moves: dict[str, int] = {}
+
     def _count(self, token: Token) -> bool:
         """Count a move; one too many makes an incident of the token instead."""
-        if not self.steps:
-            self.moves = {}  # the runner sets the steps to 0 at the beginning of each of its own
         scope = token.scope.host.node if token.scope.host is not None else ""
         if "body" not in token.internal_data:
             self.moves[scope] = self.moves.get(scope, 0) + 1

@@ -60,7 +60,7 @@ class Run:
         """Apply the items in order, each until nothing moves, then fire what is due at `now` (aware, UTC)."""
         instance = self._instance
         instance.now = now
-        instance.steps = 0
+        instance.begin_step()
         instance.journal = []
         instance.thrown = []
         instance.stale = []

@@ -103,11 +103,12 @@ def mean(run: Run, items: list[Any]) -> Any:
 def median(_run: Run, items: list[Any]) -> Number | None:
     if not items or not _numbers(items):
         return None
-    ranked = sorted(items)
+    ranked: list[Number] = sorted(items)
     middle = len(ranked) // 2
     if len(ranked) % 2:
-        return ranked[middle]  # type: ignore[no-any-return]
-    return arithmetic.divide(arithmetic.add(ranked[middle - 1], ranked[middle]), 2)  # type: ignore[no-any-return]
+        return ranked[middle]
+    both: Number | None = arithmetic.divide(arithmetic.add(ranked[middle - 1], ranked[middle]), 2)
+    return both
 
 
 @_listed("stddev")

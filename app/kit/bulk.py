@@ -12,7 +12,7 @@ from sqlalchemy import Executable, Result, Table, TextClause, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import DeclarativeBase
 
-_DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]
+_DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]  # it has none
 
 
 class Executing(Protocol):

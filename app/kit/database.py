@@ -196,8 +196,7 @@ class Database:
     """A pool of connections to one PostgreSQL. `shift` moves the clock that transactions see, for tests and demos.
 
     `patience` is how long one statement may take, on the server and as we see it; None where a person watches.
-    Simulations, whose time is made up, give a `clock` that they see instead of the database's. `ping` asks a connection
-    from the pool whether it still lives, before each transaction.
+    Simulations, whose time is made up, give a `clock` that they see instead of the database's.
     """
 
     def __init__(
@@ -208,7 +207,6 @@ class Database:
         shift: Callable[[], timedelta] = timedelta,
         patience: timedelta | None = PATIENCE,
         clock: Clock | None = None,
-        ping: bool = True,
     ) -> None:
         self.url = url
         self._shift = shift
@@ -219,7 +217,7 @@ class Database:
             url,
             pool_size=pool_size,
             max_overflow=pool_size,
-            pool_pre_ping=ping,
+            pool_pre_ping=True,
             pool_timeout=10,
             hide_parameters=True,  # an error is logged, and what people and systems sent is not for logs
             json_serializer=lambda value: orjson.dumps(value).decode(),

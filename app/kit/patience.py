@@ -15,8 +15,6 @@ RV = TypeVar("RV")
 
 #: A transaction that does nothing for so long has been forgotten, and holds locks that others wait for.
 IDLE_SECONDS: Final = 60
-#: As many statements as a worker has are prepared at once; psycopg's own hundred would drive each other out.
-_PREPARED: Final = 500
 #: How much longer than the server we wait, so that an answer it gives in time is never missed.
 _GRACE: Final = timedelta(seconds=5)
 _INTERVAL: Final = 0.1
@@ -45,7 +43,6 @@ def connect(conninfo: str, limit: timedelta | None, **options: Any) -> PatientCo
     """A connection that waits at most `limit`, and a little, for each answer."""
     made = PatientConnection.connect(conninfo, **_alive(limit), **options)
     made.limit = limit
-    made.prepared_max = _PREPARED
     return made
 
 

@@ -36,7 +36,7 @@ def create_app(config: SandboxConfig) -> Flask:
     app.register_error_handler(AppError, _refused)
     app.register_error_handler(HTTPException, _not_served)
     app.register_error_handler(Exception, _broken)
-    app.wsgi_app = Transport(app.wsgi_app, company.closing, config.hold_seconds)  # type: ignore[method-assign]
+    app.wsgi_app = Transport(app.wsgi_app, company.closing, config.hold_seconds)  # type: ignore[method-assign]  # Flask's own way
     return app
 
 

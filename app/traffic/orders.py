@@ -101,7 +101,7 @@ _CARDS: Final = sum(story.weight for story in STORIES)
 def _deck(seed: int, round_: int) -> tuple[Story, ...]:
     """Every story as often as its weight says, shuffled: so a short day has its share of rare ones as well."""
     cards = [story for story in STORIES for _ in range(story.weight)]
-    Random(f"{seed}:deck:{round_}").shuffle(cards)  # noqa: S311
+    Random(f"{seed}:deck:{round_}").shuffle(cards)  # noqa: S311 - as above
     return tuple(cards)
 
 
@@ -117,7 +117,7 @@ def _price(amount: float, currency: str, random: Random) -> int:
 def _customer(random: Random, market: Market) -> Json:
     """Few customers come often and many once; who a customer is depends on nothing but the number."""
     number = int(CUSTOMERS * random.random() ** 1.3)
-    who = Random(f"customer:{market.currency}:{number}")  # noqa: S311
+    who = Random(f"customer:{market.currency}:{number}")  # noqa: S311 - as above
     first, last = who.choice(FIRST_NAMES.split()), who.choice(LAST_NAMES.split())
     return {
         "id": f"cus_{market.currency.lower()}{number:03}",

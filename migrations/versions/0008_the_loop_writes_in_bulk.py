@@ -34,12 +34,6 @@ def upgrade() -> None:
     op.add_column(
         "instances", sa.Column("calls", postgresql.JSONB(none_as_null=True), server_default="{}", nullable=False)
     )
-    # Who takes such an instance over must know that its calls may have been made.
-    op.execute("""
-        UPDATE instances SET calls = open.calls FROM (
-            SELECT instance_id, jsonb_object_agg(node, element) AS calls FROM waits WHERE kind = 'call' GROUP BY instance_id
-        ) open WHERE open.instance_id = instances.id
-    """)
     # An attempt has no reference before the gateway answers; most of an index of such rows would say nothing.
     op.drop_index("ix_attempts_gateway_reference", "attempts")
     told = sa.text("gateway_reference <> ''")

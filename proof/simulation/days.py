@@ -1,11 +1,10 @@
 """A run of the simulation: as many days as it takes, each in a database of its own, one by one or several at once.
 
-Each process stays on a core of its own. Whatever is printed about a day is enough to live it again.
+Whatever is printed about a day is enough to live it again.
 """
 
 import hashlib
 import multiprocessing
-import os
 import shutil
 import signal
 import sys
@@ -15,7 +14,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from multiprocessing.queues import SimpleQueue
 from pathlib import Path
 from typing import Final
 
@@ -82,24 +80,10 @@ def run(payments: int, seed: int, breaking: str, processes: int) -> int:
     ]
     with _server() as (url, folder):
         live = partial(_live, url, folder)
-        context = multiprocessing.get_context("spawn")
-        cores: SimpleQueue[int] = context.SimpleQueue()
-        for number in range(processes):
-            cores.put(number)
         if processes == 1:
-            _take_core(cores)
             return _tell(map(live, plans))
-        with context.Pool(processes, _take_core, [cores]) as pool:
+        with multiprocessing.get_context("spawn").Pool(processes) as pool:
             return _tell(pool.imap(live, plans))
-
-
-def _take_core(numbers: SimpleQueue[int]) -> None:
-    """Stay on one core, another one than the other processes do."""
-    number = numbers.get()
-    numbers.put(number)  # whoever comes after all have one shares the first
-    if hasattr(os, "sched_setaffinity"):
-        cores = sorted(os.sched_getaffinity(0), reverse=True)
-        os.sched_setaffinity(0, {cores[number % len(cores)]})
 
 
 def _tell(days: Iterable[Outcome]) -> int:

@@ -1,13 +1,9 @@
 """The real database, whose connection is lost at seeded commits: before them, or before their answer came back."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from random import Random
-from typing import Any
 
-import psycopg
-from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
 
 from app.kit.clock import Clock
@@ -21,11 +17,10 @@ class ShakyDatabase(Database):
     """`shaky` says whether connections are lost at the moment: only workers are that unlucky, and know what to do."""
 
     def __init__(self, url: str, clock: Clock, random: Random) -> None:
-        super().__init__(url, pool_size=4, clock=clock, ping=False)
+        super().__init__(url, pool_size=4, clock=clock)
         self.shaky = False
         self.lost = 0
         self._random = random
-        event.listen(self.engine, "connect", lambda connection, _record: stay_together(connection))
 
     @contextmanager
     def begin(self) -> Iterator[Tx]:
@@ -40,11 +35,3 @@ class ShakyDatabase(Database):
     def _loss(self, why: str) -> OperationalError:
         self.lost += 1
         return OperationalError("COMMIT", None, ConnectionError(why))
-
-
-def stay_together(connection: psycopg.Connection[Any]) -> None:
-    """Let the server's process run on our cores: where that is one, neither has to be woken on another for an answer
-    that we do nothing but wait for, which costs more than most statements.
-    """
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(connection.info.backend_pid, os.sched_getaffinity(0))

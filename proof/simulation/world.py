@@ -32,7 +32,7 @@ from proof.simulation.crew import Crash, SimWorker
 from proof.simulation.due import INSTANCES, due
 from proof.simulation.people import People
 from proof.simulation.shop import Shop
-from proof.simulation.storage import ShakyDatabase, stay_together
+from proof.simulation.storage import ShakyDatabase
 from proof.simulation.timeline import Timeline
 
 MERCHANT: Final = "mer_simulation"
@@ -62,7 +62,6 @@ class World:
         self._dangerous = False
         self.database = ShakyDatabase(url, self.timeline, Random(f"storage:{seed}"))
         self._witness = psycopg.connect(url.replace("+psycopg", "", 1), autocommit=True)
-        stay_together(self._witness)
         self.weather = Weather(Random(f"weather:{seed}"), set())
         self.banks = {
             name: Bank(name, folder, self.timeline, self.weather, self._check_written, heeds_keys=heeds)

@@ -94,6 +94,16 @@ def test_a_download_is_byte_for_byte_what_was_deployed(visitor: Come, seeded: Se
     assert response.headers["Content-Disposition"] == 'attachment; filename="card-payment-2.bpmn"'
 
 
+def test_a_drawing_is_kept_for_ever_but_its_translation_only_until_the_next_catalogue(
+    visitor: Come, seeded: Seeded
+) -> None:
+    address = f"/definitions/{seeded.definitions['flow2']}/source"
+    original, translated = (visitor("analyst").get(address + query) for query in ("", "?language=zh"))
+    assert "immutable" in original.headers["Cache-Control"]
+    assert translated.headers["Cache-Control"] == "private, max-age=300"
+    assert translated.data != original.data
+
+
 def test_nothing_to_upload_is_said(visitor: Come) -> None:
     page = visitor("analyst").post("/flows/new")
     assert page.status_code == 422

@@ -165,12 +165,18 @@ def test_a_refund_that_comes_back_later_is_ours_again_and_an_operator_must_repay
     assert house.instance(refund_id).status == "completed"
 
 
-def test_a_late_failure_whose_news_are_lost_is_found_after_two_weeks(house: House) -> None:
+def came_back_unheard(house: House) -> tuple[str, str]:
+    """A refund that failed late, whose news never reach us, and its payment."""
     payment_id = house.paid("pm_card_refund_fails_late")
     house.inbound.held = []
     refund_id = house.refund(payment_id, 400)
     house.run()
     until(lambda: house.charges()[0]["refunded"] == 0)
+    return payment_id, refund_id
+
+
+def test_a_late_failure_whose_news_are_lost_is_found_after_two_weeks(house: House) -> None:
+    payment_id, refund_id = came_back_unheard(house)
     assert state(house, refund_id) == ("succeeded", "")
     house.later(days=14)
 
@@ -182,11 +188,7 @@ def test_a_late_failure_whose_news_are_lost_is_found_after_two_weeks(house: Hous
 
 
 def test_a_gateway_that_is_away_after_two_weeks_is_asked_again_after_two_more(house: House) -> None:
-    payment_id = house.paid("pm_card_refund_fails_late")
-    house.inbound.held = []
-    refund_id = house.refund(payment_id, 400)
-    house.run()
-    until(lambda: house.charges()[0]["refunded"] == 0)
+    payment_id, refund_id = came_back_unheard(house)
     house.a.fault("unavailable")
     house.later(days=14)
     assert (state(house, refund_id), house.instance(refund_id).status) == (("succeeded", ""), "waiting")

@@ -8,7 +8,7 @@ from app.engine import many
 from app.engine.driver import Halt, Scope, SubScope, Token
 from app.engine.events import BoundaryEvent, Catching, ThrowingEvent
 from app.engine.explaining import explained
-from app.engine.expressions import EvaluationFailed, copied
+from app.engine.expressions import EvaluationFailed, copied, shown
 from app.engine.specs import Node
 from app.engine.step import Call, JournalKind, TaskRequest
 from app.engine.timing import parse_due
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 #: Digits of a whole number given as a text; Python refuses to read thousands of them.
 _DIGITS = 18
-#: Characters of a value that a sentence shows.
-_SHOWN = 80
 
 
 class Activity(Node):
@@ -54,9 +52,17 @@ class Activity(Node):
         if self.element.loop is None:
             super().absorb(token, result)
             return
-        if not many.collect(self, token, result):
-            super().absorb(token, result)
-        many.check_completion(token)
+        process, own = dict(token.scope.data), token.data
+        try:
+            if not many.collect(self, token, result):
+                super().absorb(token, result)
+            many.check_completion(token)
+        except EvaluationFailed:
+            # The retry brings the same result again, and must not find it taken already.
+            token.scope.data.clear()
+            token.scope.data.update(process)
+            token.data = own
+            raise
 
     def _on_complete_hook(self, token: Token) -> None:
         if "body" in token.internal_data:
@@ -91,7 +97,7 @@ class ServiceTask(Activity):
         number = _whole(retries)
         if number is None:
             raise EvaluationFailed(
-                f"The number of retries of {self.element.id} is {_cut(retries)}; give a whole number"
+                f"The number of retries of {self.element.id} is {shown(retries)}; give a whole number"
             )
         token.internal_data["call"] = number
 
@@ -139,7 +145,7 @@ class UserTask(Activity):
 def _priority(value: Any) -> int:
     number = _whole(value)
     if number is None or number > 100:
-        raise EvaluationFailed(f"The priority is {_cut(value)}; a whole number from 0 to 100 is needed")
+        raise EvaluationFailed(f"The priority is {shown(value)}; a whole number from 0 to 100 is needed")
     return number
 
 
@@ -148,10 +154,6 @@ def _whole(value: Any) -> int | None:
     if isinstance(value, str) and value.isdecimal() and len(value) <= _DIGITS:
         value = int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
-
-
-def _cut(value: Any) -> str:
-    return repr(value)[:_SHOWN]
 
 
 class ScriptTask(Activity):

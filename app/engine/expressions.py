@@ -13,10 +13,18 @@ import orjson
 
 from app.feel import Expression, FeelError, compile_expression, to_json
 
+_SHOWN = 80
+
 
 def copied(value: Any) -> Any:
     """A JSON value that shares nothing with the instance: what leaves it may be changed by whoever gets it."""
     return orjson.loads(orjson.dumps(value)) if isinstance(value, dict | list) else value
+
+
+def shown(value: Any) -> str:
+    """As much of a value as a sentence about it needs."""
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
 class EvaluationFailed(Exception):
@@ -50,7 +58,7 @@ class Formula:
             return value
         if isinstance(value, int) and not isinstance(value, bool):
             return str(value)
-        raise EvaluationFailed(f"{what} {self.text!r} gives {value!r}; a text is needed")
+        raise EvaluationFailed(f"{what} {self.text!r} gives {shown(value)}; a text is needed")
 
     def texts(self, variables: Mapping[str, Any], now: datetime, what: str) -> tuple[str, ...]:
         """A list of texts; a literal or a text is split at its commas, null is empty."""
@@ -61,7 +69,7 @@ class Formula:
             return tuple(part.strip() for part in value.split(",") if part.strip())
         if isinstance(value, list) and all(isinstance(part, str) for part in value):
             return tuple(value)
-        raise EvaluationFailed(f"{what} {self.text!r} gives {value!r}; a list of texts is needed")
+        raise EvaluationFailed(f"{what} {self.text!r} gives {shown(value)}; a list of texts is needed")
 
 
 def formula(text: str) -> Formula:

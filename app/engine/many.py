@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from app.engine.driver import Token, assign
 from app.engine.elements import Loop
-from app.engine.expressions import EvaluationFailed
+from app.engine.expressions import EvaluationFailed, shown
 from app.engine.step import JournalKind
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def open_body(spec: "Node", body: Token) -> bool | None:
     loop = loop_of(body)
     items = loop.collection.evaluate(body.context(), body.instance.now)
     if not isinstance(items, list):
-        raise EvaluationFailed(f"The input collection {loop.collection.text!r} gives {items!r}; a list is needed")
+        raise EvaluationFailed(f"The input collection {loop.collection.text!r} gives {shown(items)}; a list is needed")
     if len(items) > ITEM_LIMIT:
         raise EvaluationFailed(f"The input collection has {len(items)} items; at most {ITEM_LIMIT} are possible")
     body.internal_data.update(total=len(items), done=0, out=[None] * len(items) if loop.output_collection else [])

@@ -27,7 +27,7 @@ from app.engine.step import (
     Wait,
     WaitKind,
 )
-from app.feel import to_feel, to_json
+from app.feel import FeelError, to_feel, to_json
 
 
 class Run:
@@ -99,24 +99,34 @@ def _resting(instance: Instance, item: Item, waits_for: str) -> Token | None:
     return None
 
 
-def _call_result(instance: Instance, item: Item) -> None:
+def _answered(instance: Instance, item: Item) -> tuple[Token, dict[str, Any]] | None:
+    """The token whose call was answered, and the answer; one that no value of a flow can hold makes an incident."""
     token = _resting(instance, item, "call")
-    if token is not None:
-        token.task_spec.finish(token, _plain(item.payload))
+    if token is None:
+        return None
+    try:
+        return token, _plain(item.payload)
+    except FeelError as error:
+        token.hold(Halt("call_failed", f"What {token.element.operation} answered cannot be used: {error.detail}"))
+        return None
+
+
+def _call_result(instance: Instance, item: Item) -> None:
+    if answered := _answered(instance, item):
+        token, result = answered
+        token.task_spec.finish(token, result)
 
 
 def _call_error(instance: Instance, item: Item) -> None:
-    token = _resting(instance, item, "call")
-    if token is not None:
-        payload = _plain(item.payload)
+    if answered := _answered(instance, item):
+        token, payload = answered
         facts = payload.get("facts") or {}
         raise_error(token, token, str(payload.get("code", "")), str(payload.get("message", "")), facts)
 
 
 def _call_failed(instance: Instance, item: Item) -> None:
-    token = _resting(instance, item, "call")
-    if token is not None:
-        payload = _plain(item.payload)
+    if answered := _answered(instance, item):
+        token, payload = answered
         message = str(payload.pop("message", "")) or f"{token.element.operation} failed"
         token.hold(Halt("call_failed", message, payload))
 

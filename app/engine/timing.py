@@ -23,6 +23,8 @@ _CYCLE = re.compile(r"R(?P<count>\d{0,6})/(?P<interval>P.+)", re.ASCII)
 ANY_TIME = datetime(2000, 1, 1, tzinfo=UTC)
 #: A process that starts by itself more often than this is a loop without end in small steps.
 SHORTEST = timedelta(minutes=1)
+#: Nor does a reminder repeat in smaller steps than these.
+_LEAST = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,15 +91,15 @@ class Cycle:
 
 
 def parse_cycle(text: str) -> Cycle:
-    """`R3/PT1M`, `R/PT1M`. Raises EvaluationFailed; an interval must move forward, or it would fire without end."""
+    """`R3/PT1M`, `R/PT1M`. Raises EvaluationFailed, also for an interval below a second: it would fire all the time."""
     match = _CYCLE.fullmatch(text)
     if match is None:
         raise EvaluationFailed(f"{text!r} is not a repeating interval; write it as in R3/PT1M")
     if match["count"] and not int(match["count"]):
         raise EvaluationFailed(f"{text!r} never fires; write how often it does, as in R3/PT1M, or R/PT1M for no end")
     interval = parse_duration(match["interval"])
-    if interval.months < 0 or interval.rest < timedelta() or (not interval.months and not interval.rest):
-        raise EvaluationFailed(f"{text!r} does not move forward; use an interval longer than zero")
+    if interval.after(ANY_TIME) < ANY_TIME + _LEAST:
+        raise EvaluationFailed(f"{text!r} fires more often than once a second; use a longer interval")
     return Cycle(int(match["count"]) if match["count"] else None, interval)
 
 

@@ -17,7 +17,8 @@ from app.feel.values import Function, Months, Range
 
 _LARGEST = 2**63
 #: Characters of one value that leaves FEEL, counted wherever they would be written; an item costs as much as twenty.
-MAX_JSON = 2_000_000
+#: Whatever fits into the body of a request stays below.
+MAX_JSON = 3_000_000
 _ITEM = 20
 #: Lists and contexts inside each other: orjson writes 254 levels, and a state puts its own around those of a value.
 MAX_NESTED = 100

@@ -74,9 +74,22 @@ def test_without_an_output_collection_results_become_variables() -> None:
     assert drive.result("a#3", second=2).variables == {"items": [1, 2], "first": 1, "second": 2}
 
 
-def test_what_is_no_list_is_an_incident() -> None:
-    drive = Drive(PARALLEL, items="x")
+@pytest.mark.parametrize("collected", [(), ("=sum", "sums")])
+def test_a_result_counts_once_although_it_could_not_be_decided_whether_to_go_on(collected: tuple[str, ...]) -> None:
+    loop = many("=items", "item", *collected, until="=count(for i in 1..limit return i) > 9")
+    drive = Drive(repeated(loop, outputs={"sum": "=sum + more"}), items=[1, 2], sum=0, limit=9_999_999)
+    drive.result("a#2", more=5)
+    assert [(i.node, i.kind) for i in drive.step.incidents] == [("a#2", "expression")]
+    drive.retry("a#2", {"limit": 1})
+    drive.result("a#3", more=2)
+    assert drive.step.variables.get("sums", [5, 2]) == [5, 2]
+    assert drive.step.variables["sum"] == (0 if collected else 7)
+
+
+def test_what_is_no_list_is_an_incident_that_shows_as_much_of_it_as_helps() -> None:
+    drive = Drive(PARALLEL, items="x" * 100_000)
     assert "a list is needed" in drive.step.incidents[0].message
+    assert len(drive.step.incidents[0].message) < 200
     assert drive.retry("a#1", {"items": [1]}).calls[0].params["x"] == 1
 
 

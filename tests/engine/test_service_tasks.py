@@ -66,6 +66,18 @@ def test_a_technical_failure_is_an_incident_until_a_retry_asks_for_the_call_agai
     assert [(e.kind, e.actor) for e in step.journal] == [(JournalKind.REPAIRED, "usr_op")]
 
 
+def test_an_answer_that_no_variable_can_hold_is_an_incident_and_not_the_end_of_the_worker() -> None:
+    nested: list[object] = []
+    for _ in range(200):
+        nested = [nested]
+    drive = Drive(PLAIN)
+    step = drive.result("a#1", x=nested)
+    assert [(i.node, i.kind) for i in step.incidents] == [("a#1", "call_failed")]
+    assert "more than 100 levels deep" in step.incidents[0].message
+    drive.retry("a#1")
+    assert drive.result("a#1", x=1).variables == {"x": 1}
+
+
 def test_a_late_result_does_not_close_an_incident() -> None:
     drive = Drive(PLAIN)
     drive.failed("a#1")

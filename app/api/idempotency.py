@@ -13,12 +13,12 @@ from typing import Any
 
 import orjson
 from flask import Request
-from sqlalchemy import delete, select, text, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from app.api.models import IdempotencyKey
 from app.errors import AppError, FieldError
-from app.kit.database import Database, Tx
+from app.kit.database import NO_WAIT, Database, Tx
 from app.kit.sealing import Sealer
 
 LEASE = timedelta(seconds=20)
@@ -117,7 +117,7 @@ class Idempotency:
     def claim(self, tx: Tx, scope: Scope) -> Claim | Stored | Busy:
         """The right to work, or the answer given before, or that somebody else is at work."""
         # The claim reaches the disk no later than the work that follows it, so its own commit need not wait.
-        tx.execute(text("SET LOCAL synchronous_commit = off"))
+        tx.local(NO_WAIT)
         until = tx.now() + LEASE
         row = {
             "merchant_id": scope.merchant_id,

@@ -13,7 +13,6 @@ from datetime import timedelta
 from typing import Final
 
 import structlog
-from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from app.engine import inbox, saving, store
@@ -25,7 +24,7 @@ from app.installation import Sending
 from app.jobs.calls import Answer, Caller
 from app.jobs.merge import merged
 from app.kit.crashpoint import Point, crashpoint
-from app.kit.database import Database, Tx, is_away
+from app.kit.database import NO_WAIT, Database, Tx, is_away
 from app.kit.trace import following, mark, span
 from app.operations import Effect, OperationContext, OperationError, Registry, Result
 
@@ -46,15 +45,11 @@ OnEnd = Callable[[Tx, str, str], None]
 #: Told the subjects of a turn before any operation runs: what locks and reads is better done once for all of them.
 Prepare = Callable[[Tx, Collection[str]], None]
 
-# A lease that is lost with the server was followed by nothing: whatever a claim leads to is written after it and waits
-# for the disk.
-_NO_WAIT = text("SET LOCAL synchronous_commit = off")
 # Every row that the loop wants is found through an index. PostgreSQL would read whole tables: its plans are from when
 # they were small, and they grow faster than its statistics.
-_BY_INDEX = text("""
-SELECT set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true),
-    set_config('enable_mergejoin', 'off', true)
-""")
+_BY_INDEX: Final = {"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off"}
+# A lease that is lost with the server was followed by nothing.
+_CLAIMING: Final = {**NO_WAIT, **_BY_INDEX}
 
 
 @dataclass(frozen=True)
@@ -149,8 +144,7 @@ class Loop:
         return len(ids) or len(claims)
 
     def _claim(self, tx: Tx) -> Sequence[store.Claim]:
-        tx.execute(_NO_WAIT)
-        tx.execute(_BY_INDEX)
+        tx.local(_CLAIMING)
         return store.claim(tx, self._owner, self._batch, self._deferred, fair=self.crowded)
 
     def _tried(self, tx: Tx, claims: Sequence[store.Claim]) -> dict[str, store.Claim]:
@@ -217,12 +211,12 @@ class Loop:
         calling = list(self._under_way)
         if calling:
             with self._database.begin() as tx:
-                tx.execute(_NO_WAIT)
+                tx.local(NO_WAIT)
                 store.renew(tx, self._owner, calling)
 
     def _together(self, ids: Sequence[str], claimed: Mapping[str, store.Claim]) -> None:
         with self._database.begin() as tx:
-            tx.execute(_BY_INDEX)
+            tx.local(_BY_INDEX)
             hands = self._hands_of(tx, ids, claimed)
             arrivals = store.arrivals(tx, ids)
             # Every operation first, every save after: locks are then taken in one order, payments before inboxes.

@@ -4,6 +4,7 @@
 Never hold one across a call to somebody else's system.
 """
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -12,11 +13,26 @@ from functools import partial
 from typing import Any, Final, TypeVar
 
 import orjson
+import psycopg
 import structlog
-from sqlalchemy import CursorResult, DateTime, Engine, Executable, MetaData, Result, Text, create_engine, event, text
+from sqlalchemy import (
+    CursorResult,
+    DateTime,
+    Dialect,
+    Engine,
+    Executable,
+    MetaData,
+    Result,
+    Text,
+    create_engine,
+    event,
+    text,
+)
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import DBAPIError, InvalidatePoolError, OperationalError
 from sqlalchemy.orm import DeclarativeBase, Session
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from app.kit.bulk import insert_rows
 from app.kit.clock import Clock
@@ -34,6 +50,20 @@ _AWAY: Final = ("08", "53", "57P")
 
 #: Far beyond what any request or step needs.
 PATIENCE: Final = timedelta(seconds=30)
+
+#: For a commit that need not wait for the disk: whatever relies on it is written after it, and waits.
+NO_WAIT: Final = {"synchronous_commit": "off"}
+#: A connection used so lately is taken for alive; if it is not, its next statement says so.
+_FRESH_SECONDS: Final = 1.0
+
+_CLOCK = text("SELECT clock_timestamp()")
+_LOCAL = text("""
+SELECT clock_timestamp(), count(set_config(key, value, true)) FROM json_each_text(CAST(:settings AS json))
+""")
+_TELL = text("""
+SELECT count(pg_notify(channel, payload)::text)
+FROM unnest(CAST(:channels AS text[]), CAST(:payloads AS text[])) AS told (channel, payload)
+""")
 
 _open_transactions: ContextVar[int] = ContextVar("open_transactions", default=0)
 
@@ -98,7 +128,7 @@ class Tx:
         self._shift = shift
         self._tell = tell
         self._clock = clock
-        self._told: set[tuple[str, str]] = set()
+        self._told: dict[tuple[str, str], None] = {}
         self._now: datetime | None = None
         self._own: dict[type, Any] = {}
         self._before: list[Callable[[], None]] = []
@@ -113,8 +143,14 @@ class Tx:
         return self._now
 
     def _read(self) -> datetime:
-        read: datetime = self.session.execute(text("SELECT clock_timestamp()")).scalar_one()
+        read: datetime = self.session.execute(_CLOCK).scalar_one()
         return read.astimezone(UTC)
+
+    def local(self, settings: Mapping[str, str]) -> None:
+        """Settings of PostgreSQL for the rest of this transaction; the same statement reads its clock."""
+        read = self.session.execute(_LOCAL, {"settings": orjson.dumps(dict(settings)).decode()}).scalar_one()
+        if self._now is None and self._clock is None:
+            self._now = read.astimezone(UTC) + self._shift()
 
     def execute(
         self, statement: Executable, parameters: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None
@@ -139,14 +175,13 @@ class Tx:
         """LISTEN/NOTIFY hint; PostgreSQL delivers it at commit, equal ones once."""
         if (channel, payload) in self._told:
             return
-        self._told.add((channel, payload))
-        self.session.execute(text("SELECT pg_notify(:channel, :payload)"), {"channel": channel, "payload": payload})
+        self._told[channel, payload] = None
         if self._tell is not None:
             self.after_commit(partial(self._tell, channel))
 
     def be_patient(self) -> None:
         """Let the statements of this transaction take as long as they need: for jobs that nobody waits for."""
-        self.session.execute(text("SET LOCAL statement_timeout = 0"))
+        self.local({"statement_timeout": "0"})
         driver = self.session.connection().connection.driver_connection
         assert isinstance(driver, PatientConnection)
         driver.unhurried = True
@@ -173,6 +208,10 @@ class Tx:
         while self._before:
             self._before.pop(0)()
         self.session.flush()
+        if self._told:
+            channels, payloads = zip(*self._told, strict=True)
+            self.session.execute(_TELL, {"channels": list(channels), "payloads": list(payloads)})
+            self._told.clear()
 
     def after_commit(self, action: Callable[[], None]) -> None:
         """Run `action` once the commit is certain. It is a hint: nothing may depend on its being run."""
@@ -187,9 +226,21 @@ class Tx:
                 log.exception("hint.failed")
 
 
-def _hurry_again(driver: PatientConnection | None, _record: object) -> None:
+def _come_back(driver: PatientConnection | None, record: ConnectionPoolEntry) -> None:
     if driver is not None:
         driver.unhurried = False
+        record.info["used"] = time.monotonic()
+
+
+def _ask_idle(dialect: Dialect, driver: DBAPIConnection, record: ConnectionPoolEntry, _fairy: object) -> None:
+    """A connection that lay in the pool for a while is asked whether it still lives; if not, the pool opens others."""
+    used = record.info.get("used")
+    if used is None or time.monotonic() - used < _FRESH_SECONDS:
+        return
+    try:
+        dialect.do_ping(driver)
+    except psycopg.Error as error:
+        raise InvalidatePoolError(str(error)) from None
 
 
 class Database:
@@ -217,14 +268,14 @@ class Database:
             url,
             pool_size=pool_size,
             max_overflow=pool_size,
-            pool_pre_ping=True,
             pool_timeout=10,
             hide_parameters=True,  # an error is logged, and what people and systems sent is not for logs
             json_serializer=lambda value: orjson.dumps(value).decode(),
             json_deserializer=orjson.loads,
         )
         event.listen(self.engine, "do_connect", lambda _dialect, _record, _args, given: connect("", patience, **given))
-        event.listen(self.engine, "checkin", _hurry_again)
+        event.listen(self.engine, "checkin", _come_back)
+        event.listen(self.engine, "checkout", partial(_ask_idle, self.engine.dialect))
 
     def on_notify(self, tell: Callable[[str], None]) -> None:
         """Call `tell` with the channel after every commit that notified it, beside PostgreSQL's own NOTIFY."""

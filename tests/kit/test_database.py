@@ -1,12 +1,17 @@
-from contextlib import suppress
+"""The unit of work on a real PostgreSQL: its clock, its settings, its hints, and connections that die."""
 
+from contextlib import ExitStack, suppress
+from datetime import timedelta
+
+import psycopg
 import pytest
 from sqlalchemy import text
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from app.access.models import Merchant
-from app.kit.database import Database
+from app.kit.clock import SystemClock
+from app.kit.database import Database, is_away
 
 
 def test_an_error_never_repeats_what_somebody_sent(database: Database) -> None:
@@ -37,3 +42,55 @@ def test_a_hint_leaves_after_the_commit_once_per_channel_and_not_without_one(dat
         tx.notify("sluice_work")
         raise RuntimeError
     assert told == ["sluice_work"]
+
+
+def test_postgresql_is_told_at_the_commit_too(database: Database, database_url: str) -> None:
+    with psycopg.connect(database_url.replace("+psycopg", "", 1), autocommit=True) as listener:
+        listener.execute("LISTEN sluice_work")
+        listener.execute("LISTEN sluice_flag")
+        with database.begin() as tx:
+            tx.notify("sluice_work")
+            tx.notify("sluice_flag", "risk")
+        heard = {(told.channel, told.payload) for told in listener.notifies(timeout=5, stop_after=2)}
+    assert heard == {("sluice_work", ""), ("sluice_flag", "risk")}
+
+
+def test_settings_hold_for_one_transaction_which_has_one_moment(database: Database) -> None:
+    with database.begin() as tx:
+        tx.local({"enable_seqscan": "off", "synchronous_commit": "off"})
+        assert tx.execute(text("SHOW enable_seqscan")).scalar_one() == "off"
+        assert tx.now() == tx.now()
+        assert abs(tx.now() - SystemClock().now()) < timedelta(minutes=1)
+    with database.begin() as tx:
+        assert tx.execute(text("SHOW enable_seqscan")).scalar_one() == "on"
+
+
+def test_connections_that_died_in_the_pool_are_not_used(
+    database: Database, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def at_once() -> set[int]:
+        with ExitStack() as open_:
+            return {
+                open_.enter_context(database.begin()).execute(text("SELECT pg_backend_pid()")).scalar_one()
+                for _ in range(4)
+            }
+
+    before = at_once()
+    with psycopg.connect(database_url.replace("+psycopg", "", 1), autocommit=True) as other:
+        for backend in before:
+            other.execute("SELECT pg_terminate_backend(%s, 5000)", [backend])
+    monkeypatch.setattr("app.kit.database._FRESH_SECONDS", 0.0)
+    assert not at_once() & before
+
+
+def test_a_connection_that_died_a_moment_ago_is_one_error_and_no_more(database: Database, database_url: str) -> None:
+    def backend() -> int:
+        with database.begin() as tx:
+            return int(tx.execute(text("SELECT pg_backend_pid()")).scalar_one())
+
+    with psycopg.connect(database_url.replace("+psycopg", "", 1), autocommit=True) as other:
+        other.execute("SELECT pg_terminate_backend(%s, 5000)", [backend()])
+    with pytest.raises(OperationalError) as lost:
+        backend()
+    assert is_away(lost.value)
+    assert backend()

@@ -76,6 +76,7 @@ def test_a_review_is_done_by_keyboard_alone(enter: Enter, address: str, database
     expect(page.locator('tr[aria-selected="true"]')).to_have_id(seeded.tasks["overdue"])
     page.keyboard.press("c")
     expect(page.get_by_text("The task is yours")).to_be_visible()
+    page.wait_for_load_state()  # a page can be read before its keys work
     page.keyboard.press("a")
     expect(page.get_by_role("button", name="Approve", exact=True)).to_be_focused()
     page.keyboard.press("Enter")

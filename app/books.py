@@ -11,7 +11,7 @@ from app import demo
 from app.errors import AppError
 from app.kit.database import Json, Tx
 from app.kit.http import HttpClient, NoAnswer
-from app.payments.reconcile import COLUMNS, Difference, our_charges, verify_books
+from app.payments.reconcile import COLUMNS, Difference, our_charges, undecided_charges, verify_books
 from app.settings import Settings
 
 
@@ -33,9 +33,12 @@ class Total:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
+    """`undecided` are differences of payments whose outcome is not known yet; they go away when it is."""
+
     gateway: str
     totals: list[Total]
     differences: list[Difference]
+    undecided: list[Difference]
 
 
 def addresses(settings: Settings) -> dict[str, str]:
@@ -68,7 +71,13 @@ def compare(tx: Tx, gateway: str, charges: list[Json]) -> Comparison:
     ours: Counter[tuple[str, str]] = Counter()
     for charge in our_charges(tx, gateway):
         ours.update({(charge.currency, column): charge.sums[column] for column in COLUMNS})
-    return Comparison(gateway, list(_totals(ours, charges)), verify_books(tx, gateway, charges))
+    found, undecided = verify_books(tx, gateway, charges), undecided_charges(tx, gateway)
+    return Comparison(
+        gateway,
+        list(_totals(ours, charges)),
+        [difference for difference in found if difference.subject not in undecided],
+        [difference for difference in found if difference.subject in undecided],
+    )
 
 
 def _totals(ours: Mapping[tuple[str, str], int], charges: Iterable[Mapping[str, Any]]) -> Iterator[Total]:

@@ -114,6 +114,18 @@ def test_a_charge_we_do_not_know_of_is_a_difference_to_the_cent(sluice: Sluice, 
     assert sluice("verify-gateway", "sandbox_b", database=house.database).exit_code == 0
 
 
+def test_what_is_not_decided_yet_is_told_and_no_difference(sluice: Sluice, house: House, tmp_path: Path) -> None:
+    tell_of(house, tmp_path / "var")
+    payment_id = house.pay("pm_card_timeout_applied", 1250)
+    house.eventually(lambda: house.payment(payment_id).status_reason == "outcome_unknown")
+    result = sluice("verify-gateway", database=house.database)
+    assert result.exit_code == 0, result.output
+    assert "authorized is 0 in our books and 1250 in the other; its outcome is not known yet" in result.output
+    house.later(minutes=1)
+    house.until(payment_id, "succeeded")
+    assert "not known yet" not in sluice("verify-gateway", database=house.database).output
+
+
 def test_a_dispute_is_part_of_the_comparison(sluice: Sluice, house: House, tmp_path: Path, clock: ShiftedClock) -> None:
     tell_of(house, tmp_path / "var")
     payment = house.until(house.pay("pm_card_visa", 1250), "succeeded")

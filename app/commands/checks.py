@@ -37,7 +37,7 @@ def verify_ledger() -> None:
 def verify_gateway(name: str) -> None:
     """Compare our books with a gateway's own, or with all gateways'; exit with 1 when they differ.
 
-    Amounts are minor units. What is still under way may differ for some seconds.
+    Amounts are minor units. What is not decided yet is told and does not count: it may differ until it is.
     """
     settings = Settings()
     known = books.addresses(settings)
@@ -59,6 +59,8 @@ def show_books(opened: Database, gateways: dict[str, str]) -> list[str]:
         with opened.begin() as tx:
             comparison = books.compare(tx, name, charges)
         click.echo(_side_by_side(comparison) + "\n")
+        for difference in comparison.undecided:
+            click.echo(f"{name}: {difference}; its outcome is not known yet")
         differences += [f"{name}: {difference}" for difference in comparison.differences]
     return differences
 

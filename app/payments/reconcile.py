@@ -5,12 +5,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 
 from app.kit.database import Tx
 from app.ledger import service as ledger
 from app.ledger.accounts import CHARGEBACK_LOSSES, PAYABLE, REFUNDS_IN_FLIGHT, Layer
 from app.payments.models import Attempt, Payment
+from app.payments.outcomes import UNRESOLVED
 
 _PAGE: Final = 500
 _COLUMN: Final = {"authorize": "authorized", "capture": "captured", "refund": "refunded", "void": "voided"}
@@ -88,6 +89,14 @@ def verify_books(tx: Tx, gateway: str, charges: Iterable[Mapping[str, Any]]) -> 
     for key in sorted(theirs.keys() | ours.keys()):
         differences += _compare(key, ours.get(key), theirs.get(key))
     return differences
+
+
+def undecided_charges(tx: Tx, gateway: str) -> set[str]:
+    """Keys of the charges whose payment has an attempt there that is not decided: the gateway may know more than we."""
+    undecided = or_(Attempt.state != "finished", Attempt.outcome.in_(UNRESOLVED))
+    payments = select(Attempt.payment_id).where(Attempt.gateway == gateway, undecided)
+    keys = select(Attempt.id).where(Attempt.operation == "authorize", Attempt.payment_id.in_(payments))
+    return set(tx.session.scalars(keys))
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,6 +81,7 @@ def create_payment(tx: Tx, actor: Actor, command: CreatePayment) -> Payment:
     if command.confirm:
         _start(tx, actor, payment)
     tx.session.add(payment)
+    tx.session.flush()  # its first values belong to what is told of it
     if actor.is_person:
         # A system's payments are told by their events; the audit chain would make them wait for each other.
         audit.record(tx, actor, "payment.created", payment.id, {"amount": payment.amount, "currency": payment.currency})

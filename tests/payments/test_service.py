@@ -8,6 +8,7 @@ from sqlalchemy import func, select
 from app.access.actor import Actor, Role
 from app.engine.models import Instance
 from app.errors import Forbidden, InvalidInput
+from app.events.models import Event
 from app.kit.pan import CardNumberRefused, contains_card_number
 from app.payments import service
 from app.payments.commands import CreatePayment
@@ -31,6 +32,9 @@ def test_a_payment_comes_with_its_instance_and_its_event(till: Till) -> None:
     assert view["created_at"].endswith("Z")
     assert (instance.subject, instance.variables["payment"]) == (payment.id, payment.id)
     assert till.events(payment.id) == ["payment.created"]
+    with till.database.begin() as tx:
+        told = tx.session.scalars(select(Event.data).where(Event.object_id == payment.id)).one()
+    assert told == view, "what was told is what it is"
 
 
 def test_an_unknown_process_leaves_nothing_behind(till: Till) -> None:

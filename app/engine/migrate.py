@@ -37,6 +37,7 @@ from app.kit.ids import new_id
 from app.operations import Registry, registry
 
 #: When a move that is under way, or found its instance busy, is looked at again.
+CHANNEL = "sluice_moves"
 AGAIN = timedelta(seconds=1)
 UNDER_WAY = timedelta(seconds=30)
 _MOVED_ON = Refusal("moved_on", "", "It has gone on since the command was given; plan again")
@@ -91,7 +92,7 @@ def start(tx: Tx, actor: Actor, command: Command, operations: Registry = registr
     tx.session.flush()
     facts = {"process": migration.process, "from": planned.source.version, "to": planned.target.version}
     audit.record(tx, actor, "migration.started", migration.id, {**facts, "instances": len(planned.allowed)})
-    tx.notify(inbox.CHANNEL)
+    tx.notify(CHANNEL)
     return migration
 
 
@@ -108,7 +109,7 @@ def undo(tx: Tx, actor: Actor, migration_id: str) -> Migration:
     tx.execute(update(Move).where(mine, Move.status == MOVED).values(status=UNDOING, due_at=tx.now()))
     tx.session.flush()
     audit.record(tx, actor, "migration.undone", migration.id, {"process": migration.process})
-    tx.notify(inbox.CHANNEL)
+    tx.notify(CHANNEL)
     return migration
 
 

@@ -16,6 +16,7 @@ class Archive:
     """Does its work where others only take theirs: it needs nobody outside the database."""
 
     name = "archive"
+    channels: Sequence[str] = ()
 
     def __init__(self, after: timedelta) -> None:
         self._after = after

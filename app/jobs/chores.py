@@ -20,9 +20,13 @@ BATCH = 20
 
 
 class Chore(Protocol):
-    """One kind of due work. A job that was taken becomes due again by itself, should its worker die."""
+    """One kind of due work. A job that was taken becomes due again by itself, should its worker die.
+
+    `channels` tell that there may be something to do; a chore without any looks for it each second, as they all do.
+    """
 
     name: str
+    channels: Sequence[str]
 
     def take(self, tx: Tx, limit: int) -> Sequence[Any]: ...
     def do(self, job: Any) -> Any: ...
@@ -34,6 +38,7 @@ class WhileSending:
 
     def __init__(self, chore: Chore, sending: Sending) -> None:
         self.name = chore.name
+        self.channels = chore.channels
         self._chore = chore
         self._sending = sending
 
@@ -51,6 +56,7 @@ class Chores:
     """Runs chores on `pool`, by default a few threads of its own; a turn is over when all its jobs are done."""
 
     def __init__(self, database: Database, chores: list[Chore], pool: Executor | None = None) -> None:
+        self.channels = [channel for chore in chores for channel in chore.channels]
         self._database = database
         self._chores = chores
         self._pool = pool or ThreadPoolExecutor(4, thread_name_prefix="chore")

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from app.events.outbox import CHANNEL
 from app.events.webhooks import DeliveryAnswer, DeliveryJob, Webhooks
 from app.kit.database import Tx
 from app.kit.trace import tracer
@@ -9,6 +10,7 @@ from app.kit.trace import tracer
 
 class Deliveries:
     name = "deliveries"
+    channels: Sequence[str] = (CHANNEL,)
 
     def __init__(self, webhooks: Webhooks) -> None:
         self._webhooks = webhooks

@@ -9,6 +9,7 @@ from app.kit.database import Tx
 
 class Moves:
     name = "moves"
+    channels: Sequence[str] = (migrate.CHANNEL,)
 
     def take(self, tx: Tx, limit: int) -> Sequence[Job]:
         return migrate.take(tx, limit)

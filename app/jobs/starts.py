@@ -8,6 +8,7 @@ from app.kit.database import Tx
 
 class Starts:
     name = "starts"
+    channels: Sequence[str] = ()
 
     def take(self, tx: Tx, limit: int) -> Sequence[str]:
         """Definitions that are due; they stay so until they are booked."""

@@ -19,6 +19,7 @@ class Upkeep:
     """`purges` by name. Each runs in a transaction of its own, under a lock that one worker has."""
 
     name = "upkeep"
+    channels: Sequence[str] = ()
 
     def __init__(self, purges: Mapping[str, Purge], every: timedelta = EVERY) -> None:
         self._purges = purges

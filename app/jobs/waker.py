@@ -10,15 +10,17 @@ import psycopg
 import structlog
 
 from app.engine.inbox import CHANNEL as WORK
+from app.engine.migrate import CHANNEL as MOVES
 from app.events.outbox import CHANNEL as EVENTS
 from app.jobs.bell import SWEEP_SECONDS, Bell
 from app.jobs.long_jobs import CHANNEL as LONG_JOBS
 from app.kit.database import PATIENCE
 from app.kit.patience import connect
+from app.payments.webhooks import CHANNEL as INBOUND
 
 log = structlog.get_logger()
 
-CHANNELS = (WORK, EVENTS, LONG_JOBS)
+CHANNELS = (WORK, MOVES, EVENTS, INBOUND, LONG_JOBS)
 
 
 class Waker(Protocol):

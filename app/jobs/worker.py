@@ -12,8 +12,6 @@ from time import monotonic
 
 import structlog
 
-from app.engine.inbox import CHANNEL as WORK
-from app.events.outbox import CHANNEL as EVENTS
 from app.jobs.bell import SWEEP_SECONDS, Bell
 from app.jobs.chores import Chores
 from app.jobs.long_jobs import CHANNEL as LONG_JOBS
@@ -68,7 +66,7 @@ class Worker:
             ("long-jobs", partial(self._repeat, self._long_jobs.turn, self._bell.part([LONG_JOBS]))),
         ]
         for number, chores in enumerate(self._chores, start=1):
-            duty = partial(self._repeat, chores.turn, self._bell.part([WORK, EVENTS]))
+            duty = partial(self._repeat, chores.turn, self._bell.part(chores.channels))
             duties.append((f"chores-{number}", duty))
         parts = [threading.Thread(target=target, name=name, daemon=True) for name, target in duties]
         renewing = threading.Thread(target=self._renew, name="renew", daemon=True)

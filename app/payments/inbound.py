@@ -13,14 +13,13 @@ from sqlalchemy import ColumnElement, and_, func, or_, select, true
 
 from app.access.actor import Actor, Role
 from app.access.merchants import settings_of
-from app.engine import inbox
 from app.errors import Conflict, NotFound
 from app.events import audit
 from app.gateways.redact import redacted
 from app.kit.database import Json, Tx
 from app.kit.paging import Page, fetch
 from app.payments.models import Attempt, InboundWebhook
-from app.payments.webhooks import attempt_of
+from app.payments.webhooks import CHANNEL, attempt_of
 
 #: What is not applied, by the words that people filter by; `retrying` was tried and will be again.
 STATUSES: Final = ("retrying", "unmatched", "parked", "set_aside")
@@ -77,7 +76,7 @@ def replay(tx: Tx, actor: Actor, webhook_id: str) -> InboundWebhook:
     row = _lock(tx, actor, webhook_id)
     row.status, row.tries, row.due_at = "new", 0, tx.now()
     tx.session.flush()
-    tx.notify(inbox.CHANNEL)
+    tx.notify(CHANNEL)
     audit.record(tx, actor, "inbound_webhook.replayed", row.id, _named(row))
     return row
 

@@ -47,6 +47,7 @@ class LostAnswers:
     """The chore that finds out about begun attempts nobody waits for."""
 
     name = "lost_answers"
+    channels: Sequence[str] = ()
 
     def __init__(self, gateways: Gateways) -> None:
         self._gateways = gateways

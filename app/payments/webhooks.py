@@ -5,7 +5,7 @@ goes the same way as every other evidence. What matches nothing yet is kept: a w
 Every try is counted before it is made, so whatever goes wrong in one, there is an end to them and people see it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, Protocol, TypeVar
@@ -23,6 +23,8 @@ from app.kit.ids import new_id
 from app.payments.models import Attempt, InboundWebhook
 from app.payments.recovery import Looking, looking
 from app.payments.verbs import WEBHOOK
+
+CHANNEL: Final = "sluice_inbound"
 
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -81,7 +83,7 @@ def receive(tx: Tx, registry: Gateways, gateway_name: str, headers: Mapping[str,
         )
         .on_conflict_do_nothing(index_elements=["gateway", "event_id"])
     )
-    tx.notify(inbox.CHANNEL)
+    tx.notify(CHANNEL)
     return tx.session.scalars(
         select(InboundWebhook).where(InboundWebhook.gateway == gateway_name, InboundWebhook.event_id == event.id)
     ).one()
@@ -112,6 +114,7 @@ class InboundWebhooks:
     """
 
     name = "inbound_webhooks"
+    channels: Sequence[str] = (CHANNEL,)
 
     def __init__(self, registry: Gateways, appliers: Mapping[EventKind, Applier], gateway: str = "") -> None:
         self._registry = registry

@@ -20,6 +20,7 @@ class Due:
     """A chore that is due as long as `when` says so, and does `work`."""
 
     name = "due"
+    channels: Sequence[str] = ()
 
     def __init__(self, when: Callable[[], bool], work: Callable[[], object]) -> None:
         self._when = when

@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
@@ -117,6 +117,10 @@ class _WatchedPool(HTTPConnectionPool):
     ConnectionCls = _WatchedConnection
 
 
+#: Per server: as many as may be in use at once (`calls_per_gateway`), for opening one anew costs more than keeping it.
+_KEPT_OPEN: Final = 256
+
+
 class _WatchedTlsPool(HTTPSConnectionPool):
     ConnectionCls = _WatchedTlsConnection
 
@@ -130,7 +134,7 @@ class HttpClient:
         self._connect_seconds = connect_seconds
         self._total_seconds = total_seconds
         self._max_bytes = max_bytes
-        self._pools = urllib3.PoolManager(maxsize=32, retries=False, ca_certs=ca_file or None)
+        self._pools = urllib3.PoolManager(maxsize=_KEPT_OPEN, retries=False, ca_certs=ca_file or None)
         self._pools.pool_classes_by_scheme = {"http": _WatchedPool, "https": _WatchedTlsPool}
 
     def exchange(

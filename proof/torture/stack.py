@@ -111,8 +111,12 @@ class Stack:
             return ""
         name = random.choice(names)
         self._killed.add(name)
-        with suppress(ProcessLookupError):
+        try:
             os.killpg(self._pids[name], signal.SIGKILL)
+        except ProcessLookupError:
+            # It was born this moment and leads no group yet, or has just ended.
+            self._killed.discard(name)
+            return ""
         return name
 
     def revive(self) -> None:

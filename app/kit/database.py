@@ -198,20 +198,39 @@ class Tx:
             model = next(iter(self._rows))
             insert_rows(self, model, self._rows.pop(model))
 
+    @contextmanager
+    def part(self) -> Iterator[None]:
+        """A part of the transaction that is undone alone when it raises, with what it gathered and came to know."""
+        self._write_gathered()
+        told, after = dict(self._told), list(self._after)
+        try:
+            with self.session.begin_nested():
+                yield
+        except BaseException:
+            # What locks made safe to remember went with the locks.
+            self._own.clear()
+            self._rows.clear()
+            self._before.clear()
+            self._told, self._after = told, after
+            raise
+
     def before_commit(self, action: Callable[[], None]) -> None:
         """Run `action` as the last part of the transaction: for rows that are gathered and written together."""
         self._before.append(action)
 
     def settle(self) -> None:
-        """Write what was gathered."""
-        self.session.flush()
-        while self._before:
-            self._before.pop(0)()
-        self.session.flush()
+        """Write what was gathered, and send the hints."""
+        self._write_gathered()
         if self._told:
             channels, payloads = zip(*self._told, strict=True)
             self.session.execute(_TELL, {"channels": list(channels), "payloads": list(payloads)})
             self._told.clear()
+
+    def _write_gathered(self) -> None:
+        self.session.flush()
+        while self._before:
+            self._before.pop(0)()
+        self.session.flush()
 
     def after_commit(self, action: Callable[[], None]) -> None:
         """Run `action` once the commit is certain. It is a hint: nothing may depend on its being run."""

@@ -158,7 +158,7 @@ class InboundWebhooks:
             return False, answer.error
 
         def finish() -> bool:
-            with tx.session.begin_nested():
+            with tx.part():
                 return application.finish(tx, answer.value)
 
         matched, error = _attempted(job.news, finish)
@@ -181,7 +181,7 @@ class InboundWebhooks:
         news = News(row.id, row.gateway, row.event_id, row.key, row.charge, row.dispute)
 
         def application() -> Application | None:
-            with tx.session.begin_nested():
+            with tx.part():
                 return self._appliers[EventKind(row.kind)](tx, self._registry, news)
 
         # An error is such as a gateway that is configured no longer; the others must not wait for it.

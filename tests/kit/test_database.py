@@ -44,6 +44,26 @@ def test_a_hint_leaves_after_the_commit_once_per_channel_and_not_without_one(dat
     assert told == ["sluice_work"]
 
 
+def test_a_part_that_raises_takes_its_hints_and_what_it_knew_with_it(database: Database) -> None:
+    told: list[str] = []
+    database.on_notify(told.append)
+    with database.begin() as tx:
+        tx.notify("sluice_work")
+        with suppress(RuntimeError), tx.part():
+            tx.notify("sluice_events")
+            tx.after_commit(lambda: tx.known.add("acc_1"))
+            tx.own(set).add("locked")
+            raise RuntimeError
+        assert tx.own(set) == set()
+    assert (told, tx.known) == (["sluice_work"], set())
+    with database.begin() as tx:
+        with suppress(RuntimeError), tx.part():
+            tx.notify("sluice_work")
+            raise RuntimeError
+        tx.notify("sluice_work")
+    assert told == ["sluice_work", "sluice_work"]
+
+
 def test_postgresql_is_told_at_the_commit_too(database: Database, database_url: str) -> None:
     with psycopg.connect(database_url.replace("+psycopg", "", 1), autocommit=True) as listener:
         listener.execute("LISTEN sluice_work")

@@ -1,20 +1,27 @@
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from threading import Thread
 
 import pytest
+from sqlalchemy import select
 
 from app.access.actor import Role
 from app.access.merchants import create_merchant
 from app.errors import Forbidden
+from app.events.outbox import emit
 from app.gateways.port import EventKind, InvalidSignature
 from app.gateways.registry import Registry as Gateways
 from app.gateways.registry import UnknownGateway
 from app.jobs.chores import Chores
 from app.kit.database import Tx
+from app.kit.money import Money
+from app.ledger.models import Account, Posting
+from app.ledger.postings import Book
+from app.ledger.service import balances
 from app.payments import inbound, webhooks
+from app.payments.queries import lock_payment
 from tests.fixtures_sandbox import until
-from tests.till import Till, pass_time
+from tests.till import MERCHANT, Till, pass_time
 
 
 def pending(till: Till) -> tuple[str, str]:
@@ -65,6 +72,44 @@ def test_a_worker_that_dies_while_applying_leaves_it_to_another(till: Till) -> N
     till.clock.advance(timedelta(minutes=2))
     assert till.apply() == 1
     assert till.status(payment) == ("requires_capture", "")
+
+
+@dataclass
+class Breaking:
+    """It books, and then breaks; `read` makes the ledger write at once what it has gathered."""
+
+    payment: str
+    read: bool
+
+    def call(self) -> None: ...
+
+    def finish(self, tx: Tx, _answer: object) -> bool:
+        payment = lock_payment(tx, MERCHANT, self.payment)
+        Book(tx, MERCHANT, payment.id, "sandbox_a").captured("att_1", Money(5, "EUR"))
+        if self.read:
+            balances(tx, MERCHANT)
+        emit(tx, MERCHANT, "payment.updated", payment.id, {}, MERCHANT)
+        raise RuntimeError
+
+
+@pytest.mark.parametrize("read", [False, True])
+def test_nothing_stays_of_a_booking_that_broke_but_that_it_did(till: Till, read: bool) -> None:
+    payment, _ = pending(till)
+    letter = until(lambda: till.receiver.received)[0]
+    receive(till, letter.body, letter.headers)
+    told = till.events(payment)
+    appliers = dict.fromkeys(EventKind, lambda *_: Breaking(payment, read))
+    chore = webhooks.InboundWebhooks(till.gateways, appliers, "sandbox_a")
+    with till.database.begin() as tx:
+        (job,) = chore.take(tx, 10)
+    with till.database.begin() as tx:
+        chore.book(tx, job, chore.do(job))
+    (stored,) = till.inbound()
+    assert (stored.status, stored.last_error) == ("new", "RuntimeError; the worker's log has the rest")
+    assert till.events(payment) == told
+    with till.database.begin() as tx:
+        assert tx.session.scalars(select(Posting.kind)).all() == []
+        assert tx.known == set(tx.session.scalars(select(Account.id)))
 
 
 def test_a_webhook_about_an_unknown_charge_is_parked_and_found_later(till: Till) -> None:

@@ -5,6 +5,7 @@ was lost. An authorization is captured once. Which release of Stripe's API is sp
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -119,7 +120,10 @@ class StripeGateway:
     def void(self, request: Void) -> GatewayResult:
         params = {"expand": _EXPANDED}
         answer = self._api.call(lambda v1: v1.payment_intents.cancel(request.charge, params, _keyed(request.key)))
-        return understood(answer, Intent, mapping.void, {"id": request.charge})
+        result = understood(answer, Intent, mapping.void, {"id": request.charge})
+        # What is done already is the capture: the money is taken, and none is given back.
+        done = result.decline is DeclineCode.ALREADY_DONE
+        return replace(result, decline=DeclineCode.NOT_PERMITTED) if done else result
 
     def refund(self, request: Refund) -> GatewayResult:
         amount = _expressed(request.amount)

@@ -56,18 +56,18 @@ def open_from_gateway(tx: Tx, gateway: str, facts: GatewayDispute, asked_at: dat
 def take_in(tx: Tx, payment: Payment, dispute: Dispute, facts: GatewayDispute, asked_at: datetime) -> None:
     """Book what the gateway says; the same again changes nothing, and what cannot follow is an incident.
 
-    Of two that ask at once the first answer may be booked last. AnswerOutdated, with nothing written, when it cannot
-    follow what has been booked since `asked_at`.
+    Of two that ask at once the first answer may be booked last. AnswerOutdated, with nothing written, when something
+    else has been booked since `asked_at`.
     """
     changed = (dispute.stage, dispute.status, dispute.due_by) != (facts.stage, facts.status, facts.due_by)
     fee = facts.fee.minor if facts.fee is not None else dispute.fee
     if not changed and fee <= dispute.fee:
         return
+    if dispute.updated_at >= asked_at:
+        raise AnswerOutdated(f"{dispute.id} is {dispute.status} since {moment(dispute.updated_at)}")
     try:
         check_move(dispute, facts.stage, facts.status)
     except IllegalTransition as illegal:
-        if dispute.updated_at >= asked_at:
-            raise AnswerOutdated(f"{dispute.id} is {dispute.status} since {moment(dispute.updated_at)}") from None
         _contradiction(tx, payment, dispute, facts, illegal)
         return
     actor = system(dispute.merchant_id)

@@ -6,6 +6,7 @@ import pytest
 from app.disputes import service
 from app.disputes.models import Dispute
 from app.disputes.service import NotAnswerable
+from app.operations import Effect
 from app.payments.states import IllegalTransition
 from app.refunds.service import RefundExceedsCaptured
 from tests.fixtures_sandbox import until
@@ -179,6 +180,18 @@ def test_the_gateways_deadline_wins_and_refreshing_shows_it(till: Till) -> None:
     refreshed = till.run("dispute.refresh", dispute.id)
     assert (refreshed.status, now(till).status) == ("expired", "expired")
     assert till.differences() == []
+
+
+def test_what_the_gateway_said_before_the_evidence_was_handed_in_does_not_take_it_back(till: Till) -> None:
+    _, dispute = disputed(till)
+    put(till, dispute.id, shipping="DHL 42")
+    asking = till.begin("dispute.refresh", dispute.id, "refresh#1")
+    assert isinstance(asking, Effect)
+    said = asking.call()
+    till.run("dispute.submit", dispute.id)
+    refreshed = till.finish(asking, said, dispute.id, "refresh#1")
+    assert refreshed.model_dump()["status"] == now(till).status == "under_review"
+    assert till.incidents() == []
 
 
 def test_only_a_missed_deadline_can_be_stated_by_us(till: Till) -> None:

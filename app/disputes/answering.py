@@ -7,11 +7,11 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from app.disputes.funds import book_funds
+from app.disputes.funds import move
 from app.disputes.models import Dispute
 from app.disputes.queries import lock_dispute
 from app.disputes.service import AnswerOutdated, take_in, unresolved_attempt
-from app.disputes.states import DisputeStatus, move
+from app.disputes.states import DisputeStatus
 from app.gateways.port import Evidence, Gateway, GatewayDispute, GatewayResult, Lookup, LookupResult, Outcome
 from app.gateways.registry import Registry as Gateways
 from app.kit.database import in_transaction
@@ -93,8 +93,7 @@ class AnswerVerb(Verb):
         if self.becomes is DisputeStatus.UNDER_REVIEW:
             dispute.submitted_at = case.tx.now()
         if dispute.status == DisputeStatus.NEEDS_RESPONSE:
-            move(case.tx, dispute, dispute.stage, self.becomes, case.actor)
-            book_funds(case.tx, case.payment, dispute, dispute.fee, case.actor)
+            move(case.tx, case.payment, dispute, dispute.stage, self.becomes, case.actor)
 
     def result(self, case: Case) -> AnswerResult:
         return AnswerResult(attempt=case.attempt.id, status=_dispute(case).status)

@@ -2,13 +2,29 @@
 
 from app.access.actor import Actor
 from app.disputes.models import Dispute
-from app.disputes.states import DisputeStatus, Stage
+from app.disputes.states import DisputeStatus, Stage, check_move, tell
 from app.events.outbox import emit
 from app.kit.database import Tx
 from app.kit.money import Money
 from app.ledger.postings import Book
 from app.payments.models import Payment
 from app.payments.queries import payment_view
+
+
+def move(
+    tx: Tx, payment: Payment, dispute: Dispute, stage: str, status: str, actor: Actor, *, fee: int | None = None
+) -> None:
+    """Go to (stage, status), book what that means, and tell everybody; the caller holds the payment's lock.
+
+    `fee` is the gateway's fee so far, in minor units; without it, what it was.
+    """
+    check_move(dispute, stage, status)
+    stays = (dispute.stage, dispute.status) == (stage, status)
+    was_lost = DisputeStatus(dispute.status).loses_funds
+    dispute.stage = stage
+    dispute.status = status
+    book_funds(tx, payment, dispute, dispute.fee if fee is None else fee, actor, was_lost=was_lost)
+    tell(tx, dispute, "dispute.updated" if stays else f"dispute.{status}", actor)
 
 
 def book_funds(tx: Tx, payment: Payment, dispute: Dispute, fee: int, actor: Actor, *, was_lost: bool = False) -> None:

@@ -5,10 +5,10 @@ from datetime import datetime, timedelta
 from sqlalchemy import or_, select
 
 from app.access.actor import Actor, Role, system
-from app.disputes.funds import book_funds
+from app.disputes.funds import book_funds, move
 from app.disputes.models import Dispute
 from app.disputes.queries import lock_dispute
-from app.disputes.states import GRAPH, DisputeStatus, check_move, is_open, move, tell
+from app.disputes.states import GRAPH, DisputeStatus, check_move, is_open, tell
 from app.engine import inbox, incidents
 from app.errors import Conflict
 from app.events import audit
@@ -70,15 +70,12 @@ def take_in(tx: Tx, payment: Payment, dispute: Dispute, facts: GatewayDispute, a
     except IllegalTransition as illegal:
         _contradiction(tx, payment, dispute, facts, illegal)
         return
-    actor = system(dispute.merchant_id)
-    was_lost = DisputeStatus(dispute.status).loses_funds
     if facts.stage != dispute.stage:
         dispute.submitted_at = None
     if facts.evidence_submitted and dispute.submitted_at is None:
         dispute.submitted_at = tx.now()
     dispute.due_by = facts.due_by
-    move(tx, dispute, facts.stage, facts.status, actor)
-    book_funds(tx, payment, dispute, fee, actor, was_lost=was_lost)
+    move(tx, payment, dispute, facts.stage, facts.status, system(dispute.merchant_id), fee=fee)
     variables: Json = {"dispute": dispute.id, "stage": dispute.stage, "status": dispute.status}
     message = derived_id("msg", dispute.id, facts.stage, facts.status, facts.due_by, fee)
     if is_open(dispute) and (dispute.instance_id is None or inbox.has_ended(tx, dispute.instance_id)):
@@ -118,9 +115,7 @@ def transition(tx: Tx, merchant_id: str, dispute_id: str, to: str) -> Dispute:
         raise IllegalTransition(f"A dispute becomes {to} by the gateway's word; refresh it instead")
     if dispute.due_by is None or dispute.due_by > tx.now():
         raise IllegalTransition("The dispute's deadline has not passed")
-    actor = system(merchant_id)
-    move(tx, dispute, dispute.stage, to, actor)
-    book_funds(tx, payment, dispute, dispute.fee, actor)
+    move(tx, payment, dispute, dispute.stage, to, system(merchant_id))
     return dispute
 
 
@@ -186,8 +181,8 @@ def _open(tx: Tx, payment: Payment, gateway: str, facts: GatewayDispute) -> Disp
     tx.session.flush()
     if is_open(dispute):
         _start_flow(tx, dispute)
-    tell(tx, dispute, "dispute.created", actor)
     book_funds(tx, payment, dispute, facts.fee.minor if facts.fee is not None else 0, actor)
+    tell(tx, dispute, "dispute.created", actor)
     return dispute
 
 

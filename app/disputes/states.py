@@ -93,16 +93,8 @@ def check_move(dispute: Dispute, stage: str, status: str) -> None:
         GRAPH.check(DisputeStatus.NEEDS_RESPONSE, status)
 
 
-def move(tx: Tx, dispute: Dispute, stage: str, status: str, actor: Actor) -> None:
-    """Go to (stage, status) and tell everybody; the caller holds the payment's lock."""
-    check_move(dispute, stage, status)
-    stays = (dispute.stage, dispute.status) == (stage, status)
-    dispute.stage = stage
-    dispute.status = status
-    tell(tx, dispute, "dispute.updated" if stays else f"dispute.{status}", actor)
-
-
 def tell(tx: Tx, dispute: Dispute, name: str, actor: Actor) -> None:
+    """Tell everybody how the dispute stands now; the caller holds the payment's lock."""
     dispute.updated_at = tx.now()
     tx.session.flush()
     emit(tx, dispute.merchant_id, name, dispute.id, dispute_view(dispute), actor.id)

@@ -2,10 +2,12 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from app.disputes import service
 from app.disputes.models import Dispute
 from app.disputes.service import NotAnswerable
+from app.events.models import Event
 from app.operations import Effect
 from app.payments.states import IllegalTransition
 from app.refunds.service import RefundExceedsCaptured
@@ -47,6 +49,18 @@ def test_a_chargeback_opens_a_dispute_takes_the_money_and_starts_its_flow(till: 
     assert till.differences() == []
     with pytest.raises(RefundExceedsCaptured):
         till.refund(payment, 1)
+
+
+def test_events_tell_what_was_taken_and_what_came_back(till: Till) -> None:
+    _, dispute = disputed(till)
+    till.sandbox.decide(dispute.gateway_reference, "won")
+    until(lambda: till.webhooks() and now(till).status == "won")
+    with till.database.begin() as tx:
+        events = tx.session.scalars(select(Event).where(Event.object_id == dispute.id).order_by(Event.sequence)).all()
+    assert [(one.type, one.data["withdrawn"], one.data["fee"]) for one in events] == [
+        ("dispute.created", 1000, 1500),
+        ("dispute.won", 0, 1500),
+    ]
 
 
 def test_an_inquiry_takes_no_money(till: Till) -> None:

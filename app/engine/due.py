@@ -32,7 +32,7 @@ _TAKE = f"""
 taken AS (
     SELECT i.id FROM instances i JOIN due ON due.id = i.id
     WHERE {_FREE}
-    ORDER BY due.place
+    ORDER BY due.place, due.lot
     LIMIT :limit
     FOR NO KEY UPDATE OF i SKIP LOCKED
 )
@@ -45,7 +45,7 @@ RETURNING {", ".join(f"instances.{name}" for name in COLUMNS)}
 
 OLDEST = text(f"""
 WITH due AS (
-    SELECT id, min(place) AS place FROM (
+    SELECT id, min(place) AS place, id AS lot FROM (
         (SELECT i.id, 1 AS place FROM instances i WHERE i.due_at <= :now AND {_FREE} ORDER BY i.due_at LIMIT :limit)
         UNION ALL
         (SELECT i.id, 1 FROM inbox JOIN instances i ON i.id = inbox.instance_id
@@ -60,7 +60,8 @@ WITH due AS (
 
 # The merchants with timers are found by skipping through an index, one step for each of them; the order names both of
 # its columns, so that no other index will do. What has just been started is due since just now, so it is among the
-# newest, and takes turns with the oldest: a backlog of timers holds up nobody who comes with something new.
+# newest, and takes turns with the oldest: a backlog of timers holds up nobody who comes with something new. Where more
+# have their turn than are taken, lots are drawn anew each time.
 FAIR = text(f"""
 WITH RECURSIVE crowd AS (
     (SELECT merchant_id FROM instances WHERE due_at IS NOT NULL ORDER BY merchant_id, due_at LIMIT 1)
@@ -72,7 +73,7 @@ WITH RECURSIVE crowd AS (
     )
     FROM crowd WHERE crowd.merchant_id IS NOT NULL
 ), due AS (
-    SELECT id, min(place) AS place FROM (
+    SELECT id, min(place) AS place, md5(id || CAST(:now AS text)) AS lot FROM (
         SELECT oldest.id, oldest.place FROM crowd CROSS JOIN LATERAL (
             SELECT first.id, row_number() OVER (ORDER BY first.due_at) AS place FROM (
                 SELECT i.id, i.due_at FROM instances i

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from sqlalchemy import select, update
+from sqlalchemy import select, text, update
 
 from app.access.actor import Actor, Role
 from app.access.merchants import create_merchant
@@ -71,6 +71,29 @@ def test_a_new_payment_does_not_wait_for_a_backlog_of_timers_of_its_own_merchant
             taken.append([claim.id for claim in store.claim(tx, "worker-x", BATCH, fair=True)])
     assert set(fresh) <= set(taken[0]), "they take turns with the oldest"
     assert [one for ids in taken for one in ids if one not in fresh] == timers[: 3 * BATCH - len(fresh)]
+
+
+def test_new_payments_do_not_wait_though_more_merchants_than_one_claim_takes_have_a_backlog(house: House) -> None:
+    merchants, backlog, batch = 12, 20, 4
+    with house.database.begin() as tx:
+        for number in range(merchants):
+            create_merchant(tx, "Shop", merchant_id=f"mer_{number}")
+    timers = flood(house, house.shop, merchants * backlog)
+    fresh = flood(house, house.shop, merchants)
+    with house.database.begin() as tx:
+        for ids in (timers, fresh):
+            for number in range(merchants):
+                mine = Instance.id.in_(ids[number::merchants])
+                tx.execute(update(Instance).where(mine).values(merchant_id=f"mer_{number}"))
+        old = Instance.id.in_(timers)
+        tx.execute(update(Instance).where(old).values(journal_seq=7, due_at=Instance.due_at - timedelta(hours=12)))
+        tx.execute(text("ANALYZE instances"))
+    taken: list[str] = []
+    for _ in range(merchants * backlog // batch // 2):
+        with house.database.begin() as tx:
+            tx.local({"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off"})
+            taken += [claim.id for claim in store.claim(tx, "worker-x", batch, fair=True)]
+    assert set(fresh) <= set(taken)
 
 
 def test_inboxes_are_shared_as_fairly_as_timers(house: House) -> None:

@@ -11,7 +11,7 @@ from app import demo
 from app.errors import AppError
 from app.kit.database import Json, Tx
 from app.kit.http import HttpClient, NoAnswer
-from app.payments.reconcile import COLUMNS, Difference, our_charges, undecided_charges, verify_books
+from app.payments.reconcile import COLUMNS, Difference, our_charges, verify_books
 from app.settings import Settings
 
 
@@ -33,7 +33,7 @@ class Total:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """`undecided` are differences of payments whose outcome is not known yet; they go away when it is."""
+    """`undecided` are differences no greater than what is not known yet; they may go away when it is."""
 
     gateway: str
     totals: list[Total]
@@ -71,12 +71,12 @@ def compare(tx: Tx, gateway: str, charges: list[Json]) -> Comparison:
     ours: Counter[tuple[str, str]] = Counter()
     for charge in our_charges(tx, gateway):
         ours.update({(charge.currency, column): charge.sums[column] for column in COLUMNS})
-    found, undecided = verify_books(tx, gateway, charges), undecided_charges(tx, gateway)
+    found = verify_books(tx, gateway, charges)
     return Comparison(
         gateway,
         list(_totals(ours, charges)),
-        [difference for difference in found if difference.subject not in undecided],
-        [difference for difference in found if difference.subject in undecided],
+        [difference for difference in found if not difference.may_go],
+        [difference for difference in found if difference.may_go],
     )
 
 

@@ -1,6 +1,6 @@
 """Our books against themselves and against a gateway's, to the cent. It finds differences and changes nothing."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -21,12 +21,21 @@ COLUMNS: Final = (*_COLUMN.values(), "disputed")
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One thing on which two books disagree: `ours` and `theirs` in minor units, or None where one has no such line."""
+    """One thing on which two books disagree: `ours` and `theirs` in minor units, or None where one has no such line.
+
+    `undecided` is how much more ours may become by what nobody knows the outcome of yet.
+    """
 
     subject: str
     what: str
     ours: int | None
     theirs: int | None
+    undecided: int = 0
+
+    @property
+    def may_go(self) -> bool:
+        """Whether what is not decided yet is enough to explain it."""
+        return self.ours is not None and self.theirs is not None and 0 < self.theirs - self.ours <= self.undecided
 
     def __str__(self) -> str:
         return f"{self.subject}: {self.what} is {self.ours} in our books and {self.theirs} in the other"
@@ -91,38 +100,47 @@ def verify_books(tx: Tx, gateway: str, charges: Iterable[Mapping[str, Any]]) -> 
     return differences
 
 
-def undecided_charges(tx: Tx, gateway: str) -> set[str]:
-    """Keys of the charges whose payment has an attempt there that is not decided: the gateway may know more than we."""
-    undecided = or_(Attempt.state != "finished", Attempt.outcome.in_(UNRESOLVED))
-    payments = select(Attempt.payment_id).where(Attempt.gateway == gateway, undecided)
-    keys = select(Attempt.id).where(Attempt.operation == "authorize", Attempt.payment_id.in_(payments))
-    return set(tx.session.scalars(keys))
-
-
 @dataclass(frozen=True, slots=True)
 class OurCharge:
-    """What we did to one charge; `key` is the attempt that authorized it, `sums` has every column."""
+    """What we did to one charge; `key` is the attempt that authorized it, `sums` and `undecided` have every column.
+
+    `undecided` is what may be added to `sums` once it is known what became of it.
+    """
 
     key: str
     currency: str
     sums: Mapping[str, int]
+    undecided: Mapping[str, int]
 
 
 def our_charges(tx: Tx, gateway: str) -> Iterator[OurCharge]:
-    """Per approved authorization at the gateway: what our approved attempts did, and what disputes hold back."""
-    attempts = tx.session.execute(
-        select(Attempt, Payment.amount_disputed)
+    """Per authorization at the gateway that is approved or not decided: what our attempts did, and what is disputed."""
+    undecided = or_(Attempt.state == "begun", Attempt.outcome.in_(UNRESOLVED))
+    rows = tx.session.execute(
+        select(Attempt, Payment.gateway_reference, Payment.amount_disputed)
         .join(Payment, Payment.id == Attempt.payment_id)
-        .where(Attempt.gateway == gateway, Attempt.outcome == "approved", Attempt.operation.in_(list(_COLUMN)))
+        .where(
+            Attempt.gateway == gateway,
+            Attempt.operation.in_(list(_COLUMN)),
+            or_(Attempt.outcome == "approved", undecided),
+        )
     ).all()
-    by_charge: dict[str, dict[str, int]] = defaultdict(lambda: dict.fromkeys(COLUMNS, 0))
-    for attempt, disputed in attempts:
-        charge = attempt.gateway_reference if attempt.operation == "authorize" else attempt.charge
-        by_charge[charge][_COLUMN[attempt.operation]] += attempt.amount
-        by_charge[charge]["disputed"] = disputed
-    for attempt, _ in attempts:
-        if attempt.operation == "authorize":
-            yield OurCharge(attempt.id, attempt.currency, by_charge[attempt.gateway_reference])
+    done: dict[str, Counter[str]] = defaultdict(Counter)
+    open_: dict[str, Counter[str]] = defaultdict(Counter)
+    for attempt, _, _ in rows:
+        if attempt.operation != "authorize":
+            sums = done if attempt.outcome == "approved" else open_
+            sums[attempt.charge][_COLUMN[attempt.operation]] += attempt.amount
+    nothing = dict.fromkeys(COLUMNS, 0)
+    for attempt, charge, disputed in rows:
+        if attempt.operation != "authorize":
+            continue
+        known, unknown = done[attempt.gateway_reference], open_[attempt.gateway_reference]
+        own = {"authorized": attempt.amount, "disputed": disputed if charge == attempt.gateway_reference else 0}
+        if attempt.outcome == "approved":
+            yield OurCharge(attempt.id, attempt.currency, {**nothing, **known, **own}, {**nothing, **unknown})
+        else:
+            yield OurCharge(attempt.id, attempt.currency, nothing, {**nothing, **(known + unknown), **own})
 
 
 def _compare(key: str, ours: OurCharge | None, theirs: Mapping[str, Any] | None) -> Iterator[Difference]:
@@ -130,6 +148,6 @@ def _compare(key: str, ours: OurCharge | None, theirs: Mapping[str, Any] | None)
         left = ours.sums[column] if ours is not None else 0
         right = int(theirs.get(column, left)) if theirs is not None else 0
         if left != right:
-            yield Difference(key, column, left, right)
+            yield Difference(key, column, left, right, ours.undecided[column] if ours is not None else 0)
     if ours is not None and theirs is not None and ours.currency != theirs["currency"]:
         yield Difference(key, f"currency ({ours.currency}, {theirs['currency']})", None, None)

@@ -1,7 +1,8 @@
 """Void: give a hold back. Nothing to give back is a success; a hold or capture nobody knows about is not."""
 
+from collections.abc import Iterator
+
 from pydantic import Field
-from sqlalchemy import select
 
 from app.gateways.port import Gateway, GatewayResult, Outcome, Void
 from app.gateways.registry import Registry as Gateways
@@ -9,10 +10,21 @@ from app.kit.database import Tx
 from app.kit.money import Money
 from app.ledger.postings import Book
 from app.operations import Effect, OperationContext, Result
-from app.payments.attempts import Order, is_gone, own_attempt, resume, start, unknown, unresolved, write
+from app.payments.attempts import (
+    Order,
+    given_back,
+    is_gone,
+    own_attempt,
+    place_of,
+    resume,
+    start,
+    unknown,
+    unresolved,
+    write,
+)
 from app.payments.capturing import drop_requested
 from app.payments.models import Attempt, Payment
-from app.payments.queries import lock_payment
+from app.payments.queries import attempts_of, lock_payment
 from app.payments.states import PaymentStatus, is_terminal, move
 from app.payments.verbs import Case, Verb, register
 
@@ -61,12 +73,14 @@ def _order(context: OperationContext, payment: Payment) -> Order | None:
 
 
 def waiting_authorization(tx: Tx, payment_id: str) -> Attempt | None:
-    """An authorization the gateway has and has not decided: it waits for the customer or for the bank."""
-    return tx.session.scalar(
-        select(Attempt)
-        .where(Attempt.payment_id == payment_id, Attempt.operation == "authorize", Attempt.outcome.in_(_WAITING))
-        .limit(1)
-    )
+    """An authorization the gateway has not decided nor given back: it waits for the customer or for the bank."""
+    gone = given_back(tx, payment_id)
+    return next((one for one in _waiting(tx, payment_id) if place_of(one) not in gone), None)
+
+
+def _waiting(tx: Tx, payment_id: str) -> Iterator[Attempt]:
+    attempts = attempts_of(tx, payment_id)
+    return (one for one in attempts if one.operation == "authorize" and one.outcome in _WAITING)
 
 
 def release(tx: Tx, payment: Payment, source_type: str, source_id: str) -> None:
@@ -115,10 +129,10 @@ class VoidVerb(Verb):
 
         As an attempt whose answer is lost it is looked up by the chore for such.
         """
-        waiting = waiting_authorization(case.tx, case.payment.id)
-        if waiting is not None and waiting.gateway_reference == case.attempt.charge:
-            waiting.state, waiting.outcome = "begun", None
-            case.tx.session.flush()
+        for waiting in _waiting(case.tx, case.payment.id):
+            if place_of(waiting) == (case.attempt.gateway, case.attempt.charge):
+                waiting.state, waiting.outcome = "begun", None
+        case.tx.session.flush()
 
 
 VOID = VoidVerb()

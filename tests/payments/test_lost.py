@@ -7,8 +7,13 @@ from app.access.actor import system
 from app.engine.definitions import deploy
 from app.engine.lint import Upload
 from app.engine.models import Instance
+from app.gateways.port import GatewayResult, Outcome
 from app.payments import lost
+from app.payments.attempts import read
+from app.payments.booking import settle
 from app.payments.models import Attempt
+from app.payments.queries import lock_payment
+from app.payments.verbs import LOOKUP, Case
 from tests.engine.lint.draw import bpmn, end, path, start
 from tests.till import MERCHANT, Till
 
@@ -33,6 +38,22 @@ def test_a_flow_that_looked_after_it_and_gave_up_is_followed_by_a_person_and_not
     again = _ended(till, attempt, "resolve-unknown")
     assert again.id == first.id
     assert {one.kind for one in till.incidents()} == {"flow_ended", "unwatched"}
+
+
+def test_a_voided_authorization_that_the_gateway_still_shows_as_waiting_is_not_voided_in_place_of_the_next(
+    till: Till,
+) -> None:
+    payment = till.create("pm_card_3ds")
+    first = till.fails("payment.authorize", payment, gateway="sandbox_a").facts["attempt"]
+    till.run("payment.void", payment)
+    with till.database.begin() as tx:
+        held = lock_payment(tx, MERCHANT, payment)
+        attempt = read(tx, first)
+        assert attempt is not None
+        settle(Case(tx, held, attempt), GatewayResult(Outcome.NEEDS_ACTION, attempt.gateway_reference), LOOKUP)
+    till.fails("payment.authorize", payment, gateway="sandbox_b")
+    till.run("payment.void", payment)
+    assert [one.gateway for one in till.attempts(payment) if one.operation == "void"] == ["sandbox_a", "sandbox_b"]
 
 
 def _unknown(till: Till) -> str:

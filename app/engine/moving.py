@@ -51,6 +51,9 @@ def move(
     bundle: Bundle, state: bytes, course: Course, since: Mapping[str, datetime], now: datetime, actor: str = ""
 ) -> Moved | tuple[Refusal, ...]:
     """The instance on its new bundle, or why it cannot be moved. `since` tells for each timer's node when it began."""
+    circle = rules.calls_itself(course.bundle)
+    if circle is not None:
+        return (circle,)
     mover = _Mover(codec.load(bundle, state), course, since, now)
     mover.scope(mover.old, mover.new)
     if not mover.refusals:

@@ -30,6 +30,17 @@ def _refusal(code: str, token: Token, message: str) -> Refusal:
     return Refusal(code, token.element.id, message)
 
 
+def calls_itself(bundle: Bundle) -> Refusal | None:
+    """No circle was published; one can come of processes that are pinned to versions of different times."""
+    for process, diagram in bundle.diagrams.items():
+        if process in _reached(bundle, diagram.called):
+            sentence = (
+                f"{process} would call itself, for what it calls leads back to it; move {process} as well, and first"
+            )
+            return Refusal("call_cycle", "", sentence)
+    return None
+
+
 def about_to_move(scope: Scope, live: Sequence[Token]) -> Refusal | None:
     ready = [token for token in (scope.task_tree, *live) if token.has_state(TaskState.READY)]
     if not ready:
@@ -249,12 +260,16 @@ def _after(element: Element, elements: Mapping[str, Element], flows: Mapping[str
 
 def _money_of(element: Element, bundle: Bundle, money: frozenset[str]) -> set[str]:
     """What an element may call, through the processes it calls as well."""
-    found = {element.operation} & money
-    todo, seen = [element.called] if element.called else [], set[str]()
+    called = _reached(bundle, [element.called] if element.called else [])
+    return {element.operation, *(name for process in called for name in bundle.diagrams[process].operations)} & money
+
+
+def _reached(bundle: Bundle, called: Iterable[str]) -> set[str]:
+    """These processes, and those that they call."""
+    seen, todo = set[str](), list(called)
     while todo:
         process = todo.pop()
         if process not in seen:
             seen.add(process)
-            found |= set(bundle.diagrams[process].operations) & money
             todo += bundle.diagrams[process].called
-    return found
+    return seen

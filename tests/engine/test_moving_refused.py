@@ -63,6 +63,12 @@ def test_a_call_activity_goes_on_only_with_the_process_it_has_begun() -> None:
     assert drive.refused(single(call("u", "other")), OTHER, CHILD) == [("called_process_differs", "u")]
 
 
+def test_processes_of_different_times_do_not_come_to_call_each_other_in_a_circle() -> None:
+    around = draw(start(), user("u"), call("c", "child"), end(), chain("s", "u", "c", "e"))
+    back = draw(start(), user("u"), call("d", "p"), end(), chain("s", "u", "d", "e"), process="child")
+    assert Movable(around, CHILD).refused(around, back) == [("call_cycle", "")]
+
+
 def test_a_loop_is_moved_to_a_loop_of_its_own_kind() -> None:
     def loop(sequential: str) -> bytes:
         drawn = many("=items", "item", sequential=sequential)

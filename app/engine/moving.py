@@ -121,6 +121,7 @@ class _Mover:
             moved = self._token(token, new)
             if moved is not None:
                 pairs.append((token, moved))
+        self.refusals += rules.shared_places(pairs)
         if self.refusals:
             return
         for token, moved in pairs:
@@ -202,7 +203,6 @@ class _Mover:
                 return
             got[same[0]] = count
         moved.internal_data["got"] = got
-        self._add(rules.two_joins(token, moved))
 
     def _retime(self, token: Token, moved: Token) -> None:
         """A timer drawn differently counts from when it began, so that it is due when it would have been."""

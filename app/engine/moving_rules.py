@@ -113,13 +113,15 @@ def flow_gone(token: Token, flow: str) -> Refusal:
     return _refusal("join_differs", token, sentence)
 
 
-def two_joins(token: Token, new: Token) -> Refusal | None:
-    """One gateway waits for one round at a time."""
-    waiting = [one for one in new.scope.live() if one.task_spec is new.task_spec and "got" in one.internal_data]
-    if len(waiting) < 2:
-        return None
-    sentence = f"Branches wait at {token.element.id} and at another gateway, and the new version makes the two one"
-    return _refusal("join_differs", token, sentence)
+def shared_places(pairs: Sequence[tuple[Token, Token]]) -> list[Refusal]:
+    """Different elements that are waited at beside each other stay different, or what follows would run twice."""
+    found, first = [], dict[str, str]()
+    for old, new in pairs:
+        other = first.setdefault(new.element.id, old.element.id)
+        if other != old.element.id:
+            sentence = f"It waits at {other} and {old.element.id}, and {new.element.id} cannot take the place of both"
+            found.append(_refusal("place_shared", old, sentence))
+    return found
 
 
 def join_differs(token: Token) -> Refusal | None:

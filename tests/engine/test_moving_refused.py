@@ -176,19 +176,19 @@ def test_two_branches_that_have_arrived_do_not_become_one() -> None:
     assert drive.refused(fewer, b="a") == [("join_differs", "join")]
 
 
-def test_two_joins_at_which_branches_wait_do_not_become_one() -> None:
+def test_elements_that_are_waited_at_beside_each_other_do_not_become_one() -> None:
     names, flows = "abcd", [("a", "j"), ("b", "j"), ("c", "k"), ("d", "k")]
     fork = gateway("parallel", "f") + "".join(user(name) + flow("f", name) for name in names)
     ends = gateway("parallel", "j") + end() + chain("s", "f") + chain("j", "e")
     apart = draw(
         start(), fork, ends, gateway("parallel", "k"), end("e2"), chain("k", "e2"), *(flow(*way) for way in flows)
     )
+    together = draw(start(), fork, ends, *(flow(name, "j") for name in names))
     drive = Movable(apart)
     drive.decide("a#1", "approve")
     drive.decide("c#1", "approve")
-    assert drive.refused(draw(start(), fork, ends, *(flow(name, "j") for name in names)), k="j") == [
-        ("join_differs", "k")
-    ]
+    assert drive.refused(together, k="j") == [("place_shared", "k")]
+    assert drive.refused(apart, b="d") == [("place_shared", "d")]
 
 
 def test_racing_events_stay_behind_one_gateway() -> None:

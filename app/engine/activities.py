@@ -236,8 +236,10 @@ class CallActivity(Container):
         diagram = token.instance.bundle.diagrams[self.element.called]
         return diagram, diagram.spec
 
-    def result(self, token: Token, scope: SubScope) -> dict[str, Any]:  # noqa: ARG002 - as for any container
-        return scope.data if self.element.all_variables or self.element.outputs else {}
+    def result(self, token: Token, scope: SubScope) -> dict[str, Any]:
+        if self.element.outputs:
+            return scope.data
+        return super().result(token, scope) if self.element.all_variables else {}
 
 
 class ReceiveTask(Catching, Activity):

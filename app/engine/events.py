@@ -8,6 +8,8 @@ from SpiffWorkflow.util.task import TaskState
 
 from app.engine.driver import Halt, Token
 from app.engine.elements import Message, Timer, TimerKind
+from app.engine.expressions import EvaluationFailed
+from app.engine.reserved import is_own_message
 from app.engine.specs import Node
 from app.engine.step import JournalKind, Thrown
 from app.engine.timing import parse_cycle, parse_date, parse_duration
@@ -41,6 +43,8 @@ def send_message(token: Token, message: Message) -> None:
     """Hand a message to the outside, with the input mapping as its variables. Raises EvaluationFailed."""
     instance, context = token.instance, token.context()
     name = message.name.text_value(context, instance.now, "The message name")
+    if is_own_message(name):
+        raise EvaluationFailed(f"Only Sluice itself sends {name!r}; give the message a name of your own")
     key = message.correlation.text_value(context, instance.now, "The correlation key") if message.correlation else ""
     variables = instance.evaluate_all(token.element.inputs, context)
     instance.thrown.append(Thrown(name, key, variables, token.node))

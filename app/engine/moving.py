@@ -51,6 +51,9 @@ def move(
     bundle: Bundle, state: bytes, course: Course, since: Mapping[str, datetime], now: datetime, actor: str = ""
 ) -> Moved | tuple[Refusal, ...]:
     """The instance on its new bundle, or why it cannot be moved. `since` tells for each timer's node when it began."""
+    circle = rules.calls_itself(course.bundle)
+    if circle is not None:
+        return (circle,)
     mover = _Mover(codec.load(bundle, state), course, since, now)
     mover.scope(mover.old, mover.new)
     if not mover.refusals:
@@ -118,6 +121,7 @@ class _Mover:
             moved = self._token(token, new)
             if moved is not None:
                 pairs.append((token, moved))
+        self.refusals += rules.shared_places(pairs)
         if self.refusals:
             return
         for token, moved in pairs:
@@ -125,6 +129,7 @@ class _Mover:
         self._open_alternatives(pairs)
         for _, moved in pairs:
             self._add(rules.join_differs(moved))
+        self._add(rules.money_twice(pairs, self._course.money))
 
     def counterpart(self, old: Scope, element: str, new: Scope) -> Element | None:
         """What stands for an old element in the same scope of the new diagram."""
@@ -193,7 +198,7 @@ class _Mover:
             flows = moved.scope.diagram.flows
             source = self._mapped(token.scope, token.scope.diagram.flows[identity].source)
             same = [one for one in moved.element.incoming if one == identity or flows[one].source == source]
-            if len(same) != 1:
+            if len(same) != 1 or same[0] in got:
                 self._add(rules.flow_gone(token, identity))
                 return
             got[same[0]] = count
@@ -253,8 +258,8 @@ class _Mover:
     def _dropped_alternatives(self, old: Scope, live: list[Token], new: Scope) -> set[str]:
         """Events behind an event-based gateway that are no longer drawn, where another one still is."""
         dropped: set[str] = set()
-        for race in {token.internal_data["race"][0] for token in live if "race" in token.internal_data}:
-            members = [token for token in live if token.internal_data.get("race", [""])[0] == race]
+        for race in {rules.race_of(token) for token in live} - {""}:
+            members = [token for token in live if rules.race_of(token) == race]
             gone = {one.node for one in members if self.counterpart(old, one.element.id, new) is None}
             if len(gone) < len(members):
                 dropped |= gone
@@ -263,10 +268,20 @@ class _Mover:
     def _open_alternatives(self, pairs: list[tuple[Token, Token]]) -> None:
         races: dict[str, list[tuple[Token, Token]]] = {}
         for token, moved in pairs:
-            if "race" in token.internal_data:
-                races.setdefault(token.internal_data["race"][0], []).append((token, moved))
+            race = rules.race_of(token) or self._entered(moved)
+            if race:
+                races.setdefault(race, []).append((token, moved))
         for race, members in races.items():
             self._race(race, members)
+
+    def _entered(self, moved: Token) -> str:
+        """A race for what waited alone and now stands behind a gateway, as if that had been entered; else empty."""
+        way = rules.way_from_event_gateway(moved.scope.diagram, moved.element)
+        if way is None:
+            return ""
+        passed = moved.scope.spawn(moved.scope.spec.task_specs[way.source], moved.scope.task_tree)
+        moved.scope.remove(passed)
+        return passed.node
 
     def _race(self, race: str, members: list[tuple[Token, Token]]) -> None:
         """Put the survivors behind their gateway in the new diagram, and open what is new there."""
@@ -277,10 +292,10 @@ class _Mover:
         if None in ways.values() or len({way.source for way in ways.values() if way is not None}) != 1:
             self._add(rules.race_differs(first))
             return
-        gateway = old_flows[first.internal_data["race"][1]].source
-        known = {
-            self._mapped(first.scope, old_flows[flow].target) for flow in first.scope.diagram.elements[gateway].outgoing
-        }
+        known = {moved.element.id}
+        if "race" in first.internal_data:
+            gateway = first.scope.diagram.elements[old_flows[first.internal_data["race"][1]].source]
+            known = {self._mapped(first.scope, old_flows[flow].target) for flow in gateway.outgoing}
         for _, one in members:
             way = ways[one.element.id]
             assert way is not None

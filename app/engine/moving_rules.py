@@ -1,7 +1,7 @@
 """When an instance may not be moved to another version of its diagram, with a sentence on why and what helps."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from SpiffWorkflow.util.task import TaskState
@@ -10,6 +10,8 @@ from app.engine.bundle import Bundle
 from app.engine.dialect import Diagram
 from app.engine.driver import Instance, Scope, Token
 from app.engine.elements import Element, Flow
+
+_JOINS = frozenset({"parallelGateway", "inclusiveGateway"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,17 @@ class Refusal:
 
 def _refusal(code: str, token: Token, message: str) -> Refusal:
     return Refusal(code, token.element.id, message)
+
+
+def calls_itself(bundle: Bundle) -> Refusal | None:
+    """No circle was published; one can come of processes that are pinned to versions of different times."""
+    for process, diagram in bundle.diagrams.items():
+        if process in _reached(bundle, diagram.called):
+            sentence = (
+                f"{process} would call itself, for what it calls leads back to it; move {process} as well, and first"
+            )
+            return Refusal("call_cycle", "", sentence)
+    return None
 
 
 def about_to_move(scope: Scope, live: Sequence[Token]) -> Refusal | None:
@@ -100,6 +113,17 @@ def flow_gone(token: Token, flow: str) -> Refusal:
     return _refusal("join_differs", token, sentence)
 
 
+def shared_places(pairs: Sequence[tuple[Token, Token]]) -> list[Refusal]:
+    """Different elements that are waited at beside each other stay different, or what follows would run twice."""
+    found, first = [], dict[str, str]()
+    for old, new in pairs:
+        other = first.setdefault(new.element.id, old.element.id)
+        if other != old.element.id:
+            sentence = f"It waits at {other} and {old.element.id}, and {new.element.id} cannot take the place of both"
+            found.append(_refusal("place_shared", old, sentence))
+    return found
+
+
 def join_differs(token: Token) -> Refusal | None:
     """A join that waits must have something to wait for, and something must be able to come."""
     if "got" not in token.internal_data or token.incident is not None:
@@ -111,6 +135,12 @@ def join_differs(token: Token) -> Refusal | None:
     if token.task_spec.stuck(token, live):
         return _refusal("join_differs", token, f"{where} would wait for a branch that nothing can bring any more")
     return None
+
+
+def race_of(token: Token) -> str:
+    """The activation of the event-based gateway the token waits behind; empty where it waits alone."""
+    race: str = token.internal_data.get("race", [""])[0]
+    return race
 
 
 def way_from_event_gateway(diagram: Diagram, element: Element) -> Flow | None:
@@ -134,6 +164,49 @@ def repeated_money(old: Instance, new: Instance, money: frozenset[str], former: 
         Refusal("runs_again", done[name], f"{done[name]} has called {name}, and the new version would call it again")
         for name in sorted(again & done.keys())
     ]
+
+
+def money_twice(pairs: Sequence[tuple[Token, Token]], money: frozenset[str]) -> Refusal | None:
+    """Parallel branches that met before a money operation, and would each come to it in the new version."""
+    before, after = (Counter[str](), Counter[str]())
+    for branch in _branches(pairs):
+        for count, place in ((before, 0), (after, 1)):
+            count.update({name for pair in branch for name in _money_alone(pair[place], money)})
+    twice = sorted(name for name, number in after.items() if number > max(1, before[name]))
+    if not twice:
+        return None
+    token = next(old for old, new in pairs if twice[0] in _money_alone(new, money))
+    sentence = f"{after[twice[0]]} of its branches would each call {twice[0]}; wait until they have met"
+    return _refusal("runs_again", token, sentence)
+
+
+def _branches(pairs: Sequence[tuple[Token, Token]]) -> Iterable[list[tuple[Token, Token]]]:
+    """Tokens that go on beside each other: of a race only one does, and a border goes with what it is on."""
+    found: dict[str, list[tuple[Token, Token]]] = {}
+    for old, new in pairs:
+        if old.internal_data.keys().isdisjoint(("host", "body")):
+            found.setdefault(race_of(old) or old.node, []).append((old, new))
+    return found.values()
+
+
+def _money_alone(token: Token, money: frozenset[str]) -> set[str]:
+    """The money operations that a token comes to in its scope without having to meet another."""
+    elements, flows = token.scope.diagram.elements, token.scope.diagram.flows
+    bundle, found, seen = token.instance.bundle, set[str](), set[str]()
+    todo = _next(token.element, flows) if _hosts(token) or "got" in token.internal_data else [token.element.id]
+    while todo:
+        element = elements[todo.pop()]
+        if element.id in seen or (element.kind in _JOINS and len(element.incoming) > 1):
+            continue
+        seen.add(element.id)
+        found |= _money_of(element, bundle, money)
+        todo += _next(element, flows)
+        todo += [inner.id for inner in elements.values() if inner.parent == element.id]
+    return found
+
+
+def _next(element: Element, flows: Mapping[str, Flow]) -> list[str]:
+    return [*element.boundaries, *(flows[flow].target for flow in element.outgoing)]
 
 
 def _called(instance: Instance, money: frozenset[str], former: Sequence[Bundle]) -> dict[str, str]:
@@ -181,7 +254,7 @@ def _after(element: Element, elements: Mapping[str, Element], flows: Mapping[str
     """What may follow an element: leaving a sub-process goes on behind it, and its border may catch."""
     found: list[str] = []
     while True:
-        found += [*element.boundaries, *(flows[flow].target for flow in element.outgoing)]
+        found += _next(element, flows)
         if not element.parent:
             return found
         element = elements[element.parent]
@@ -189,12 +262,16 @@ def _after(element: Element, elements: Mapping[str, Element], flows: Mapping[str
 
 def _money_of(element: Element, bundle: Bundle, money: frozenset[str]) -> set[str]:
     """What an element may call, through the processes it calls as well."""
-    found = {element.operation} & money
-    todo, seen = [element.called] if element.called else [], set[str]()
+    called = _reached(bundle, [element.called] if element.called else [])
+    return {element.operation, *(name for process in called for name in bundle.diagrams[process].operations)} & money
+
+
+def _reached(bundle: Bundle, called: Iterable[str]) -> set[str]:
+    """These processes, and those that they call."""
+    seen, todo = set[str](), list(called)
     while todo:
         process = todo.pop()
         if process not in seen:
             seen.add(process)
-            found |= set(bundle.diagrams[process].operations) & money
             todo += bundle.diagrams[process].called
-    return found
+    return seen

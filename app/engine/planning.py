@@ -19,6 +19,7 @@ from app.engine.models import Definition, InboxItem, Incident, Instance, Move, T
 from app.engine.moving import Course, Moved, move
 from app.engine.moving_rules import Refusal
 from app.engine.pins import Standing, load_bundle, load_form, moved_pins
+from app.engine.reserved import about_money, is_money
 from app.engine.runner import Run
 from app.engine.step import Step, Wait, WaitKind
 from app.errors import AppError, Conflict, FieldError, InvalidInput
@@ -237,12 +238,17 @@ def judge(tx: Tx, candidate: Candidate, way: Route, actor_id: str) -> Judged | t
     try:
         pins = moved_pins(way.standing, instance.pins, way.target)
         former = [load_bundle(tx, one) for one in candidate.former]
-        course = Course(key, load_bundle(tx, pins), way.mapping, way.money, former, facts)
+        bundle = load_bundle(tx, pins)
+        course = Course(key, bundle, way.mapping, way.money, former, facts)
         found = move(load_bundle(tx, instance.pins), instance.state, course, candidate.since, tx.now(), actor_id)
     except AppError as error:  # something is not published, or its state cannot be read: that is about this one alone
         return (Refusal(error.code, "", error.detail),)
     if not isinstance(found, Moved):
         return found
+    needs = about_money(name for diagram in bundle.diagrams.values() for name in diagram.operations)
+    if needs and not is_money(instance.subject):
+        sentence = f"The new version calls {needs[0]}, and this instance is about no payment, refund or dispute"
+        return (Refusal("needs_subject", "", sentence),)
     refusals = form_differences(tx, candidate, found.step, found.nodes, pins)
     return tuple(refusals) or Judged(found, pins)
 

@@ -73,7 +73,7 @@ def to_json(value: Any) -> Any:
 
     A number beyond the doubles (1e308) and a function have no JSON and become null. FeelError for what would be larger
     than MAX_JSON (a few lists that hold each other ten times over are small as values and endless when written out) or
-    nested deeper than MAX_NESTED.
+    nested deeper than MAX_NESTED, and for a text with the character NUL.
     """
     return _written(value, [MAX_JSON], 0)
 
@@ -84,8 +84,10 @@ def _written(value: Any, left: list[int], depth: int) -> Any:
     left[0] -= len(value) + _ITEM if kind is str else _ITEM
     if left[0] < 0:
         raise FeelError(f"A value grew beyond {MAX_JSON // _ITEM} items or {MAX_JSON} characters.")
-    if value is None or kind is bool or kind is str:
+    if value is None or kind is bool:
         return value
+    if kind is str:
+        return _storable(value)
     if kind is int or kind is Decimal:
         return _number(value)
     if depth > MAX_NESTED:
@@ -93,8 +95,14 @@ def _written(value: Any, left: list[int], depth: int) -> Any:
     if kind is list:
         return [_written(item, left, depth + 1) for item in value]
     if kind is dict:
-        return {key: _written(entry, left, depth + 1) for key, entry in value.items()}
+        return {_storable(key): _written(entry, left, depth + 1) for key, entry in value.items()}
     return None if kind is Function else show(value)
+
+
+def _storable(text: str) -> str:
+    if "\0" in text:
+        raise FeelError("A text holds the character NUL, which no database stores; take it out.")
+    return text
 
 
 def _number(value: int | Decimal) -> int | float | None:

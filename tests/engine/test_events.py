@@ -302,6 +302,16 @@ def test_messages_are_thrown_with_their_key_and_their_inputs() -> None:
     assert drive.advance().thrown == ()
 
 
+def test_what_sluice_itself_sends_is_not_sent_by_a_diagram() -> None:
+    drawn = draw(
+        start(), throw("t", message("m")), end(), chain("s", "t", "e"), declare=[declared_message("m", "=payment")]
+    )
+    forged = drawn.replace(b'name="m"', b'name="=named"')
+    drive = Drive(forged, named="capture.requested", payment="pay_1")
+    assert (drive.step.thrown, drive.step.incidents[0].kind) == ((), "expression")
+    assert drive.retry("t#1", {"named": "order.placed"}).status is InstanceStatus.COMPLETED
+
+
 def test_a_send_task_with_an_operation_asks_for_a_call() -> None:
     task = '<zeebe:taskDefinition type="notify.customer"/>'
     drive = Drive(draw(start(), node("sendTask", "send", "", task), end(), chain("s", "send", "e")))

@@ -277,6 +277,19 @@ def test_events_behind_a_gateway_are_opened_and_closed_with_the_new_version() ->
     assert drive.nodes(JournalKind.CANCELED) == ["two#1", "three#1", "four#1"]
 
 
+def test_a_wait_that_stood_alone_races_with_what_the_new_version_puts_beside_it() -> None:
+    def drawn(*parts: str) -> bytes:
+        news, ends = catch("news", message("news")), end() + end("expired")
+        return draw(start(), news, *parts, ends, chain("news", "e"), declare=[declared_message("news", "=id")])
+
+    limit = gateway("eventBased", "g") + catch("late", timer("timeDuration", "PT1H")) + chain("g", "late", "expired")
+    drive = Movable(drawn(chain("s", "news")), id="x")
+    assert drive.move(drawn(limit, chain("s", "g", "news"))).step.due_at == START + timedelta(hours=1)
+    drive.after(hours=1)
+    assert drive.step.status is InstanceStatus.COMPLETED
+    assert drive.taken[-2:] == ["g_late", "late_expired"]
+
+
 def test_taking_a_move_back_is_told_by_the_journal_as_well() -> None:
     moved = Movable(race("one", "two")).move(race("uno", "three"), one="uno")
     told = [(entry.kind, entry.node) for entry in undoing(moved.step.journal[1:])]

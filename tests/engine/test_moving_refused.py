@@ -63,6 +63,12 @@ def test_a_call_activity_goes_on_only_with_the_process_it_has_begun() -> None:
     assert drive.refused(single(call("u", "other")), OTHER, CHILD) == [("called_process_differs", "u")]
 
 
+def test_processes_of_different_times_do_not_come_to_call_each_other_in_a_circle() -> None:
+    around = draw(start(), user("u"), call("c", "child"), end(), chain("s", "u", "c", "e"))
+    back = draw(start(), user("u"), call("d", "p"), end(), chain("s", "u", "d", "e"), process="child")
+    assert Movable(around, CHILD).refused(around, back) == [("call_cycle", "")]
+
+
 def test_a_loop_is_moved_to_a_loop_of_its_own_kind() -> None:
     def loop(sequential: str) -> bytes:
         drawn = many("=items", "item", sequential=sequential)
@@ -155,6 +161,36 @@ def test_a_join_is_not_left_behind_with_a_flow_nobody_can_take() -> None:
     assert drive.refused(past) == [("join_differs", "join")]
 
 
+def gathered(*tasks: str, behind: str = "u") -> str:
+    """Parallel tasks that meet at `join`."""
+    ways = "".join(flow("fork", name) + flow(name, "join") for name in tasks)
+    drawn = "".join(user(name) for name in tasks)
+    return gateway("parallel", "fork") + drawn + ways + gateway("parallel", "join") + chain("join", behind)
+
+
+def test_two_branches_that_have_arrived_do_not_become_one() -> None:
+    drive = Movable(draw(start(), gathered("a", "b", "c"), user("u"), end(), chain("s", "fork"), chain("u", "e")))
+    drive.decide("a#1", "approve")
+    drive.decide("b#1", "approve")
+    fewer = draw(start(), gathered("a", "c"), user("u"), end(), chain("s", "fork"), chain("u", "e"))
+    assert drive.refused(fewer, b="a") == [("join_differs", "join")]
+
+
+def test_elements_that_are_waited_at_beside_each_other_do_not_become_one() -> None:
+    names, flows = "abcd", [("a", "j"), ("b", "j"), ("c", "k"), ("d", "k")]
+    fork = gateway("parallel", "f") + "".join(user(name) + flow("f", name) for name in names)
+    ends = gateway("parallel", "j") + end() + chain("s", "f") + chain("j", "e")
+    apart = draw(
+        start(), fork, ends, gateway("parallel", "k"), end("e2"), chain("k", "e2"), *(flow(*way) for way in flows)
+    )
+    together = draw(start(), fork, ends, *(flow(name, "j") for name in names))
+    drive = Movable(apart)
+    drive.decide("a#1", "approve")
+    drive.decide("c#1", "approve")
+    assert drive.refused(together, k="j") == [("place_shared", "k")]
+    assert drive.refused(apart, b="d") == [("place_shared", "d")]
+
+
 def test_racing_events_stay_behind_one_gateway() -> None:
     def race(*names: str) -> str:
         events = [catch(name, timer("timeDuration", "PT1H")) for name in names]
@@ -186,6 +222,29 @@ def test_money_moved_two_versions_ago_is_remembered() -> None:
     found = drive.try_move(after, money=money)
     assert isinstance(found, tuple)
     assert [(one.code, one.element) for one in found] == [("runs_again", "pay")]
+
+
+def test_branches_that_met_before_money_is_moved_do_not_each_move_it() -> None:
+    paying = service("pay", "capture") + end() + chain("pay", "e")
+    parallel = draw(start(), gathered("a", "b", behind="pay"), paying, chain("s", "fork"))
+    one_by_one = draw(start(), user("a"), user("b"), paying, chain("s", "a", "b", "pay"))
+    drive = Movable(parallel)
+    found = drive.try_move(one_by_one, money=frozenset({"capture"}))
+    assert isinstance(found, tuple)
+    assert [(one.code, one.element) for one in found] == [("runs_again", "a")]
+    assert "2 of its branches" in found[0].message
+    assert isinstance(drive.try_move(again(parallel), money=frozenset({"capture"})), Moved)
+
+
+def test_of_racing_events_only_one_moves_money() -> None:
+    def drawn(*ways: str) -> bytes:
+        events = [catch(name, timer("timeDuration", "PT1H")) for name in ("a", "b")]
+        race = gateway("eventBased", "g") + "".join(events) + chain("g", "a", "x") + chain("g", "b")
+        return draw(start(), race, gateway("exclusive", "x"), service("pay", "capture"), end(), *ways, chain("s", "g"))
+
+    drive = Movable(drawn(chain("x", "pay", "e"), end("e2"), chain("b", "e2")))
+    either = drawn(chain("x", "pay", "e"), chain("b", "x"))
+    assert isinstance(drive.try_move(either, money=frozenset({"capture"})), Moved)
 
 
 def test_a_way_that_moved_money_in_a_loop_before_may_go_on_doing_so() -> None:

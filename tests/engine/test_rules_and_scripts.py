@@ -52,6 +52,13 @@ def test_a_script_beyond_the_limits_is_an_incident() -> None:
     assert (step.status, step.incidents[0].kind) == (InstanceStatus.INCIDENT, "expression")
 
 
+@pytest.mark.parametrize("written", ['="a\\u0000b"', '=["a\\u0000b"]', '=context put({}, "a\\u0000", 1)'])
+def test_a_text_that_no_database_stores_is_an_incident(written: str) -> None:
+    drive = Drive(draw(start(), script("a", written, "x"), end(), chain("s", "a", "e")))
+    (incident,) = drive.step.incidents
+    assert (incident.kind, incident.message.partition(",")[0]) == ("expression", "A text holds the character NUL")
+
+
 def test_the_inputs_of_a_script_are_its_own() -> None:
     task = '<zeebe:script expression="=x + 1" resultVariable="y"/>' + mapping(inputs={"x": "=a * 10"})
     drawn = draw(start(), node("scriptTask", "z", "", task), end(), chain("s", "z", "e"))

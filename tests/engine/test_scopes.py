@@ -15,6 +15,8 @@ from tests.engine.diagrams import (
     error,
     flow,
     gateway,
+    many,
+    node,
     script,
     service,
     start,
@@ -175,6 +177,14 @@ def test_without_inputs_a_called_process_gets_a_copy_of_all_variables() -> None:
     drive = Drive(draw(start(), call("c", "child"), end(), chain("s", "c", "e")), CHILD, n={"deep": [1]})
     assert drive.step.calls[0].params == {"n": {"deep": [1]}}
     assert drive.result("c#1/work#1", value=7).variables == {"n": {"deep": [1]}}
+
+
+def test_the_item_of_a_call_for_each_stays_inside_it() -> None:
+    called = '<zeebe:calledElement processId="child" propagateAllChildVariables="true"/>'
+    each = node("callActivity", "c", many("=[1]", "n"), called)
+    drive = Drive(draw(start(), each, end(), chain("s", "c", "e")), CHILD)
+    assert drive.step.calls[0].params == {"n": 1}
+    assert drive.result(drive.step.calls[0].node, value=7).variables == {"answer": 7}
 
 
 def test_a_bundle_without_a_called_process_cannot_start() -> None:

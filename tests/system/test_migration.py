@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select, update
 
 from app.access.actor import Actor, Role, system
-from app.engine import definitions, migrate, people, queries
+from app.engine import definitions, inbox, migrate, people, queries
 from app.engine.lint import Upload
 from app.engine.migrate import AlreadyUndone
 from app.engine.migration_views import migration_view, plan_view
@@ -19,6 +19,7 @@ from app.errors import Conflict, Forbidden, InvalidInput, NotFound
 from app.events import audit
 from app.kit.database import Json, Tx
 from app.settings import ROOT
+from tests.engine.lint import draw as lint
 from tests.house import MERCHANT, House
 
 REVIEW = ROOT / "workflows" / "manual-review" / "manual-review.bpmn"
@@ -328,6 +329,23 @@ def test_an_instance_that_cannot_be_read_holds_up_no_other(house: House) -> None
     done = moved(house, publish(house, REVIEW, COPY))
     assert {move["subject"]: move["status"] for move in done["moves"]} == {broken: "skipped", whole: "moved"}
     assert ["unreadable_state"] in reasons(done)
+
+
+def test_what_is_about_no_payment_is_not_moved_to_where_it_would_need_one(house: House) -> None:
+    def version(*work: str) -> Definition:
+        parts = (lint.start(), lint.user("u"), *work, lint.end())
+        drawn = lint.bpmn(*parts, lint.path("start", "u", *(["work"] if work else []), "end"), process="chores")
+        with house.database.begin() as tx:
+            files = [Upload("chores.bpmn", drawn), Upload("review.form.json", lint.FORM)]
+            return definitions.deploy(tx, house.system, files, publish=True)[0]
+
+    version()
+    with house.database.begin() as tx:
+        inbox.start_instance(tx, house.system, "chores")
+    house.run()
+    seen = dry(house, version(lint.service("work", "risk.facts")))
+    assert reasons(seen) == [["needs_subject"]]
+    assert "risk.facts" in seen["moves"][0]["reasons"][0]["message"]
 
 
 def test_an_instance_moves_on_from_version_to_version_and_back_to_an_older_one(house: House) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from app.engine.lint.finding import Finding, dangling, error, warning
 from app.engine.lint.model import Declaration, Model, Node, Process, Scope
+from app.engine.reserved import is_own_message
 
 _CORRELATE = "Set the message's subscription correlation key, such as =payment."
 
@@ -26,6 +27,19 @@ def declared(model: Model) -> Iterator[Finding]:
                 if node.tag != "startEvent":
                     told.add(message.id)
                 yield from _message(message, node)
+
+
+def sent(model: Model) -> Iterator[Finding]:
+    """`message_reserved`."""
+    for node in model.nodes():
+        if node.tag not in ("intermediateThrowEvent", "endEvent", "sendTask"):
+            continue
+        for event in node.events:
+            message = model.declared("message", event.ref) if event.kind == "message" else None
+            if message is not None and is_own_message(message.name):
+                sentence = f"{node.label} sends {message.name!r}, which only Sluice itself sends"
+                remedy = "Give the message a name of your own, such as order.placed."
+                yield error("message_reserved", node.id, sentence, remedy, node.line)
 
 
 def thrown(model: Model) -> Iterator[Finding]:

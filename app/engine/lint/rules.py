@@ -50,6 +50,7 @@ OF_THE_DIAGRAM: tuple[Rule, ...] = (
     messages.declared,
     messages.alternatives,
     messages.thrown,
+    messages.sent,
     activities.complete,
     activities.assigned,
     drawing.names,

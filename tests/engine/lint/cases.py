@@ -155,6 +155,8 @@ def events() -> Iterator[Case]:
     yield Case("message_without_name", "wait", silent)
     yield Case("message_without_correlation", "wait", one(WAIT, name="wait", before=message(key="")))
     yield Case("message_without_timer", "wait", one(WAIT, name="wait", before=message()), "warning")
+    own = message().replace('name="news"', 'name="capture.requested"')
+    yield Case("message_reserved", "a", one(element("intermediateThrowEvent", "a", message_event()), before=own))
     failing = bpmn(
         start(), end("end", error_event("e")), path("start", "end"), before=error("e", "").replace('errorCode=""', "")
     )

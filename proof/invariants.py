@@ -66,7 +66,7 @@ GROUP BY payment_id
 _MOVED: Final = text("""
 SELECT gateway, charge, operation, count(*) FROM attempts
 WHERE operation IN ('capture', 'refund') AND (outcome IN ('approved', 'unknown', 'pending') OR outcome IS NULL
-                                              OR evidence ? 'contradictions')
+                                              OR evidence ? 'contradictions' OR evidence ->> 'before' = 'approved')
 GROUP BY gateway, charge, operation
 """)
 

@@ -75,6 +75,8 @@ def _fill(scope: Scope, state: dict[str, Any]) -> None:
     scope.data = state["d"]
     scope.counts.update(state.get("c", {}))
     scope.plant()
+    # Before its first element nothing was told.
+    scope.told = {} if "r" in state else dict(scope.data)
     if "r" in state:
         scope.task_tree._set_state(TaskState.READY)  # noqa: SLF001 - the library's own way to force a state
     for entry in state["t"]:

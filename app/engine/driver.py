@@ -16,6 +16,7 @@ from SpiffWorkflow.util.task import TaskState
 
 from app.engine.closed import ClosedScriptEngine
 from app.engine.elements import Assignment, Element
+from app.engine.explaining import written
 from app.engine.step import Item, JournalEntry, JournalKind, Thrown
 from app.engine.timing import ANY_TIME
 from app.feel import to_feel, to_json
@@ -32,6 +33,9 @@ TOTAL_LIMIT = 20 * STEP_LIMIT
 #: How deep processes may call and sub-processes may nest.
 DEPTH_LIMIT = 20
 _LIVE = TaskState.DEFINITE_MASK
+#: What comes right after variables were written.
+_WRITES = frozenset({JournalKind.LEFT, JournalKind.REPAIRED})
+_UNTOLD = object()
 _NO_END = f"{STEP_LIMIT} elements ran in one step; check the loop this one is part of"
 _TOO_MANY = f"{TOTAL_LIMIT} elements ran in one step; wait in between, or do it for fewer items at once"
 _DEAD_END = "No branch that is still alive can reach this gateway; a retry goes on with those that arrived"
@@ -103,10 +107,12 @@ class Scope:
     """What a process and a sub-process have in common: variables, counters and live tokens.
 
     `data` holds what was written here. A sub-process also sees what its parent sees; a called process does not.
+    `told` is `data` as the journal knows it.
     """
 
     tasks: dict[str, Token]
     data: dict[str, Any]
+    told: dict[str, Any]
     spec: Any
     task_tree: Any
     instance: "Instance"
@@ -152,6 +158,8 @@ class Scope:
 
     def note(self, kind: JournalKind, element: str, node: str = "", /, *, actor: str = "", **facts: Any) -> None:
         caller = self.caller
+        if kind in _WRITES:
+            facts |= self._changes()
         self.instance.journal.append(
             JournalEntry(
                 kind=kind,
@@ -163,6 +171,12 @@ class Scope:
                 facts=facts,
             )
         )
+
+    def _changes(self) -> dict[str, Any]:
+        """What was written since the journal was told; the same value again is no change."""
+        changed = {name: value for name, value in self.data.items() if _differs(self.told.get(name, _UNTOLD), value)}
+        self.told.update(changed)
+        return written(changed) if changed else {}
 
     @property
     def caller(self) -> Token | None:
@@ -197,6 +211,10 @@ class Scope:
         return self.completed
 
 
+def _differs(known: object, value: object) -> bool:
+    return known is not value and (type(known) is not type(value) or known != value)
+
+
 def assign(data: dict[str, Any], target: tuple[str, ...], value: Any, seen: Mapping[str, Any]) -> None:
     """Set `target` in `data`; a context on the way is copied from what is seen, and made where there is none."""
     data[target[0]] = _placed(seen.get(target[0]), target[1:], value)
@@ -218,6 +236,7 @@ class SubScope(Scope, BpmnSubWorkflow):
         self.host = host
         self.prefix = f"{host.node}/" if self.called else host.scope.prefix
         self.counts = {} if self.called else host.scope.counts
+        self.told = {}
         super().__init__(spec, parent_task_id=host.id, top_workflow=instance, deserializing=True)
 
     def _calculate_depth(self) -> int:
@@ -235,6 +254,7 @@ class Instance(Scope, BpmnWorkflow):
         self.host = None
         self.prefix = ""
         self.counts = {}
+        self.told = {}
         self.journal: list[JournalEntry] = []
         self.thrown: list[Thrown] = []
         self.stale: list[Item] = []

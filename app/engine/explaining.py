@@ -1,5 +1,9 @@
-"""What a decision found, told for the journal: small enough to be kept for ever, and read by who reviews a payment."""
+"""What the journal keeps of values: small enough to be kept for ever, and read by who reviews a payment.
 
+A decision is told with what it read and found, an element with the variables it wrote.
+"""
+
+from collections.abc import Mapping
 from typing import Any, Final
 
 import orjson
@@ -12,6 +16,9 @@ _MAX_EXPLAINED: Final = 20_000
 _MAX_NESTED: Final = 20
 _NOTE_BYTES: Final = 200
 _SHORTENED: Final = "What it read and what came out is too long to be kept."
+#: Bytes of one variable's value, and of all that one element wrote.
+_MAX_VALUE: Final = 1_000
+_MAX_WRITTEN: Final = 10_000
 _LEFT_OUT: Final = "Further decisions it required are not kept."
 
 
@@ -46,3 +53,16 @@ def _told(made: Evaluation, told: set[str], left: list[int], depth: int) -> dict
     if inner:
         found["required"] = inner
     return found
+
+
+def written(variables: Mapping[str, Any]) -> dict[str, Any]:
+    """Variables for the journal: `wrote` has their values, `large` the bytes of those that are too long to be kept."""
+    kept, large, left = dict[str, Any](), dict[str, int](), _MAX_WRITTEN
+    for name, value in variables.items():
+        text = orjson.dumps(value)
+        if len(text) <= min(_MAX_VALUE, left):
+            kept[name] = orjson.loads(text)
+            left -= len(text)
+        else:
+            large[name] = len(text)
+    return {"wrote": kept, **({"large": large} if large else {})}

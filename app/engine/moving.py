@@ -103,6 +103,7 @@ class _Mover:
     def scope(self, old: Scope, new: Scope) -> None:
         """Everything in one scope, and in those inside it."""
         new.data = old.data
+        new.told = dict(old.data)
         if old.called:
             new.counts.update(old.counts)
         new.plant()

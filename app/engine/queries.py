@@ -119,7 +119,10 @@ def journal(tx: Tx, instance_id: str) -> list[JournalRow]:
 
 
 def path(rows: Iterable[JournalRow]) -> list[Json]:
-    """Elements and sequence flows in the order they were entered; `left_at` is None while a token rests there."""
+    """Elements and sequence flows in the order they were entered; `left_at` is None while a token rests there.
+
+    `wrote` are the variables that the element wrote, `large` the bytes of those whose values are too long to be kept.
+    """
     entries: list[Json] = []
     open_by_node: dict[str, Json] = {}
     for row in rows:
@@ -138,6 +141,7 @@ def path(rows: Iterable[JournalRow]) -> list[Json]:
         elif row.kind in _LEAVES and row.node in open_by_node:
             entry = open_by_node.pop(row.node)
             entry["left_at"] = row.at
+            entry |= {name: row.facts[name] for name in ("wrote", "large") if name in row.facts}
             if row.kind == JournalKind.CANCELED:
                 entry["canceled"] = True
     return entries

@@ -127,7 +127,7 @@ class Thrown:
 class JournalKind(StrEnum):
     STARTED = "started"
     ENTERED = "entered"
-    LEFT = "left"
+    LEFT = "left"  # facts: wrote, its variables, and large, the bytes of those that are not kept
     TAKEN = "taken"  # a sequence flow; `element` is its id
     CANCELED = "canceled"  # an activation was interrupted
     ERROR = "error"  # a BPMN error was thrown; facts: code, message, caught_by
@@ -136,7 +136,7 @@ class JournalKind(StrEnum):
     DECISION = "decision"  # a business rule task; facts: decision, inputs, matched, output
     TASK = "task"  # a person completed a task; facts: decision, reason
     INCIDENT = "incident"
-    REPAIRED = "repaired"
+    REPAIRED = "repaired"  # facts: variables, the names that were corrected; wrote and large as above
     STALE = "stale"  # something arrived for a node that was gone
     MIGRATED = "migrated"  # to another version; facts: from, to, and what changed: nodes, armed, closed, timers
     ENDED = "ended"  # the instance; facts: outcome

@@ -188,7 +188,11 @@ def test_a_repair_is_told_with_who_did_it_and_which_variables() -> None:
     drive = Drive(drawn)
     drive.failed("a#1")
     (entry,) = drive.retry("a#1", {"b": 1, "a": 2}).journal
-    assert (entry.kind, entry.actor, entry.facts) == (JournalKind.REPAIRED, "usr_op", {"variables": ["a", "b"]})
+    assert (entry.kind, entry.actor, entry.facts) == (
+        JournalKind.REPAIRED,
+        "usr_op",
+        {"variables": ["a", "b"], "wrote": {"a": 2, "b": 1}},
+    )
 
 
 def test_a_repair_does_not_start_the_boundary_timers_again() -> None:

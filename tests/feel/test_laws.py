@@ -21,10 +21,13 @@ for in return if then else some every satisfies and or not function instance of 
 PIECES = st.sampled_from(WORDS.split())
 INTEGERS = st.integers(-(10**33), 10**33)
 DECIMALS = st.decimals(allow_nan=False, allow_infinity=False, min_value=-(10**8), max_value=10**8, places=6)
-SCALARS = st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.text(max_size=8) | DECIMALS
+# NUL is refused, for no database stores it.
+LETTERS = st.characters(codec="utf-8", exclude_characters="\0")
+WRITABLE = st.text(LETTERS, max_size=8)
+SCALARS = st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | WRITABLE | DECIMALS
 JSON = st.recursive(
     SCALARS,
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(WRITABLE, inner, max_size=4),
     max_leaves=12,
 )
 

@@ -56,6 +56,8 @@ class PathEntry(View):
     kind: str
     entered_at: datetime
     left_at: datetime | None
+    wrote: dict[str, Any] | None = Field(default=None, description="The variables that the element wrote")
+    large: dict[str, int] | None = Field(default=None, description="Bytes of those that are too long to be kept")
 
 
 class IncidentView(View):

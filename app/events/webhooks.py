@@ -24,7 +24,7 @@ from app.events.models import Delivery, Event, WebhookEndpoint
 from app.events.queries import event_view, find_delivery
 from app.kit.clock import Clock, SystemClock, rfc3339
 from app.kit.crypto import signed_headers
-from app.kit.database import Tx
+from app.kit.database import Json, Tx
 from app.kit.http import Answer, HttpClient
 from app.kit.ids import new_id
 
@@ -67,6 +67,8 @@ class DeliveryJob:
     body: bytes
     secrets: tuple[str, ...]
     lease: datetime
+    tries: int
+    log: tuple[Json, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +153,8 @@ class Webhooks:
                     body=orjson.dumps(event_view(event)),
                     secrets=self._endpoints.secrets(endpoint, tx.now()),
                     lease=delivery.due_at,
+                    tries=delivery.tries,
+                    log=tuple(delivery.log["tries"]),
                 )
             )
         tx.session.flush()
@@ -163,24 +167,29 @@ class Webhooks:
         return DeliveryAnswer(status, error, retry_after, int((time.monotonic() - begun) * 1000))
 
     def book(self, tx: Tx, job: DeliveryJob, answer: DeliveryAnswer) -> None:
-        """Write down what came of it: delivered, due again, or dead. 410 disables the endpoint."""
-        endpoint = lock_endpoint(tx, job.merchant_id, job.endpoint_id)
-        delivery = tx.session.get_one(Delivery, job.id, with_for_update=True, populate_existing=True)
-        if delivery.status != PENDING or delivery.due_at != job.lease:
-            return  # somebody else tried it after our lease was over; theirs is the newer answer
-        delivery.tries += 1
-        delivery.last_status = answer.status
-        delivery.last_error = answer.error or None
-        delivery.log = {"tries": [*delivery.log["tries"], _line(tx, answer)][-_LOG_LENGTH:]}
+        """Write down what came of it: delivered, due again, or dead. 410 disables the endpoint.
+
+        Nothing is written when somebody else tried it after our lease was over; theirs is the newer answer.
+        """
+        # Whoever changes an endpoint locks it before its deliveries; every delivery would queue for that lock.
+        gone = lock_endpoint(tx, job.merchant_id, job.endpoint_id) if answer.status == 410 else None
+        tries = job.tries + 1
+        values: dict[str, Any] = {
+            "tries": tries,
+            "last_status": answer.status,
+            "last_error": answer.error or None,
+            "log": {"tries": [*job.log, _line(tx, answer)][-_LOG_LENGTH:]},
+        }
         if answer.accepted:
-            delivery.status, delivery.due_at, delivery.delivered_at = DELIVERED, None, tx.now()
-        elif delivery.tries >= len(SCHEDULE_SECONDS) or answer.status == 410:
-            delivery.status, delivery.due_at = DEAD, None
+            values |= {"status": DELIVERED, "due_at": None, "delivered_at": tx.now()}
+        elif tries >= len(SCHEDULE_SECONDS) or gone is not None:
+            values |= {"status": DEAD, "due_at": None}
         else:
-            delivery.due_at = tx.now() + delay(delivery.id, delivery.tries, answer.retry_after_seconds)
-        tx.session.flush()
-        if answer.status == 410:
-            disable(tx, system(job.merchant_id), endpoint, "The endpoint answered 410 Gone")
+            values |= {"due_at": tx.now() + delay(job.id, tries, answer.retry_after_seconds)}
+        ours = (Delivery.id == job.id, Delivery.status == PENDING, Delivery.due_at == job.lease)
+        booked = tx.changed(update(Delivery).where(*ours).values(values))
+        if booked and gone is not None:
+            disable(tx, system(job.merchant_id), gone, "The endpoint answered 410 Gone")
 
     def resend(self, tx: Tx, actor: Actor, delivery_id: str) -> Delivery:
         """Send a delivery again from the start of the schedule, whatever became of it before."""

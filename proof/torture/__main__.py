@@ -6,6 +6,7 @@ import signal
 import sys
 import time
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Final
@@ -45,6 +46,8 @@ SELECT (SELECT count(*) FROM attempts WHERE state = 'begun' OR outcome IN ('unkn
        (SELECT count(*) FROM events WHERE drained_at IS NULL)
 """)
 _PENDING: Final = text("SELECT count(*) FROM deliveries WHERE status = 'pending'")
+#: A backlog of deliveries must have become smaller within this time.
+_SHRINK_SECONDS: Final = 30
 #: A worker that died with deliveries in its hands has left them for five minutes: this lets that time pass at once.
 _LET_TIME_PASS: Final = text("UPDATE deliveries SET due_at = now() WHERE status = 'pending'")
 
@@ -166,14 +169,22 @@ def _quiet(database: Database, stack: Stack) -> bool:
 
 
 def _delivered(database: Database) -> bool:
-    with database.begin() as tx:
-        tx.execute(_LET_TIME_PASS)
-
-    def none_left() -> bool:
+    """True when nothing waits for the merchant's endpoint any more; a backlog is waited for as long as it shrinks."""
+    left: int | None = None
+    while True:
         with database.begin() as tx:
-            return not tx.execute(_PENDING).scalar_one()
+            now_left = tx.execute(_PENDING).scalar_one()
+            tx.execute(_LET_TIME_PASS)
+        click.echo(f"\rStill to deliver: {now_left}      ", err=True, nl=False)
+        if not now_left or (left is not None and now_left >= left):
+            return not now_left
+        left = now_left
+        wait(_SHRINK_SECONDS, partial(_none_pending, database))
 
-    return wait(60, none_left)
+
+def _none_pending(database: Database) -> bool:
+    with database.begin() as tx:
+        return not tx.execute(_PENDING).scalar_one()
 
 
 def _progress(killed: int, kills: int, done: int, payments: int, seconds: float) -> None:

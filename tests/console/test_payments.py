@@ -212,3 +212,20 @@ def _call_a_process_with_the_same_ids(tx: Tx, payment: str, caller: str) -> None
         tx.session.add(JournalRow(seq=seq, at=tx.now(), kind=kind, element=element, node=node, **inside))
     wait = tx.session.scalars(select(WaitRow).where(WaitRow.instance_id == instance.id)).one()
     wait.node, wait.element = "Review#1/Validate#1", "Validate"
+
+
+def test_a_step_shows_what_it_wrote_and_a_value_is_only_text(visitor: Come, database: Database, seeded: Seeded) -> None:
+    payment = seeded.payments["flagged"]
+    facts = {"wrote": {"route": {"gateway": "<b>a</b>"}}, "large": {"answer": 4321}}
+    with database.begin() as tx:
+        instance = tx.session.scalars(select(Instance.id).where(Instance.subject == payment)).one()
+        line = {"instance_id": instance, "process": "", "scope": "", "actor": "", "at": tx.now()}
+        for seq, (kind, told) in enumerate([("entered", {}), ("left", facts)], 80):
+            named = {"element": "Validate", "node": "Validate#9"}
+            tx.session.add(JournalRow(seq=seq, kind=kind, facts=told, **named, **line))
+    page = visitor("operator").read(f"/payments/{payment}")
+    path = page.split('<ol class="steps">')[1].split("</ol>")[0]
+    assert "wrote route, answer" in path
+    assert "gateway" in path
+    assert "<b>" not in path
+    assert "too long to be kept (4321 bytes)" in path

@@ -32,7 +32,10 @@ class Drawing:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One element of the path, `depth` calls below the top. `state` is done, now, failed or interrupted."""
+    """One element of the path, `depth` calls below the top. `state` is done, now, failed or interrupted.
+
+    `wrote` are the variables it left behind, `large` the bytes of those whose values are too long to be kept.
+    """
 
     element: str
     name: str
@@ -40,6 +43,14 @@ class Step:
     state: str
     row: JournalRow
     end: JournalRow | None
+
+    @property
+    def wrote(self) -> Json:
+        return self.end.facts.get("wrote", {}) if self.end else {}
+
+    @property
+    def large(self) -> dict[str, int]:
+        return self.end.facts.get("large", {}) if self.end else {}
 
 
 @dataclass(frozen=True, slots=True)

@@ -152,11 +152,7 @@ def known(tx: Tx, merchant_id: str, operations: Registry = registry) -> Known:
 def _known(definitions: Sequence[Definition], operations: Registry) -> Known:
     return Known(
         operations=operations,
-        processes={
-            one.key: ProcessFacts(frozenset(one.uses["processes"]), frozenset(one.uses["operations"]))
-            for one in definitions
-            if one.kind == "bpmn"
-        },
+        processes={one.key: ProcessFacts.of(one.uses) for one in definitions if one.kind == "bpmn"},
         decisions={name: one.key for one in definitions if one.kind == "dmn" for name in one.uses["defines"]},
         forms=frozenset(one.key for one in definitions if one.kind == "form"),
     )

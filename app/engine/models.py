@@ -40,7 +40,7 @@ class Definition(Base):
     content: Mapped[bytes] = mapped_column(LargeBinary)
     content_hash: Mapped[str]
     file_name: Mapped[str]
-    uses: Mapped[Json]  # {"processes": [...], "decisions": [...], "forms": [...], "operations": [...]}
+    uses: Mapped[Json]  # {"processes": [...], "decisions", "forms", "operations", "lingering"}, or {"defines": [...]}
     warnings: Mapped[Json]  # {"findings": [...]} the gate let pass
     created_by: Mapped[str]
     created_at: Mapped[datetime]

@@ -89,6 +89,7 @@ def test_files_that_need_each_other_are_deployed_as_one(store: Database) -> None
             "decisions": ["risk-score"],
             "forms": ["review"],
             "operations": [],
+            "lingering": ["u"],
         }
         assert deployed[2].uses == {"defines": ["risk-score"]}
 

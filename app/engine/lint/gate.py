@@ -11,6 +11,7 @@ from app.engine.lint.finding import Finding, Severity, error
 from app.engine.lint.known import Known, ProcessFacts, Upload
 from app.engine.lint.model import Model
 from app.engine.lint.reading import is_bpmn, read_model
+from app.engine.lint.reviews import lingering
 from app.engine.lint.rules import FIRST, OF_THE_DIAGRAM, OF_THE_WORLD
 from app.engine.lint.structure import MAX_NODES
 from app.engine.lint.tables import read_decisions, read_form_file
@@ -92,16 +93,13 @@ def _bpmn(upload: Upload) -> Examined:
         "decisions": process.decisions(),
         "forms": process.forms(),
         "operations": process.operations(),
+        "lingering": lingering(process),
     }
     return Examined(upload, "bpmn", process.id, process.name or process.id, uses, model=model)
 
 
 def _world(items: Sequence[Examined], known: Known) -> Known:
-    processes = {
-        item.key: ProcessFacts(frozenset(item.uses["processes"]), frozenset(item.uses["operations"]))
-        for item in items
-        if item.kind == "bpmn"
-    }
+    processes = {item.key: ProcessFacts.of(item.uses) for item in items if item.kind == "bpmn"}
     decisions = {decision: item.key for item in items if item.kind == "dmn" for decision in item.uses["defines"]}
     return known.plus(processes, decisions, [item.key for item in items if item.kind == "form"])
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
+from app.kit.database import Json
 from app.operations import Operation, Registry
 
 
@@ -16,10 +17,19 @@ class Upload:
 
 @dataclass(frozen=True, slots=True)
 class ProcessFacts:
-    """What callers must know of a process: which ones it calls and which operations it runs itself."""
+    """What callers must know of a process: which ones it calls, and what it does itself.
+
+    `lingering` are its user tasks that may outlive an authorization.
+    """
 
     calls: frozenset[str] = frozenset()
     operations: frozenset[str] = frozenset()
+    lingering: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, uses: Json) -> "ProcessFacts":
+        """From what is stored of a definition; what was stored before does not tell of tasks."""
+        return cls(frozenset(uses["processes"]), frozenset(uses["operations"]), frozenset(uses.get("lingering", ())))
 
 
 @dataclass(frozen=True, slots=True)

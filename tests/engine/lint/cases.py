@@ -272,6 +272,7 @@ def operations() -> Iterator[Case]:
     yield Case("unknown_outcome_ignored", "b", retried("=tries &lt; 3"), "warning")
     reserve = service("a", "payment.authorize", ("=1", "amount"))
     yield Case("authorization_left_open", "a", one(reserve))
+    yield Case("review_outlives_authorization", "ask", reviewed(user("ask")), "warning")
 
 
 def retried(condition: str, outcome: str = '<zeebe:output source="=attempt" target="attempt"/>') -> bytes:
@@ -281,6 +282,14 @@ def retried(condition: str, outcome: str = '<zeebe:output source="=attempt" targ
     flows = path("start", "a", "end") + path("b", "g") + flow("g-yes", "g", "a", condition) + flow("g-no", "g", "end")
     caught = boundary("b", "a", error_event("unknown"))
     return bpmn(start(), capture, caught, gateway, end(), flows, before=UNKNOWN)
+
+
+def reviewed(review: str, *more: str) -> bytes:
+    """An authorization, then the node `ask`, then its capture."""
+    caught = "".join(boundary(f"b{host}", host, error_event("unknown")) + path(f"b{host}", "end") for host in "ac")
+    reserve, capture = service("a", "payment.authorize", ("=1", "amount")), service("c", "payment.capture")
+    ways = path("start", "a", "ask", "c", "end")
+    return bpmn(start(), reserve, review, capture, caught, end(), ways, *more, before=UNKNOWN)
 
 
 def refused() -> Iterator[Case]:

@@ -182,6 +182,8 @@ KNOWN = Known(
     operations,
     processes={
         "child": ProcessFacts(),
+        "slow-people": ProcessFacts(calls=frozenset({"slower-people"})),
+        "slower-people": ProcessFacts(lingering=frozenset({"ask"})),
         "spender": ProcessFacts(operations=frozenset({"payment.capture"})),
         "back": ProcessFacts(calls=frozenset({"flow"})),
         "back-far": ProcessFacts(calls=frozenset({"back"})),

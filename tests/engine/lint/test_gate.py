@@ -9,7 +9,7 @@ import pytest
 
 from app.engine.lint import Upload, lint
 from app.engine.lint.refused import ELEMENTS as REFUSED
-from tests.engine.lint.cases import UNKNOWN, Case, all_cases, one, retried
+from tests.engine.lint.cases import UNKNOWN, Case, all_cases, one, retried, reviewed
 from tests.engine.lint.draw import (
     FORM,
     KNOWN,
@@ -225,6 +225,45 @@ def test_an_authorization_closed_in_a_called_process_is_closed() -> None:
         start(), reserve, call("c", "spender"), boundary("b", "a", error_event("unknown")), end(), names, before=UNKNOWN
     )
     assert codes(drawn) == ["error_not_caught"]
+
+
+def _ending(event: str, **attributes: str) -> tuple[str, str]:
+    return boundary("t", "ask", event, **attributes), path("t", "end")
+
+
+@pytest.mark.parametrize(
+    ("review", "more", "told"),
+    [
+        (user("ask"), (), True),
+        (user("ask"), _ending(timer_event("P7D")), False),
+        (user("ask"), _ending(timer_event("P8D")), True),
+        (user("ask"), _ending(timer_event("=duration(limit)")), False),
+        (user("ask"), _ending(timer_event("=expires_at", "timeDate")), False),
+        (user("ask"), _ending(timer_event("PT4H"), cancelActivity="false"), True),
+        (element("subProcess", "ask", start("in") + user("u") + end("out") + path("in", "u", "out")), (), True),
+        (
+            element("subProcess", "ask", start("in") + user("u") + end("out") + path("in", "u", "out")),
+            _ending(timer_event("PT4H")),
+            False,
+        ),
+        (call("ask", "slow-people"), (), True),
+        (call("ask", "slow-people"), _ending(timer_event("PT4H")), False),
+        (call("ask", "child"), (), False),
+    ],
+)
+def test_a_review_of_authorized_money_ends_before_the_authorization_does(
+    review: str, more: tuple[str, ...], told: bool
+) -> None:
+    assert ("review_outlives_authorization" in codes(reviewed(review, *more))) is told
+
+
+def test_a_review_before_or_after_the_money_is_held_may_take_its_time() -> None:
+    caught = boundary("b", "a", error_event("unknown")) + boundary("d", "c", error_event("unknown"))
+    reserve, capture = service("a", "payment.authorize", ("=1", "amount")), service("c", "payment.capture")
+    ways = path("start", "first", "a", "c", "last", "end") + path("b", "unsure", "end") + path("d", "end")
+    people = user("first") + user("last") + user("unsure")
+    drawn = bpmn(start(), people, reserve, capture, caught, end(), ways, before=UNKNOWN)
+    assert "review_outlives_authorization" not in codes(drawn)
 
 
 def test_a_wait_with_a_timer_beside_it_is_no_wait_for_ever() -> None:

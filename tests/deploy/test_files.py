@@ -1,5 +1,7 @@
 """The files in deploy/, as far as they can be checked without a container engine and without systemd."""
 
+import re
+from ipaddress import ip_address
 from typing import Any
 
 import pytest
@@ -32,7 +34,7 @@ def test_compose_starts_what_is_needed_in_order() -> None:
     for service in SERVICES.values():
         for wanted in service.get("depends_on", {}):
             assert wanted in SERVICES
-    assert set(COMPOSE["volumes"]) == {"postgres", "redis"}
+    assert set(COMPOSE["volumes"]) == {"postgres", "redis", "state"}
     assert SERVICES["postgres"]["image"] == "postgres:18"
 
 
@@ -42,6 +44,24 @@ def test_our_containers_may_do_little() -> None:
         assert SERVICES[name]["cap_drop"] == ["ALL"]
         assert SERVICES[name]["security_opt"] == ["no-new-privileges:true"]
     assert "\nUSER sluice\n" in (DEPLOY / "Dockerfile").read_text()
+
+
+def test_what_a_worker_exports_can_be_written_and_is_seen_by_every_web() -> None:
+    (folder,) = re.findall(r"SLUICE_VAR=(\S+)", (DEPLOY / "Dockerfile").read_text())
+    for name in ("web", "worker"):
+        assert SERVICES[name]["volumes"] == [f"state:{folder}"], "all else in a container is read-only"
+    for unit in ("sluice-web@.service", "sluice-worker@.service"):
+        given = directives(UNITS / unit)
+        assert f"SLUICE_VAR=/var/lib/{given['StateDirectory'][0]}" in given["Environment"][0].split()
+
+
+def test_every_worker_answers_for_its_own_numbers() -> None:
+    given = SERVICES["worker"]["environment"]
+    assert set(given) <= setting_names()
+    assert not ip_address(given["SLUICE_HOST"]).is_loopback, "Prometheus is another container"
+    assert int(given["SLUICE_WORKER_METRICS_PORT"])
+    (told,) = directives(UNITS / "sluice-worker@.service")["Environment"]
+    assert "SLUICE_WORKER_METRICS_PORT=%i" in told.split()
 
 
 def test_no_secret_and_no_sandbox_is_in_the_files() -> None:

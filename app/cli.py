@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from app import migrate
-from app.bootstrap import create_worker, wire
+from app.bootstrap import NotConfigured, create_worker, wire
 from app.commands.checks import verify_gateway, verify_ledger
 from app.commands.demo import send_a_day
 from app.commands.flows import deploy, lint_files, scenarios, write_templates
@@ -18,9 +18,9 @@ from app.commands.running import database
 from app.commands.webhooks import inbound_webhooks
 from app.errors import AppError
 from app.gateways import scaffold
-from app.jobs.metrics import serve
+from app.jobs import metrics
 from app.settings import ROOT, Settings
-from app.stack import Stack
+from app.stack import Stack, web_command
 
 
 class Commands(click.Group):
@@ -46,6 +46,18 @@ def up() -> None:
 
 
 @cli.command()
+def serve() -> None:
+    """Answer the API and the console at SLUICE_HOST and PORT until SIGTERM; start any number of them."""
+    settings = Settings()
+    if not settings.database_url:
+        raise NotConfigured("DATABASE_URL is not set; `sluice up` starts an embedded PostgreSQL and serves by itself")
+    command = web_command(settings)
+    os.chdir(ROOT)
+    # The web takes this process over, so whoever watches it watches the web itself.
+    os.execv(command[0], command)  # noqa: S606 - our own command, no shell
+
+
+@cli.command()
 def worker() -> None:
     """Advance instances until SIGTERM, then finish what is under way. With REDIS_URL it is an RQ worker."""
     settings = Settings()
@@ -55,7 +67,7 @@ def worker() -> None:
         # On a thread: the interrupted code may hold the very lock that an event needs to be set.
         signal.signal(number, lambda *_: threading.Thread(target=running.stop).start())
     if settings.worker_metrics_port:
-        serve(wired.metrics, settings.host, settings.worker_metrics_port)
+        metrics.serve(wired.metrics, settings.host, settings.worker_metrics_port)
     if not running.run():
         # Python would wait for threads that are still calling; what they are about is on disk.
         os._exit(1)

@@ -152,10 +152,7 @@ class Stack:
 
     def _start_services(self, settings: Settings) -> None:
         environment = dict(os.environ) | _environment(settings)
-        web = [sys.executable, "-m", "gunicorn", "wsgi:app", "--worker-class", "gthread", "--graceful-timeout", "20"]
-        web += ["--bind", f"{settings.host}:{settings.port}", "--workers", str(settings.web_processes)]
-        web += ["--threads", str(settings.web_threads), "--timeout", "60", "--no-control-socket"]
-        self._serve("web", web, environment)
+        self._serve("web", web_command(settings), environment)
         for number in range(1, settings.workers + 1):
             port = settings.worker_metrics_port and settings.worker_metrics_port + number - 1
             own = environment | {"SLUICE_WORKER_METRICS_PORT": str(port)}
@@ -219,6 +216,13 @@ class Stack:
                 return
         if not self._stopping.is_set():
             raise AppError(f"The web did not start; its log is {self._var / 'log' / 'web.log'}")
+
+
+def web_command(settings: Settings) -> list[str]:
+    """The web as a process, to be started in the checkout: gunicorn with as many processes and threads as are set."""
+    command = [sys.executable, "-m", "gunicorn", "wsgi:app", "--worker-class", "gthread", "--graceful-timeout", "20"]
+    command += ["--bind", f"{settings.host}:{settings.port}", "--workers", str(settings.web_processes)]
+    return [*command, "--threads", str(settings.web_threads), "--timeout", "60", "--no-control-socket"]
 
 
 def _only_here(host: str) -> bool:

@@ -51,6 +51,23 @@ def tell_of(house: House, folder: Path) -> None:
     (folder / "demo.json").write_bytes(orjson.dumps({"sandboxes": listed}))
 
 
+def test_serving_becomes_the_web_at_the_address_that_is_set(
+    sluice: Sluice, database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    became: list[list[str]] = []
+    monkeypatch.setattr(os, "execv", lambda _, command: became.append(command))
+    monkeypatch.chdir(tmp_path)
+    nowhere = sluice("serve")
+    assert (nowhere.exit_code, "DATABASE_URL is not set" in nowhere.output) == (1, True)
+    monkeypatch.setenv("PORT", "8123")
+    monkeypatch.setenv("SLUICE_WEB_PROCESSES", "3")
+    assert sluice("serve", database=database).exit_code == 0
+    (command,) = became
+    assert {"wsgi:app", "127.0.0.1:8123"} <= set(command)
+    assert command[command.index("--workers") + 1] == "3"
+    assert Path.cwd() == ROOT
+
+
 @pytest.mark.parametrize("command", ["verify-ledger", "verify-gateway", "demo", "migrate"])
 def test_without_anything_running_a_command_says_how_to_start(sluice: Sluice, command: str) -> None:
     result = sluice(command)
@@ -146,11 +163,23 @@ def test_a_gateway_without_books_says_so_and_an_unknown_one_is_named(
 ) -> None:
     monkeypatch.setenv("SLUICE_GATEWAYS", '[{"name": "acme", "adapter": "acme"}]')
     result = sluice("verify-gateway", "acme", database=database)
-    assert result.exit_code == 0
+    assert result.exit_code == 1
     assert "acme: this gateway has no books to read" in result.output
+    assert "Nothing was compared" in result.output
+    assert "agree" not in result.output
     unknown = sluice("verify-gateway", "nobody", database=database)
     assert unknown.exit_code == 1
     assert "known are: acme" in unknown.output
+
+
+def test_agreement_names_the_gateways_that_were_not_compared(
+    sluice: Sluice, house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tell_of(house, tmp_path / "var")
+    monkeypatch.setenv("SLUICE_GATEWAYS", '[{"name": "acme", "adapter": "acme"}]')
+    result = sluice("verify-gateway", database=house.database)
+    assert result.exit_code == 0
+    assert "The books agree; not compared: acme." in result.output
 
 
 def test_books_that_cannot_be_read_are_no_agreement(

@@ -26,7 +26,14 @@ from app.payments.states import PaymentStatus
 from app.sandbox.methods import METHODS
 from app.settings import ROOT, Settings
 
-PAGES = sorted([ROOT / "README.md", ROOT / "workflows" / "README.md", *(ROOT / "docs").rglob("*.md")])
+PAGES = sorted(
+    [
+        ROOT / "README.md",
+        ROOT / "workflows" / "README.md",
+        ROOT / "deploy" / "README.md",
+        *(ROOT / "docs").rglob("*.md"),
+    ]
+)
 LINK = re.compile(r"\]\(([^)#]+)(?:#[^)]*)?\)")
 
 

@@ -10,11 +10,17 @@ from app.access.models import Merchant
 from app.books import Comparison
 from app.commands.running import database
 from app.commands.tables import table
-from app.errors import NotFound
+from app.errors import AppError, NotFound
 from app.kit.database import Database
 from app.ledger.service import balances
 from app.payments.reconcile import verify_ledger as ledger_problems
 from app.settings import Settings
+
+
+class NothingToCompare(AppError):
+    code = "no_books_to_compare"
+    title = "No gateway here shows its books"
+    status = 409
 
 
 @click.command("verify-ledger")
@@ -37,6 +43,7 @@ def verify_ledger() -> None:
 def verify_gateway(name: str) -> None:
     """Compare our books with a gateway's own, or with all gateways'; exit with 1 when they differ.
 
+    It also exits with 1 when none of them shows its books, so that nobody takes that for agreement.
     Amounts are minor units. What is not decided yet is told and does not count: it may differ until it is.
     """
     settings = Settings()
@@ -44,8 +51,12 @@ def verify_gateway(name: str) -> None:
     if name and name not in known:
         raise NotFound(f"There is no gateway {name!r}; known are: {', '.join(known) or 'none'}")
     with database(settings) as opened:
-        differences = show_books(opened, {name: known[name]} if name else known)
-    _end(differences, "The books agree.")
+        chosen = {name: known[name]} if name else known
+        differences = show_books(opened, chosen)
+    unseen = [gateway for gateway, url in chosen.items() if not url]
+    if len(unseen) == len(chosen):
+        raise NothingToCompare(f"Nothing was compared; configured are: {', '.join(chosen) or 'no gateways'}")
+    _end(differences, f"The books agree; not compared: {', '.join(unseen)}." if unseen else "The books agree.")
 
 
 def show_books(opened: Database, gateways: dict[str, str]) -> list[str]:

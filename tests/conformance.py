@@ -51,6 +51,26 @@ ELEMENTS: Mapping[str, str] = {
     "inclusiveGateway": "engine/test_gateways.py::test_an_inclusive_gateway_takes_every_true_flow_and_joins_as_many",
     "eventBasedGateway": "engine/test_events.py::test_behind_an_event_based_gateway_the_first_event_wins_and_closes_the_other",
 }
+#: What elements do together or in the end, and the test that shows it.
+BEHAVIOUR: Mapping[str, str] = {
+    "a lane names the candidate groups": "engine/test_people.py::test_without_groups_the_lane_names_them",
+    "multi-instance, parallel, results in order": "engine/test_many.py::test_parallel_instances_are_asked_for_all_at_once_and_collected_in_order",
+    "multi-instance, sequential": "engine/test_many.py::test_sequential_instances_come_one_after_another",
+    "multi-instance, completion condition": "engine/test_many.py::test_a_completion_condition_cuts_the_rest_short",
+    "inclusive join, a branch interrupted": "engine/test_gateways.py::test_an_inclusive_join_does_not_wait_for_a_branch_that_was_interrupted",
+    "event-based gateway, the timer wins": "engine/test_events.py::test_behind_an_event_based_gateway_the_timer_wins_when_it_is_due",
+    "timer beside a task, not interrupting": "engine/test_events.py::test_a_non_interrupting_timer_fires_once",
+    "message beside a task, interrupting": "engine/test_events.py::test_an_interrupting_message_closes_the_task",
+    "missed rounds of a cycle are one": "engine/test_events.py::test_missed_rounds_of_a_cycle_are_folded_into_one",
+    "escalation that nobody catches": "engine/test_events.py::test_an_escalation_that_nobody_catches_just_goes_on",
+    "early message, kept": "engine/test_kept_messages.py::test_a_message_that_comes_early_is_kept_until_somebody_waits_for_it",
+    "early message, run out": "engine/test_kept_messages.py::test_a_message_is_kept_no_longer_than_it_was_meant_to_be",
+    "error out of a sub-process, uncaught": "engine/test_events.py::test_an_uncaught_error_in_a_sub_process_never_takes_the_normal_path",
+    "error out of a called process": "engine/test_scopes.py::test_an_error_that_leaves_a_called_process_is_caught_where_it_was_called",
+    "terminate ends the whole instance": "engine/test_events.py::test_terminate_at_the_top_completes_the_instance",
+    "mappings of a scope of its own": "engine/test_scopes.py::test_with_an_output_mapping_only_that_leaves_a_sub_process",
+    "call activity, variables passed on": "engine/test_scopes.py::test_without_inputs_a_called_process_gets_a_copy_of_all_variables",
+}
 #: A zeebe extension, and the test that shows what it does.
 ZEEBE: Mapping[str, str] = {
     "taskDefinition": "engine/test_service_tasks.py::test_the_number_of_retries_is_read_from_the_diagram",
@@ -163,7 +183,7 @@ def functions() -> Iterator[tuple[str, str, int]]:
 
 def proofs() -> list[str]:
     """Every test the page names."""
-    named = [proof for table in (ELEMENTS, ZEEBE, DMN, TRAPS) for proof in table.values()]
+    named = [proof for table in (ELEMENTS, BEHAVIOUR, ZEEBE, DMN, TRAPS) for proof in table.values()]
     return named + [f"{file}::{test}" for file, test in FEEL.items()]
 
 
@@ -173,6 +193,7 @@ def page() -> str:
         "# What is supported, and the test that proves it\n",
         "Written by `make conformance` from `tests/conformance.py`; a test keeps it true.\n",
         _table("BPMN", "element", ELEMENTS),
+        _table("What they do", "behaviour", BEHAVIOUR, code=False),
         _table("zeebe extensions", "extension", ZEEBE),
         _table("DMN", "construct", DMN),
         "## FEEL\n\n| family | cases | test |\n|---|---|---|",
@@ -221,8 +242,9 @@ def _counted(codes: Iterable[str]) -> str:
     return ", ".join(f"{code} ({count})" if count > 1 else code for code, count in sorted(counts.items()))
 
 
-def _table(title: str, what: str, rows: Mapping[str, str]) -> str:
-    lines = [f"| `{name}` | `tests/{proof}` |" for name, proof in rows.items()]
+def _table(title: str, what: str, rows: Mapping[str, str], *, code: bool = True) -> str:
+    mark = "`" if code else ""
+    lines = [f"| {mark}{name}{mark} | `tests/{proof}` |" for name, proof in rows.items()]
     return "\n".join([f"## {title}\n", f"| {what} | test |", "|---|---|", *lines, ""])
 
 

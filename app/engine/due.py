@@ -3,7 +3,7 @@
 Both take a due timer, an inbox item or a lease that ran out, skip what is leased or locked, and leave the parked
 alone. What is leased is due again when its lease runs out: its `due_at` is empty until it is saved. Whoever takes a
 lease over from somebody else counts that as a death of his. Their parameters: now, until, owner, limit, parked,
-except_for. They return the columns of COLUMNS.
+except_for. They return the columns of COLUMNS, and whether the lease was somebody else's.
 """
 
 from sqlalchemy import text
@@ -30,7 +30,7 @@ _FREE = "(i.lease_until IS NULL OR i.lease_until < :now OR i.lease_owner = :owne
 # Ask for the lock last, and look again: somebody may have taken it since it was found.
 _TAKE = f"""
 taken AS (
-    SELECT i.id FROM instances i JOIN due ON due.id = i.id
+    SELECT i.id, i.lease_owner FROM instances i JOIN due ON due.id = i.id
     WHERE {_FREE}
     ORDER BY due.place, due.lot
     LIMIT :limit
@@ -40,7 +40,7 @@ UPDATE instances SET
     lease_owner = :owner, lease_until = :until, due_at = NULL,
     deaths = instances.deaths + CASE WHEN instances.lease_owner <> :owner THEN 1 ELSE 0 END
 FROM taken WHERE instances.id = taken.id
-RETURNING {", ".join(f"instances.{name}" for name in COLUMNS)}
+RETURNING {", ".join(f"instances.{name}" for name in COLUMNS)}, (taken.lease_owner <> :owner) IS TRUE AS taken_over
 """  # noqa: S608 - put together from the constants of this file
 
 OLDEST = text(f"""

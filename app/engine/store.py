@@ -62,6 +62,7 @@ class Claim:
     """An instance as it was claimed: everything the runner needs, and the fence that later saves must match.
 
     `calls` are those under way as of the last save, node to element. `rows` is None where they have to be read.
+    `taken_over` says that another worker's lease on it had run out.
     """
 
     id: str
@@ -79,6 +80,7 @@ class Claim:
     trace: str
     calls: Json
     rows: Rows | None = None
+    taken_over: bool = False
 
 
 @dataclass(frozen=True, slots=True)

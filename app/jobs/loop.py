@@ -115,6 +115,8 @@ class Loop:
         self._deferred: set[str] = set()
         #: The last claim was full, so more may be due: merchants then take turns.
         self.crowded = False
+        #: How many leases of others had run out and were taken over by the last turn.
+        self.taken_over = 0
 
     @property
     def idle(self) -> bool:
@@ -127,6 +129,7 @@ class Loop:
             self._unbooked.setdefault(answer.instance_id, []).append(answer)
         if self._unbooked:
             crashpoint(Point.ANSWERED)
+        self.taken_over = 0
         if not claim and not self._unbooked:
             return 0
         with self._database.begin() as tx:
@@ -134,6 +137,7 @@ class Loop:
             claims = self._claim(tx) if claim and not held else []
             claimed = self._tried(tx, claims)
         self.crowded = len(claims) == self._batch
+        self.taken_over = sum(claim.taken_over for claim in claims)
         if held:
             return self._only_book()
         ids = list(dict.fromkeys([*self._unbooked, *claimed]))

@@ -16,6 +16,12 @@ class WorkerMetrics:
         self._seconds = Histogram(
             "sluice_worker_turn_seconds", "Turns that advanced something", registry=registry, buckets=_SECONDS
         )
+        self._taken_over = Counter(
+            "sluice_lease_expiries", "Leases of other workers that ran out and were taken over", registry=registry
+        )
+
+    def took_over(self, leases: int) -> None:
+        self._taken_over.inc(leases)
 
     def turned(self, instances: int, seconds: float) -> None:
         self._instances.inc(instances)

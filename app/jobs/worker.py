@@ -99,6 +99,7 @@ class Worker:
             self._bell.rested.set()
             self._bell.stopped.wait(SWEEP_SECONDS)
             return
+        self._metrics.took_over(self._loop.taken_over)
         if touched:
             self._metrics.turned(touched, monotonic() - begun)
         if self._loop.crowded:

@@ -124,6 +124,10 @@ def test_a_lease_that_nobody_has_taken_over_is_told(client: FlaskClient, house: 
         tx.execute(update(Instance).values(lease_owner="gone", lease_until=tx.now()))
     house.clock.advance(timedelta(seconds=1))
     assert value(client, "sluice_expired_leases") == 1
+    house.loop.turn()
+    assert house.loop.taken_over == 1
+    house.loop.turn()
+    assert house.loop.taken_over == 0, "our own lease is nobody's death"
     house.run()
     assert value(client, "sluice_expired_leases") == 0
     assert house.payment(payment).status == "succeeded"
@@ -142,9 +146,12 @@ def test_a_worker_answers_for_its_own_numbers_and_a_taken_port_does_no_harm() ->
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     registry = CollectorRegistry()
-    WorkerMetrics(registry).turned(3, 0.01)
+    metrics = WorkerMetrics(registry)
+    metrics.turned(3, 0.01)
+    metrics.took_over(2)
     close = serve(registry, "127.0.0.1", port)
     serve(registry, "127.0.0.1", port)()
     answer = urllib3.request("GET", f"http://127.0.0.1:{port}/metrics", retries=False)
     assert b"sluice_worker_instances_total 3.0" in answer.data
+    assert b"sluice_lease_expiries_total 2.0" in answer.data
     close()

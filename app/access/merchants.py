@@ -1,8 +1,10 @@
 """Merchants and their settings: what a tenant may decide for itself, kept as one validated document."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from sqlalchemy import select
 
@@ -61,6 +63,11 @@ class Proposal(BaseModel):
 
     limits: Limits
     by: str
+
+    @property
+    def mark(self) -> str:
+        """Tells this proposal from every other one: whoever confirms says which one they have read."""
+        return hashlib.sha256(orjson.dumps(self.model_dump(), option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
 class MerchantSettings(Limits):
@@ -123,8 +130,8 @@ def change_limits(
     return settings
 
 
-def confirm_limits(tx: Tx, actor: Actor) -> MerchantSettings:
-    """The second person's word; FourEyes for the one who proposed. What counts is the proposal as it stands now."""
+def confirm_limits(tx: Tx, actor: Actor, mark: str) -> MerchantSettings:
+    """The second person's word; FourEyes for the one who proposed, Conflict when it is no longer what `mark` names."""
     actor.require(Role.ADMIN, Role.OPERATOR)
     _require_person(actor)
     merchant = _lock(tx, actor)
@@ -133,6 +140,8 @@ def confirm_limits(tx: Tx, actor: Actor) -> MerchantSettings:
         raise Conflict("No change of limits waits for anybody")
     if actor.id == proposal.by:
         raise FourEyes("You proposed these limits; another person must confirm them")
+    if mark != proposal.mark:
+        raise Conflict("Other limits were proposed meanwhile; read them before you confirm")
     settings = _validated({**merchant.settings, **proposal.limits.model_dump(), "proposal": None})
     merchant.settings = settings.model_dump()
     return settings

@@ -37,11 +37,11 @@ class NoBody(Body):
 
 @dataclass(frozen=True)
 class Admitted:
-    """A caller who may, and arguments that are valid. `parsed` is the body as it is fingerprinted."""
+    """A caller who may, and arguments that are valid. `asked` is what tells the request from others to its address."""
 
     actor: Actor
     arguments: dict[str, Any]
-    parsed: Any
+    asked: Any
 
 
 class Endpoint:
@@ -79,7 +79,7 @@ class Endpoint:
     def _once(self, key: str, raw: bytes, parts: dict[str, str]) -> Response:
         with self._context.database.begin() as tx:
             admitted = self._admit(tx, raw, parts)
-            mark = fingerprint(request.path, admitted.parsed)
+            mark = fingerprint(request.path, admitted.asked)
             scope = Scope(admitted.actor.merchant_id, self.route.signature, key, mark)
             found = self._idempotency.claim(tx, scope)
         patience = wait_seconds(request.headers.get("Prefer", ""))
@@ -112,9 +112,9 @@ class Endpoint:
             raise BodyTooLarge(f"The body has {incoming.content_length} bytes; this route accepts {most}")
         # For bodies that do not tell their length beforehand.
         incoming.max_content_length = most
-        if isinstance(body, Upload) and incoming.mimetype == "multipart/form-data":
-            return b""  # the form's parser reads the stream itself
-        return incoming.get_data(cache=False)
+        # A form is parsed while it is read, and leaves nothing else.
+        is_form = isinstance(body, Upload) and incoming.mimetype == "multipart/form-data"
+        return incoming.get_data(cache=False, parse_form_data=is_form)
 
     def _admit(self, tx: Tx, raw: bytes, parts: dict[str, str]) -> Admitted:
         actor = auth.authenticate(tx, request)
@@ -134,7 +134,8 @@ class Endpoint:
             checked = validation.body(self.route.body or NoBody, raw)
             if self.route.body is not None:
                 arguments["body"] = checked
-        return Admitted(actor, arguments, parsed)
+        query = arguments.get("query")
+        return Admitted(actor, arguments, parsed if query is None else [query.model_dump(mode="json"), parsed])
 
     def _work(self, tx: Tx, admitted: Admitted) -> tuple[Stored, Rest | None]:
         call = Call(tx, admitted.actor, self._context)

@@ -13,6 +13,7 @@ from sqlalchemy import func, select, text
 from sqlalchemy.orm import defer
 
 from app.access.actor import Actor, Role
+from app.access.api_keys import people_behind
 from app.engine import occasions
 from app.engine.lint import Examined, Finding, Known, ProcessFacts, Severity, Upload, examine
 from app.engine.models import Definition
@@ -85,9 +86,9 @@ def deploy(
 def publish(tx: Tx, actor: Actor, definition_id: str, *, operations: Registry = registry) -> Definition:
     """Make a version the one that new instances take; the one before is retired.
 
-    An older version may be published again. FourEyes for who deployed it and Forbidden for a key (the house itself
-    may always), Conflict when something it uses is not published, DefinitionRefused when what surrounds it has changed
-    since it was deployed.
+    An older version may be published again. FourEyes for a key, for who deployed it and for who made the key that did
+    (the house itself may always), Conflict when something it uses is not published, DefinitionRefused when what
+    surrounds it has changed since it was deployed.
     """
     return publish_together(tx, actor, [definition_id], operations=operations)[0]
 
@@ -198,9 +199,10 @@ def _publish(tx: Tx, actor: Actor, definitions: Sequence[Definition], operations
     if not (actor.is_person or actor.is_house):
         raise FourEyes("A system may deploy; publishing is for a person, since nobody knows who else holds its key")
     for one in definitions:
-        if one.created_by == actor.id and not actor.is_house:
+        if actor.id in people_behind(tx, [one.created_by]):
             raise FourEyes(
-                f"You deployed {one.key} version {one.version} yourself; ask another analyst to publish it",
+                f"You deployed {one.key} version {one.version} yourself, or made the key that did; ask another analyst "
+                "to publish it",
                 extra={"definition": one.id, "deployed_by": one.created_by},
             )
     fresh = [one for one in definitions if one.status != PUBLISHED]

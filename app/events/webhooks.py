@@ -122,6 +122,8 @@ class Webhooks:
                 WebhookEndpoint.created_at <= Event.created_at,
                 _wanted(),
             )
+            # Whoever disables one meanwhile could not give up what is being written.
+            .with_for_update(read=True, of=WebhookEndpoint)
         ).all()
         rows = [_new_delivery(tx, *pair) for pair in pairs]
         if rows:
@@ -276,6 +278,6 @@ def _retry_after(answer: Answer, now: datetime) -> int:
         return int(text[:9])
     try:
         at = parsedate_to_datetime(text)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return 0
     return max(0, int(((at if at.tzinfo else at.replace(tzinfo=UTC)) - now).total_seconds()))

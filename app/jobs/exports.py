@@ -17,6 +17,7 @@ from app.errors import AppError
 from app.jobs import long_jobs
 from app.jobs.long_jobs import Running
 from app.jobs.models import LongJob
+from app.kit.cells import harmless
 from app.kit.clock import rfc3339
 from app.kit.database import Database, Json, Tx
 from app.kit.paging import Page, fetch
@@ -28,7 +29,6 @@ ROLES: Final = (Role.INTEGRATOR, Role.OPERATOR, Role.ADMIN)
 PAGE: Final = 1000
 #: How long a file is kept.
 KEEP: Final = timedelta(days=7)
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
 Row = Sequence[Any]
 
@@ -219,6 +219,4 @@ def _cell(value: Any) -> Any:
     """Text that a spreadsheet would run is shown as text; amounts are numbers and stay what they are."""
     if isinstance(value, datetime):
         return rfc3339(value)
-    if isinstance(value, str) and value.startswith(_FORMULA):
-        return "'" + value
-    return value
+    return harmless(value) if isinstance(value, str) else value

@@ -124,6 +124,22 @@ class RqWaker:
             time.sleep(PAUSE_SECONDS)
 
 
+class Hint(Job):
+    """A job as it is taken here: what it asks to be called before or after it is nobody's business."""
+
+    @property
+    def success_callback(self) -> None:
+        return None
+
+    @property
+    def failure_callback(self) -> None:
+        return None
+
+    @property
+    def stopped_callback(self) -> None:
+        return None
+
+
 class Drainer(SimpleWorker):
     """RQ's worker without forks and signals: it runs on a thread beside the loop, and takes no job but `drain`."""
 
@@ -134,6 +150,7 @@ class Drainer(SimpleWorker):
         super().__init__(
             [QUEUE],
             connection=connection,
+            job_class=Hint,
             serializer=JSONSerializer,
             log_job_description=False,
             worker_ttl=LISTEN_SECONDS + 15,  # RQ asks for 15 seconds less than this

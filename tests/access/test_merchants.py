@@ -28,6 +28,14 @@ def limits(database: Database, shop: Shop) -> Limits:
         return settings_of(tx, shop.merchant_id).limits
 
 
+def proposed(database: Database, shop: Shop) -> str:
+    """What tells the waiting proposal from others."""
+    with database.begin() as tx:
+        proposal = settings_of(tx, shop.merchant_id).proposal
+    assert proposal is not None
+    return proposal.mark
+
+
 def test_a_new_merchant_has_limits_in_minor_units_of_each_currency(database: Database, shop: Shop) -> None:
     with database.begin() as tx:
         settings = settings_of(tx, shop.merchant_id)
@@ -50,18 +58,30 @@ def test_a_looser_limit_waits_for_another_person(database: Database, shop: Shop,
     settings = set_limits(database, shop, wanted, present.refund_approval_limit)
     assert settings.proposal is not None
     assert (settings.proposal.by, limits(database, shop)) == (shop.admin.id, present)
+    mark = proposed(database, shop)
     with database.begin() as tx, pytest.raises(FourEyes):
-        confirm_limits(tx, shop.admin)
+        confirm_limits(tx, shop.admin, mark)
     with database.begin() as tx, pytest.raises(Forbidden):
-        confirm_limits(tx, shop.reviewer)
+        confirm_limits(tx, shop.reviewer, mark)
     other = replace(shop.reviewer, roles=frozenset({Role.OPERATOR}))
     with database.begin() as tx, pytest.raises(Forbidden, match="Only people"):
-        confirm_limits(tx, replace(other, id="key_1"))
+        confirm_limits(tx, replace(other, id="key_1"), mark)
     with database.begin() as tx:
-        confirm_limits(tx, other)
+        confirm_limits(tx, other, mark)
     assert limits(database, shop).review_limit == wanted
     with database.begin() as tx, pytest.raises(Conflict):
-        confirm_limits(tx, other)
+        confirm_limits(tx, other, mark)
+
+
+def test_nobody_confirms_limits_that_were_exchanged_after_they_read_them(database: Database, shop: Shop) -> None:
+    present = limits(database, shop)
+    other = replace(shop.reviewer, roles=frozenset({Role.OPERATOR}))
+    set_limits(database, shop, {**present.review_limit, "EUR": 100_001}, present.refund_approval_limit)
+    read = proposed(database, shop)
+    set_limits(database, shop, {}, {})
+    with database.begin() as tx, pytest.raises(Conflict, match="meanwhile"):
+        confirm_limits(tx, other, read)
+    assert limits(database, shop) == present
 
 
 def test_a_proposal_can_be_withdrawn_and_a_later_change_replaces_it(database: Database, shop: Shop) -> None:

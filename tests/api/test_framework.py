@@ -2,8 +2,10 @@ import io
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event
+from typing import Any
 
 import pytest
+from sqlalchemy import text
 from werkzeug.test import TestResponse
 
 from app.installation import hold
@@ -155,6 +157,28 @@ def test_files_come_as_the_body_or_as_a_form(api: Api) -> None:
     assert none.get_json()["code"] == "file_required"
     other = api.client.post("/v1/files", data=b"x", headers=api.headers(), content_type="text/plain")
     assert other.status_code == 415
+
+
+def test_no_transaction_is_open_while_a_body_is_read(api: Api) -> None:
+    open_then = []
+
+    class Slow(io.BytesIO):
+        def readinto(self, buffer: Any, /) -> int:
+            with api.database.begin() as tx:
+                idle = text("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state = :s")
+                open_then.append(tx.execute(idle, {"s": "idle in transaction"}).scalar_one())
+            return super().readinto(buffer)
+
+    body = b'--x\r\nContent-Disposition: form-data; name="f"; filename="a.bpmn"\r\n\r\n<a/>\r\n--x--\r\n'
+    sent = api.client.post(
+        "/v1/files",
+        headers=api.headers(),
+        input_stream=Slow(body),
+        content_length=len(body),
+        content_type="multipart/form-data; boundary=x",
+    )
+    assert sent.get_json() == {"files": [["a.bpmn", 4]]}
+    assert set(open_then) == {0}
 
 
 def test_prefer_wait_answers_when_the_instance_rests(api: Api) -> None:

@@ -6,12 +6,14 @@ from threading import Barrier, Event
 import pytest
 from sqlalchemy import func, select, text
 
+from app.access.actor import Role
 from app.access.models import Merchant
 from app.api import idempotency
 from app.api.idempotency import Claim, Idempotency, InProgress, Scope, Stored
 from app.api.models import IdempotencyKey
+from app.api.route import Call, Listing, Resource
 from app.kit.clock import ShiftedClock
-from app.kit.database import Database
+from app.kit.database import Database, Json
 from tests.api.conftest import Api, sealer, things
 
 
@@ -39,6 +41,23 @@ def test_another_body_under_the_same_key_is_refused(api: Api) -> None:
     other = make(api, "k", {"amount": 6})
     assert (other.status_code, other.get_json()["code"]) == (422, "idempotency_key_reused")
     assert things_made(api) == 1
+
+
+def test_another_query_under_the_same_key_is_refused(build: Callable[..., Api]) -> None:
+    doors = Resource("Doors", "Doors that tests open.")
+
+    @doors.route("POST", "/v1/doors", summary="Open a door", query=Listing, roles=(Role.OPERATOR,))
+    def open_door(call: Call, query: Listing) -> Json:
+        assert call.actor
+        return {"limit": query.limit}
+
+    api = build(doors)
+    headers = api.headers(Idempotency_Key="k")
+    first, again, other = (
+        api.client.post(f"/v1/doors?{query}", headers=headers) for query in ("limit=5", "limit=05", "limit=6")
+    )
+    assert (first.status_code, again.data) == (200, first.data)
+    assert (other.status_code, other.get_json()["code"]) == (422, "idempotency_key_reused")
 
 
 def test_keys_of_two_merchants_are_two_keys(api: Api) -> None:

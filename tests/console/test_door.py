@@ -26,7 +26,18 @@ def test_who_is_not_signed_in_is_led_to_the_door_and_back(visitor: Come) -> None
 
 
 @pytest.mark.parametrize(
-    "target", ["https://evil.example/", "//evil.example", "/\\evil.example", "javascript:alert(1)"]
+    "target",
+    [
+        "https://evil.example/",
+        "//evil.example",
+        "/\\evil.example",
+        "javascript:alert(1)",
+        "/\t/evil.example",
+        "/\t//evil.example",
+        "/\t\\evil.example",
+        "/\v//evil.example",
+        "/\n/[",
+    ],
 )
 def test_nobody_is_sent_to_another_site_after_signing_in(visitor: Come, target: str) -> None:
     arrived = visitor("").post(

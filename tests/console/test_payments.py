@@ -54,6 +54,15 @@ def test_the_file_holds_the_same_filter_and_no_formula(visitor: Come, database: 
     assert ",480000," in response.text
 
 
+def test_a_flow_may_be_called_by_any_letters_and_be_downloaded(visitor: Come, database: Database) -> None:
+    with database.begin() as tx:
+        one = tx.session.scalars(select(Definition).where(Definition.kind == "bpmn").limit(1)).one()
+        one.key = "\u9000\u6b3e"
+    response = visitor("analyst").get(f"/definitions/{one.id}/source?download")
+    assert response.status_code == 200
+    assert response.headers["Content-Disposition"].endswith("%E9%80%80%E6%AC%BE-1.bpmn")
+
+
 def test_the_page_tells_money_path_attempts_and_ledger(visitor: Come, seeded: Seeded) -> None:
     page = visitor("operator").read(f"/payments/{seeded.payments['succeeded']}")
     for text in (

@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import func, select
 
 from app.access.actor import Actor, Role, system
+from app.access.api_keys import authenticate, create_key
 from app.access.models import Merchant
 from app.engine import definitions, pins, shipped, versions
 from app.engine.definitions import DefinitionRefused
@@ -165,6 +166,16 @@ def test_a_key_deploys_but_does_not_publish(store: Database) -> None:
         with pytest.raises(Forbidden, match="publishing is for a person"):
             publish(tx, key, one)
         publish(tx, ANN, deploy(tx, key, child("=2"))[0])
+
+
+def test_who_made_the_key_that_deployed_does_not_publish(store: Database) -> None:
+    boss = Actor("usr_ann", "Ann", M, frozenset({Role.ADMIN, Role.ANALYST}))
+    with store.begin() as tx:
+        made = create_key(tx, boss, "CI", [Role.ANALYST])
+        one = deploy(tx, authenticate(tx, made.secret), child())[0]
+        with pytest.raises(FourEyes, match="made the key"):
+            publish(tx, boss, one)
+        publish(tx, BEN, one)
 
 
 def test_shipped_flows_do_not_replace_what_people_published(store: Database, tmp_path: Path) -> None:

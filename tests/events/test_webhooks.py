@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -139,6 +140,39 @@ def test_retry_after_is_obeyed(shop: Shop, receiver: Receiver, clock: ShiftedClo
     clock.advance(timedelta(seconds=101))
     shop.work()
     assert delivery(shop).status == "delivered"
+
+
+@pytest.mark.parametrize(
+    "date", ["Mon, 01 Jan 99999999999999999999 00:00:00 GMT", "Mon, 01 Jan 2026 00:00:00 +99999999999999999"]
+)
+def test_a_date_that_is_none_counts_as_a_try_like_any_other(shop: Shop, receiver: Receiver, date: str) -> None:
+    receiver.answers = [(503, {"Retry-After": date})]
+    shop.listen(receiver.url)
+    shop.emit()
+    shop.work()
+    row = delivery(shop)
+    assert (row.tries, row.last_status) == (1, 503)
+
+
+def test_an_endpoint_that_is_disabled_while_deliveries_are_being_written_gets_none_of_them(
+    shop: Shop, receiver: Receiver
+) -> None:
+    endpoint_id, _ = shop.listen(receiver.url)
+    shop.emit()
+
+    def disable() -> None:
+        with shop.database.begin() as tx:
+            shop.endpoints.change(tx, shop.actor, endpoint_id, Changes(enabled=False))
+
+    with ThreadPoolExecutor(1) as pool:
+        with shop.database.begin() as tx:
+            shop.webhooks.drain(tx)
+            disabled = pool.submit(disable)
+            wait([disabled], timeout=0.5)
+        disabled.result()
+    assert shop.work() == []
+    assert delivery(shop).status == "dead"
+    assert receiver.received == []
 
 
 def test_gone_disables_the_endpoint_and_gives_up_what_was_waiting(shop: Shop, receiver: Receiver) -> None:

@@ -170,25 +170,35 @@ def test_payments_are_exported_without_those_of_others_and_without_formulas(
     client: FlaskClient, house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(exports, "PAGE", 2)
-    payments = [house.pay(reference=reference) for reference in ("order-1", "=HYPERLINK(1)", "+1", "-1", "@x")]
+    payments = [
+        house.pay(reference=reference)
+        for reference in ("order-1", "=HYPERLINK(1)", "+1", "-1", "@x", "\uff1d1", "\n=1")
+    ]
     with house.database.begin() as tx:
         create_merchant(tx, "Other", merchant_id="mer_other")
         tx.execute(update(Payment).where(Payment.id == payments[0]).values(merchant_id="mer_other"))
         other = create_key(tx, system("mer_other"), "other", [Role.INTEGRATOR]).secret
     export = done(client, house, "payments")
     shown = client.get(f"/v1/exports/{export}").json
-    assert (shown["status"], shown["done"], shown["total"]) == ("completed", 4, 4)
+    assert (shown["status"], shown["done"], shown["total"]) == ("completed", 6, 6)
 
     file = client.get(shown["file"])
     assert file.content_type == "text/csv; charset=utf-8"
     rows = table(file.get_data(as_text=True))
     assert [row["id"] for row in rows] == payments[1:]
-    assert [row["reference"] for row in rows] == ["'=HYPERLINK(1)", "'+1", "'-1", "'@x"]
+    assert [row["reference"] for row in rows] == ["'=HYPERLINK(1)", "'+1", "'-1", "'@x", "'\uff1d1", "'\n=1"]
     assert {row["amount"] for row in rows} == {"1000"}
     foreign = {"Authorization": f"Bearer {other}"}
     for path in ("", "/file"):
         assert client.get(f"/v1/exports/{export}{path}", headers=foreign).status_code == 404
     assert client.get("/v1/exports", headers=foreign).json["data"] == []
+
+
+@pytest.mark.parametrize("field", ["created_from", "created_to"])
+@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
+def test_a_moment_that_no_calendar_has_in_utc_is_named(client: FlaskClient, field: str, moment: str) -> None:
+    refused = client.post("/v1/exports", json={"what": "payments", field: moment})
+    assert (refused.status_code, refused.json["errors"][0]["field"]) == (422, field)
 
 
 def test_ledger_entries_are_exported_with_signed_amounts_that_sum_to_zero(client: FlaskClient, house: House) -> None:

@@ -11,12 +11,13 @@ import psutil
 import pytest
 from prometheus_client import CollectorRegistry
 from redis import Redis
-from rq import Queue, Worker
+from rq import Callback, Queue, Worker
+from rq.job import JobStatus
 from rq.serializers import JSONSerializer
 
 from app.bootstrap import web_app
 from app.jobs.bell import Bell
-from app.jobs.rq_waker import QUEUE, RqWaker
+from app.jobs.rq_waker import DRAIN, QUEUE, RqWaker
 from app.kit.clock import ShiftedClock
 from app.kit.embedded import EmbeddedRedis
 from tests.fixtures_sandbox import until
@@ -25,6 +26,13 @@ from tests.jobs.workers import Workers, working
 from tests.plugins.servers import server_folder
 
 NOWHERE = "redis://127.0.0.1:1/0"
+
+#: What `remember` was called with; nobody may call it.
+called: list[tuple[object, ...]] = []
+
+
+def remember(*arguments: object) -> None:
+    called.append(arguments)
 
 
 @pytest.fixture
@@ -96,6 +104,62 @@ def test_no_other_function_is_run_for_whoever_can_write_to_redis(redis_url: str,
     queue(redis).enqueue("os.mkdir", str(target), job_id="evil")
     until(lambda: not redis.exists("rq:job:evil"))
     assert not target.exists()
+    bell.stop()
+    thread.join()
+
+
+@pytest.mark.parametrize("arguments", [(), ("too many",)], ids=["done", "failed"])
+def test_nothing_is_called_before_or_after_a_hint(redis_url: str, redis: Redis, arguments: tuple[str, ...]) -> None:
+    bell, thread = listening(RqWaker(redis_url))
+
+    def ended() -> bool:
+        bell.rested.set()
+        return bool(redis.hexists("rq:job:evil", "ended_at")) or not redis.exists("rq:job:evil")
+
+    queue(redis).enqueue_call(
+        DRAIN, arguments, job_id="evil", on_success=Callback(remember), on_failure=Callback(remember), failure_ttl=1
+    )
+    until(ended)
+    assert called == []
+    bell.stop()
+    thread.join()
+
+
+def test_a_job_that_was_left_behind_has_nothing_called_either(redis_url: str, redis: Redis) -> None:
+    left = queue(redis).enqueue_call(DRAIN, job_id="evil", on_failure=Callback(remember))
+    redis.delete(f"rq:queue:{QUEUE}")
+    left.set_status(JobStatus.STARTED)
+    redis.zadd(f"rq:wip:{QUEUE}", {"evil:1": 1})
+    bell, thread = listening(RqWaker(redis_url))
+    until(lambda: not redis.exists(f"rq:wip:{QUEUE}"))
+    assert called == []
+    bell.stop()
+    thread.join()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [{"data": b"\x80\x04garbage"}, {"meta": b"not json"}, {"created_at": b"yesterday"}, {"timeout": b"soon"}],
+    ids=lambda damage: next(iter(damage)),
+)
+def test_a_job_that_cannot_be_read_stops_no_hint_after_it(
+    redis_url: str, redis: Redis, damage: dict[str, bytes]
+) -> None:
+    queue(redis).enqueue_call(DRAIN, job_id="evil")
+    redis.hset("rq:job:evil", mapping=damage)
+    waker = RqWaker(redis_url)
+    bell, thread = listening(waker)
+    part = bell.part(["anything"])
+    until(lambda: not redis.llen(f"rq:queue:{QUEUE}"))
+
+    def heard() -> bool:
+        bell.rested.set()
+        return part.is_set()
+
+    for _ in range(2):  # the first ring may still be for the one that cannot be read
+        part.clear()
+        waker.wake()
+        until(heard)
     bell.stop()
     thread.join()
 

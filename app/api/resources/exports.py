@@ -1,9 +1,9 @@
 """Exports: payments or ledger entries as a file, written in the background."""
 
-from datetime import datetime
-from typing import Literal
+from datetime import UTC, datetime
+from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, Field
+from pydantic import AfterValidator, AwareDatetime, Field
 
 from app.api.route import Answer, Body, Call, Listing, Resource, View
 from app.jobs import exports, long_jobs
@@ -32,10 +32,20 @@ class ExportView(View):
     ended_at: datetime | None
 
 
+def _in_utc(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("lies outside the years 1 to 9999 in UTC") from None
+
+
+Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
+
+
 class CreateExport(Body):
     what: Literal["payments", "ledger_entries"]
-    created_from: AwareDatetime | None = Field(None, description="Only what was created then or later")
-    created_to: AwareDatetime | None = Field(None, description="Only what was created earlier; by default now")
+    created_from: Moment | None = Field(None, description="Only what was created then or later")
+    created_to: Moment | None = Field(None, description="Only what was created earlier; by default now")
 
 
 @resource.route(

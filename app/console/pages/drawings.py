@@ -1,5 +1,7 @@
 """What the diagram viewer asks for: the drawing of a definition, and where an instance stands in it."""
 
+from urllib.parse import quote
+
 import orjson
 from flask import Blueprint, make_response, request
 from werkzeug.wrappers import Response
@@ -27,7 +29,8 @@ def source(definition_id: str) -> Response:
     response.headers["Cache-Control"] = f"private, {'max-age=300' if translated else 'max-age=31536000, immutable'}"
     if "download" in request.args:
         name = f"{definition.key}-{definition.version}.{_ENDINGS.get(definition.kind, definition.kind)}"
-        response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+        # A key may be written in any letters, a header may not.
+        response.headers["Content-Disposition"] = f"attachment; filename*=UTF-8''{quote(name, safe='')}"
     return response
 
 

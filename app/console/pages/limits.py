@@ -63,7 +63,7 @@ def confirm() -> Response:
     actor = identity.actor()
 
     def act(tx: Tx) -> str:
-        settings = merchants.confirm_limits(tx, actor)
+        settings = merchants.confirm_limits(tx, actor, request.form.get("mark", ""))
         audit.record(tx, actor, "limits.confirmed", actor.merchant_id, _facts(settings.limits))
         return "settings.saved"
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import Select, func, or_, select
 
 from app.access.actor import Actor
+from app.kit.cells import harmless
 from app.kit.database import Tx
 from app.kit.money import Money
 from app.kit.paging import Page, fetch
@@ -100,10 +101,5 @@ def _line(row: Payment) -> str:
         row.created_at.isoformat(),
     ]
     buffer = io.StringIO()
-    csv.writer(buffer).writerow(_harmless(str(cell)) for cell in cells)
+    csv.writer(buffer).writerow(harmless(str(cell)) for cell in cells)
     return buffer.getvalue()
-
-
-def _harmless(cell: str) -> str:
-    """A spreadsheet would run a cell that starts like a formula; a quote in front makes it text."""
-    return f"'{cell}" if cell[:1] in set("=+-@\t\r") else cell

@@ -29,7 +29,8 @@ CHANNEL: Final = "sluice_inbound"
 log = structlog.get_logger()
 T = TypeVar("T")
 
-#: A worker that died while applying loses its hold after this.
+#: A worker that died while applying loses its hold after this, however often it was tried before: the webhook has
+#: done nothing wrong.
 _HOLD = timedelta(seconds=60)
 #: When to try an unmatched or failed webhook again; after the last one it waits for people.
 _DELAYS: Final = tuple(timedelta(seconds=seconds) for seconds in (2, 10, 60, 600, 3600, 6 * 3600, 24 * 3600))
@@ -176,7 +177,7 @@ class InboundWebhooks:
             _give_up(tx, row)
             return None
         row.tries += 1
-        row.due_at = tx.now() + max(_HOLD, _DELAYS[min(row.tries, len(_DELAYS)) - 1])
+        row.due_at = tx.now() + _HOLD
         tx.session.flush()
         news = News(row.id, row.gateway, row.event_id, row.key, row.charge, row.dispute)
 

@@ -17,7 +17,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.kit import log
-from app.kit.database import Database, Json
+from app.kit.database import Database, Json, Tx
 from app.traffic.orders import orders
 from app.traffic.shop import place
 from proof.invariants import Books, Broken, always, at_rest, counted
@@ -48,8 +48,12 @@ SELECT (SELECT count(*) FROM attempts WHERE state = 'begun' OR outcome IN ('unkn
 _PENDING: Final = text("SELECT count(*) FROM deliveries WHERE status = 'pending'")
 #: A backlog of deliveries must have become smaller within this time.
 _SHRINK_SECONDS: Final = 30
-#: A worker that died with deliveries in its hands has left them for five minutes: this lets that time pass at once.
-_LET_TIME_PASS: Final = text("UPDATE deliveries SET due_at = now() WHERE status = 'pending'")
+#: A worker that died with deliveries in its hands has left them for five minutes, and webhooks that came while their
+#: gateway was dead are tried again after hours: this lets that time pass at once.
+_LET_TIME_PASS: Final = (
+    text("UPDATE deliveries SET due_at = now() WHERE status = 'pending'"),
+    text("UPDATE inbound_webhooks SET due_at = now() WHERE due_at IS NOT NULL"),
+)
 
 
 class Torture:
@@ -86,6 +90,8 @@ class Torture:
         self._stack.wait_for_web()
         database = self._stack.database()
         try:
+            with database.begin() as tx:
+                _let_time_pass(tx)
             quiet = wait(QUIET_SECONDS, lambda: _quiet(database, self._stack)) and _delivered(database)
             self.seconds = time.monotonic() - begun
             click.echo("", err=True)
@@ -174,12 +180,17 @@ def _delivered(database: Database) -> bool:
     while True:
         with database.begin() as tx:
             now_left = tx.execute(_PENDING).scalar_one()
-            tx.execute(_LET_TIME_PASS)
+            _let_time_pass(tx)
         click.echo(f"\rStill to deliver: {now_left}      ", err=True, nl=False)
         if not now_left or (left is not None and now_left >= left):
             return not now_left
         left = now_left
         wait(_SHRINK_SECONDS, partial(_none_pending, database))
+
+
+def _let_time_pass(tx: Tx) -> None:
+    for statement in _LET_TIME_PASS:
+        tx.execute(statement)
 
 
 def _none_pending(database: Database) -> bool:

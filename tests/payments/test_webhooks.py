@@ -199,6 +199,17 @@ def test_a_webhook_that_ends_every_worker_is_parked_all_the_same(till: Till) -> 
     assert [incident.kind for incident in till.incidents()] == ["webhook_parked"]
 
 
+def test_what_died_with_its_worker_is_tried_again_after_a_minute_however_often(till: Till) -> None:
+    payment, _ = tell(till)
+    chore = webhooks.InboundWebhooks(till.gateways, webhooks.APPLIERS, "sandbox_a")
+    for _ in range(6):
+        with till.database.begin() as tx:
+            assert len(chore.take(tx, 10)) == 1
+        till.clock.advance(timedelta(seconds=61))
+    assert till.apply() == 1
+    assert till.status(payment) == ("requires_capture", "")
+
+
 def test_a_person_can_have_it_tried_again_and_only_an_operator_may(till: Till) -> None:
     payment, _ = tell(till)
     chore = webhooks.InboundWebhooks(till.gateways, {EventKind.ATTEMPT_UPDATED: unbookable}, "sandbox_a")

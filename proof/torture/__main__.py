@@ -214,7 +214,7 @@ def main(plan: Plan) -> int:
     asked = f"KILLS={plan.kills} PAYMENTS={plan.payments} SEED={plan.seed} WORKERS={plan.workers}"
     click.echo(asked + (f" BREAK={plan.breaking}" if plan.breaking else ""))
     receiver = Receiver()
-    stack = Stack(plan, redis="REDIS" in os.environ)
+    stack = Stack(plan, redis=os.environ.get("REDIS", "0") != "0")
     try:
         client = Client(place(stack.start()))
         endpoint = {"url": receiver.url, "description": "The merchant's own"}

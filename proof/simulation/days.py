@@ -1,4 +1,4 @@
-"""A run of the simulation: as many days as it takes, each in a database of its own, one by one or several at once.
+"""A run of the simulation: as many days as it takes, each on a server of its own, one by one or several at once.
 
 Whatever is printed about a day is enough to live it again.
 """
@@ -11,9 +11,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from functools import partial
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -31,59 +29,43 @@ DAY: Final = 2000
 _SETTINGS: Final = ("autovacuum = off", "jit = off", "checkpoint_timeout = '1h'", "max_wal_size = '16GB'")
 
 
-@contextmanager
-def _server() -> Iterator[tuple[str, Path]]:
-    """A server of its own that waits for no disk, whose first database is the template of the days'."""
+def _leave_nothing_behind() -> None:
+    """Told to end, a process stops its server and clears its folder first."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+
+
+def _live(plan: Plan) -> Outcome:
+    """A day with a server and a folder of its own that are gone afterwards.
+
+    Two days on one server would not be the same twice: each moves when the other's tables are tidied, and with that the
+    order in which rows are found that no statement asks to be sorted.
+    """
+    log.configure("CRITICAL")
     folder = Path(tempfile.mkdtemp(prefix="sluice-simulation-"))
     folder.chmod(0o711)
     try:
         with EmbeddedPostgres(folder / "server", durable=False) as url:
-            with psycopg.connect(_plain(url), autocommit=True) as connection:
+            with psycopg.connect(url.replace("+psycopg", "", 1), autocommit=True) as connection:
                 for setting in _SETTINGS:
                     connection.execute(f"ALTER SYSTEM SET {setting}")
                 connection.execute("SELECT pg_reload_conf()")
-                connection.execute("CREATE DATABASE ready")
-            upgrade(_named(url, "ready"))
-            yield url, folder
+            upgrade(url)
+            return Day(plan, url, folder / "books").live()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _plain(url: str) -> str:
-    return url.replace("+psycopg", "", 1)
-
-
-def _named(url: str, database: str) -> str:
-    return url.replace("@/postgres?", f"@/{database}?", 1)
-
-
-def _live(url: str, folder: Path, plan: Plan) -> Outcome:
-    """A day in a database and a folder that are gone afterwards."""
-    log.configure("CRITICAL")
-    name = f"day_{plan.seed}"
-    books = folder / name
-    with psycopg.connect(_plain(url), autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE ready")
-        try:
-            return Day(plan, _named(url, name), books).live()
-        finally:
-            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
-            shutil.rmtree(books, ignore_errors=True)
-
-
 def run(payments: int, seed: int, breaking: str, processes: int) -> int:
     """Live `payments` in `processes` at once and print what happened; 1 when a promise was broken."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that nothing is left running
+    _leave_nothing_behind()
     click.echo(f"PAYMENTS={payments} SEED={seed}" + (f" BREAK={breaking}" if breaking else ""))
     plans = [
         Plan(min(DAY, payments - begun), seed + day, breaking) for day, begun in enumerate(range(0, payments, DAY))
     ]
-    with _server() as (url, folder):
-        live = partial(_live, url, folder)
-        if processes == 1:
-            return _tell(map(live, plans))
-        with multiprocessing.get_context("spawn").Pool(processes) as pool:
-            return _tell(pool.imap(live, plans))
+    if processes == 1:
+        return _tell(map(_live, plans))
+    with multiprocessing.get_context("spawn").Pool(processes, _leave_nothing_behind) as pool:
+        return _tell(pool.imap(_live, plans))
 
 
 def _tell(days: Iterable[Outcome]) -> int:

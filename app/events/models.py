@@ -25,6 +25,7 @@ class Event(Base):
     sequence: Mapped[int]
     data: Mapped[Json]  # the object as the API shows it at that moment
     actor: Mapped[str]
+    trace: Mapped[str] = mapped_column(default="", server_default="")  # the request that led to it
     created_at: Mapped[datetime]
     drained_at: Mapped[datetime | None]  # when its deliveries were written
 

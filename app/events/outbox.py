@@ -8,6 +8,7 @@ from sqlalchemy import func, select
 from app.events.models import Event
 from app.kit.database import Json, Tx
 from app.kit.ids import new_id
+from app.kit.trace import mark
 
 CHANNEL = "sluice_events"
 
@@ -42,6 +43,7 @@ def emit(tx: Tx, merchant_id: str, type_: str, object_id: str, data: Json, actor
         "sequence": counted[object_id],
         "data": data,
         "actor": actor,
+        "trace": mark(),
         "created_at": tx.now(),
     }
     tx.gather(Event, event)

@@ -69,6 +69,7 @@ class DeliveryJob:
     lease: datetime
     tries: int
     log: tuple[Json, ...]
+    trace: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +158,7 @@ class Webhooks:
                     lease=delivery.due_at,
                     tries=delivery.tries,
                     log=tuple(delivery.log["tries"]),
+                    trace=event.trace,
                 )
             )
         tx.session.flush()

@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 
@@ -9,6 +10,9 @@ import pytest
 import structlog
 import urllib3
 from flask.testing import FlaskClient
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, use_span
 from prometheus_client import CollectorRegistry, generate_latest
 from sqlalchemy import update
@@ -18,13 +22,22 @@ from app.access.actor import Role
 from app.access.api_keys import create_key
 from app.bootstrap import web_app
 from app.engine.models import Instance
+from app.events.endpoints import Endpoints
+from app.events.webhooks import Webhooks
+from app.gateways import guard
 from app.gateways.breaker import Breaker
 from app.gateways.guard import GatewayMetrics, Guarded
 from app.gateways.registry import Registry
+from app.jobs import deliveries
+from app.jobs.chores import Chores
+from app.jobs.deliveries import Deliveries
 from app.jobs.facts import DatabaseFacts
 from app.jobs.metrics import WorkerMetrics, serve
+from app.kit import trace
 from app.kit.database import Database
+from app.kit.http import HttpClient
 from app.kit.trace import following, mark
+from tests.events.conftest import Receiver, serving
 from tests.house import House
 
 
@@ -92,6 +105,30 @@ def test_a_span_of_a_tracer_is_carried_beside_the_request_s_id() -> None:
         assert mark() == marked
         assert structlog.contextvars.get_contextvars() == {"trace_id": "req_1", "instance": "ins_1"}
     assert (mark(), structlog.contextvars.get_contextvars()) == ("", {})
+
+
+def test_request_steps_gateway_calls_and_deliveries_are_spans_of_one_trace(
+    client: FlaskClient, house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(kept))
+    monkeypatch.setattr(trace, "tracer", provider.get_tracer("sluice"))
+    monkeypatch.setattr(guard, "tracer", trace.tracer)
+    monkeypatch.setattr(deliveries, "tracer", trace.tracer)
+    monkeypatch.setattr(trace, "get_tracer_provider", lambda: provider)
+    endpoints = Endpoints(house.wired.sealer, allow_private=True)
+    with serving(Receiver()) as shop, closing(HttpClient(connect_seconds=1, total_seconds=2)) as http:
+        with house.database.begin() as tx:
+            endpoints.create(tx, house.person("ada", Role.ADMIN), shop.url, ())
+        pay(client)
+        house.run()
+        house.clock.advance(timedelta(minutes=10))  # the house's own deliveries reach nobody on this machine
+        Chores(house.database, [Deliveries(Webhooks(endpoints, http, allow_private=True))]).turn()
+        assert shop.received
+    spans = kept.get_finished_spans()
+    assert {"POST /v1/payments", "step", "gateway call", "delivery"} <= {span.name for span in spans}
+    assert len({span.context.trace_id for span in spans if span.context}) == 1
 
 
 def test_numbers_tell_what_waits_and_how_much_money_is_unknown(client: FlaskClient, house: House) -> None:

@@ -91,7 +91,7 @@ def test_a_page_names_who_uses_which_version(visitor: Come) -> None:
 def test_a_download_is_byte_for_byte_what_was_deployed(visitor: Come, seeded: Seeded) -> None:
     response = visitor("analyst").get(f"/definitions/{seeded.definitions['flow2']}/source?download")
     assert response.data == (DIAGRAMS / "card-payment.bpmn").read_bytes()
-    assert response.headers["Content-Disposition"] == 'attachment; filename="card-payment-2.bpmn"'
+    assert response.headers["Content-Disposition"] == "attachment; filename*=UTF-8''card-payment-2.bpmn"
 
 
 def test_a_drawing_is_kept_for_ever_but_its_translation_only_until_the_next_catalogue(

@@ -1,8 +1,8 @@
 """One declared route as a Flask view: read, admit, work, answer.
 
-A request is one transaction, repeated when PostgreSQL undid it for the sake of another. Under an Idempotency-Key there
-is a short one before it, which admits the caller and claims the key; the work's transaction stores the answer. Nothing
-is open while the body is read or an instance is waited for.
+A request is one transaction, repeated when PostgreSQL undid it for the sake of another: it admits the caller, claims
+the Idempotency-Key if there is one, does the work and stores the answer. Nothing is open while the body is read or an
+instance is waited for.
 """
 
 import hashlib
@@ -14,11 +14,23 @@ from typing import Any
 
 import orjson
 from flask import Request, Response, g, request
+from sqlalchemy.exc import IntegrityError
 
 from app.access.actor import Actor
 from app.api import auth, validation
 from app.api.context import ApiContext
-from app.api.idempotency import Busy, Claim, Idempotency, KeyRequired, Scope, Stored, fingerprint, key_of
+from app.api.idempotency import (
+    Busy,
+    Claim,
+    Idempotency,
+    KeyRequired,
+    Scope,
+    Stored,
+    fingerprint,
+    is_taken,
+    key_of,
+    wait,
+)
 from app.api.problems import BodyTooLarge
 from app.api.route import Answer, Body, Call, Rest, Route, Upload
 from app.api.waiting import Seats
@@ -42,6 +54,15 @@ class Admitted:
     actor: Actor
     arguments: dict[str, Any]
     asked: Any
+
+
+@dataclass(frozen=True)
+class Done:
+    """The work was done under `claim`; `rest` is what may be waited for."""
+
+    stored: Stored
+    rest: Rest | None
+    claim: Claim
 
 
 class Endpoint:
@@ -77,33 +98,40 @@ class Endpoint:
         return self._work(tx, admitted)
 
     def _once(self, key: str, raw: bytes, parts: dict[str, str]) -> Response:
-        with self._context.database.begin() as tx:
-            admitted = self._admit(tx, raw, parts)
-            mark = fingerprint(request.path, admitted.asked)
-            scope = Scope(admitted.actor.merchant_id, self.route.signature, key, mark)
-            found = self._idempotency.claim(tx, scope)
-        patience = wait_seconds(request.headers.get("Prefer", ""))
-        claim = self._after(scope, patience) if isinstance(found, Busy) else found
-        if isinstance(claim, Stored):
-            return self._respond(claim, replayed=True)
-        try:
-            stored, rest = self._context.database.run(lambda tx: self._for(claim, tx, admitted, patience))
-        except Exception:
-            self._idempotency.release(claim)
-            raise
+        found = self._under(key, raw, parts)
+        if isinstance(found, Busy):
+            found = self._after(lambda: self._under(key, raw, parts))
+        if isinstance(found, Stored):
+            return self._respond(found, replayed=True)
         crashpoint(Point.REQUEST_COMMITTED)
-        return self._respond(self._rested(stored, rest, claim))
+        return self._respond(self._rested(found.stored, found.rest, found.claim))
 
-    def _after(self, scope: Scope, patience: float) -> Claim | Stored:
-        """Wait for the first request with this key; without a seat only as long as everybody does."""
-        with self._seats.one() as seated:
-            return self._idempotency.wait(scope, patience if seated else 0)
+    def _under(self, key: str, raw: bytes, parts: dict[str, str]) -> Done | Stored | Busy:
+        """The work, done under the key, or what is in its way."""
+        try:
+            return self._context.database.run(lambda tx: self._claimed(tx, key, raw, parts))
+        except IntegrityError as error:
+            if not is_taken(error):
+                raise
+            return Busy()
 
-    def _for(self, claim: Claim, tx: Tx, admitted: Admitted, patience: float) -> tuple[Stored, Rest | None]:
+    def _claimed(self, tx: Tx, key: str, raw: bytes, parts: dict[str, str]) -> Done | Stored | Busy:
+        admitted = self._admit(tx, raw, parts)
+        mark = fingerprint(request.path, admitted.asked)
+        claim = self._idempotency.claim(tx, Scope(admitted.actor.merchant_id, self.route.signature, key, mark))
+        if not isinstance(claim, Claim):
+            return claim
         stored, rest = self._work(tx, admitted)
+        patience = wait_seconds(request.headers.get("Prefer", ""))
         resting = timedelta(seconds=patience) if rest is not None and patience else None
         self._idempotency.complete(tx, claim, stored, resting)
-        return stored, rest
+        return Done(stored, rest, claim)
+
+    def _after(self, again: Callable[[], Done | Stored | Busy]) -> Done | Stored:
+        """Wait for the first request with this key; without a seat only as long as everybody does."""
+        patience = wait_seconds(request.headers.get("Prefer", ""))
+        with self._seats.one() as seated:
+            return wait(again, patience if seated else 0)
 
     def _read(self, incoming: Request) -> bytes:
         body = self.route.body

@@ -1,31 +1,39 @@
 """Idempotency-Key: the first request under a key does the work, every other one gets its answer.
 
-The key is claimed by an INSERT of its own before the work; the answer is stored in the work's transaction. A claim is
-a lease: if its holder dies, the next request takes over, and should the first one still be alive, the change of
-`locked_until` makes its completion fail and rolls its work back. So the work happens once, whoever is slow or dies.
+The work and its answer are one transaction, which holds a lock of PostgreSQL's own under the key's name: as long as it
+is open, equal requests see that somebody is at work, and when it ends, whether well or by a crash, either the answer is
+there or nothing is. Should two be at work all the same, the table's key lets one of them commit.
 """
 
 import hashlib
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import timedelta
+from typing import Any, TypeVar
 
 import orjson
 from flask import Request
-from sqlalchemy import delete, select, update
-from sqlalchemy.dialects.postgresql import insert
+from psycopg.errors import UniqueViolation
+from sqlalchemy import Row, delete, text, update
+from sqlalchemy.exc import IntegrityError
 
 from app.api.models import IdempotencyKey
 from app.errors import AppError, FieldError
-from app.kit.database import NO_WAIT, Database, Tx
+from app.kit.database import Tx
 from app.kit.sealing import Sealer
 
-LEASE = timedelta(seconds=20)
+T = TypeVar("T")
+
 KEEP = timedelta(days=8)
 #: How long an equal request waits for the first one's answer before it is told to come back.
 PATIENCE_SECONDS = 2.0
 _LONGEST_KEY = 255
+_CLAIM = text("""
+SELECT pg_try_advisory_xact_lock(hashtextextended(:place, 0)) AS mine, found.*
+FROM (VALUES (1)) AS one LEFT JOIN idempotency_keys AS found
+    ON found.merchant_id = :merchant_id AND found.route = :route AND found.key = :key
+""")
 
 
 class KeyRequired(AppError):
@@ -68,10 +76,9 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """The right to do the work, until the lease is over; `locked_until` is also what proves it."""
+    """The right to do the work, as long as the transaction lasts that gave it."""
 
     scope: Scope
-    locked_until: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,84 +117,49 @@ def fingerprint(path: str, body: Any) -> str:
 class Idempotency:
     """Stored answers may hold secrets that are shown once, so they are sealed."""
 
-    def __init__(self, database: Database, sealer: Sealer) -> None:
-        self._database = database
+    def __init__(self, sealer: Sealer) -> None:
         self._sealer = sealer
 
     def claim(self, tx: Tx, scope: Scope) -> Claim | Stored | Busy:
         """The right to work, or the answer given before, or that somebody else is at work."""
-        # The claim reaches the disk no later than the work that follows it, so its own commit need not wait.
-        tx.local(NO_WAIT)
-        until = tx.now() + LEASE
-        row = {
-            "merchant_id": scope.merchant_id,
-            "route": scope.route,
-            "key": scope.key,
-            "fingerprint": scope.fingerprint,
-            "created_at": tx.now(),
-            "locked_until": until,
-        }
-        mine = insert(IdempotencyKey).values(row).on_conflict_do_nothing().returning(IdempotencyKey.key)
-        if tx.session.scalar(mine) is not None:
-            return Claim(scope, until)
-        found = tx.session.scalar(_select(scope).with_for_update())
-        if found is None:
-            return Busy()
-        if found.fingerprint != scope.fingerprint:
+        place = {"merchant_id": scope.merchant_id, "route": scope.route, "key": scope.key}
+        row = tx.execute(_CLAIM, {"place": scope.place, **place}).one()
+        if row.fingerprint is None:
+            return Claim(scope) if row.mine else Busy()
+        if row.fingerprint != scope.fingerprint:
             raise KeyReused
-        locked = found.locked_until is not None and found.locked_until > tx.now()
-        if found.status is not None:
-            stored = self._stored(scope, found)
+        locked = row.locked_until is not None and row.locked_until > tx.now()
+        if row.status is not None:
+            stored = self._stored(scope, row)
             return Busy(stored) if locked else stored
-        if locked:
+        if locked or not row.mine:
             return Busy()
-        found.locked_until = until
-        return Claim(scope, until)
-
-    def wait(self, scope: Scope, seconds: float) -> Claim | Stored:
-        """Until the one at work is done, at least PATIENCE_SECONDS; then its early answer, or InProgress without."""
-        deadline = time.monotonic() + max(seconds, PATIENCE_SECONDS)
-        pause = 0.02
-        result: Claim | Stored | Busy = Busy()
-        while time.monotonic() < deadline:
-            time.sleep(pause)
-            pause = min(pause * 1.5, 0.2)
-            with self._database.begin() as tx:
-                result = self.claim(tx, scope)
-            if not isinstance(result, Busy):
-                return result
-        if isinstance(result, Busy) and result.early is not None:
-            return result.early
-        raise InProgress(extra={"retry_after": 1})
+        # The former version claimed keys by rows without an answer; whoever made this one has died.
+        tx.execute(delete(IdempotencyKey).where(*_same(scope)))
+        return Claim(scope)
 
     def complete(self, tx: Tx, claim: Claim, stored: Stored, better_in: timedelta | None = None) -> None:
-        """Store the answer in the work's transaction; InProgress, undoing the work, if the claim was taken over.
+        """Store the answer in the work's transaction, whose commit fails if another one has worked under the key.
 
         With `better_in` a better answer follows within that time (`amend`), and others wait for it.
         """
-        until = tx.now() + better_in if better_in else None
-        done = tx.changed(
-            _mine(claim)
-            .where(IdempotencyKey.status.is_(None), IdempotencyKey.locked_until == claim.locked_until)
-            .values({**self._columns(claim.scope, stored), "locked_until": until})
+        tx.gather(
+            IdempotencyKey,
+            {
+                "merchant_id": claim.scope.merchant_id,
+                "route": claim.scope.route,
+                "key": claim.scope.key,
+                "fingerprint": claim.scope.fingerprint,
+                "created_at": tx.now(),
+                "locked_until": tx.now() + better_in if better_in else None,
+                **self._columns(claim.scope, stored),
+            },
         )
-        if done != 1:
-            raise InProgress(extra={"retry_after": 1})
 
     def amend(self, tx: Tx, claim: Claim, stored: Stored) -> None:
         """Replace the answer by the one the first request really got, after it waited for the instance to rest."""
-        tx.execute(_mine(claim).values({**self._columns(claim.scope, stored), "locked_until": None}))
-
-    def release(self, claim: Claim) -> None:
-        """Forget a claim whose work was rolled back, so that the same key can be tried again at once."""
-        with self._database.begin() as tx:
-            tx.execute(
-                delete(IdempotencyKey).where(
-                    *_same(claim.scope),
-                    IdempotencyKey.status.is_(None),
-                    IdempotencyKey.locked_until == claim.locked_until,
-                )
-            )
+        answer = {**self._columns(claim.scope, stored), "locked_until": None}
+        tx.execute(update(IdempotencyKey).where(*_same(claim.scope)).values(answer))
 
     def _columns(self, scope: Scope, stored: Stored) -> dict[str, Any]:
         return {
@@ -196,11 +168,31 @@ class Idempotency:
             "body": self._sealer.seal(stored.body, scope.place).encode(),
         }
 
-    def _stored(self, scope: Scope, row: IdempotencyKey) -> Stored:
-        assert row.status is not None
-        assert row.body is not None
+    def _stored(self, scope: Scope, row: Row[Any]) -> Stored:
         media_type = (row.headers or {}).get("Content-Type", "application/json")
         return Stored(row.status, media_type, self._sealer.open(row.body.decode(), scope.place))
+
+
+def wait(again: Callable[[], T | Busy], seconds: float) -> T | Stored:
+    """Ask `again` until nobody else is at work, at least PATIENCE_SECONDS; then the early answer, or InProgress."""
+    deadline = time.monotonic() + max(seconds, PATIENCE_SECONDS)
+    pause = 0.02
+    found: T | Busy = Busy()
+    while isinstance(found, Busy):
+        if time.monotonic() >= deadline:
+            if found.early is not None:
+                return found.early
+            raise InProgress(extra={"retry_after": 1})
+        time.sleep(pause)
+        pause = min(pause * 1.5, 0.2)
+        found = again()
+    return found
+
+
+def is_taken(error: IntegrityError) -> bool:
+    """Whether the work was undone because somebody else had done it under the same key."""
+    cause = error.orig
+    return isinstance(cause, UniqueViolation) and cause.diag.constraint_name == "pk_idempotency_keys"
 
 
 def purge(tx: Tx) -> None:
@@ -214,11 +206,3 @@ def _same(scope: Scope) -> tuple[Any, ...]:
         IdempotencyKey.route == scope.route,
         IdempotencyKey.key == scope.key,
     )
-
-
-def _select(scope: Scope) -> Any:
-    return select(IdempotencyKey).where(*_same(scope)).execution_options(populate_existing=True)
-
-
-def _mine(claim: Claim) -> Any:
-    return update(IdempotencyKey).where(*_same(claim.scope))

@@ -9,7 +9,7 @@ from app.kit.database import Base, Json
 
 
 class IdempotencyKey(Base):
-    """The first answer to a POST under one key: claimed before the work, completed in the work's own transaction."""
+    """The first answer to a POST under one key, written in the transaction that did the work."""
 
     __tablename__ = "idempotency_keys"
     __table_args__ = (Index("ix_idempotency_keys_created", "created_at"),)

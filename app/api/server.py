@@ -43,7 +43,7 @@ def create_api(context: ApiContext, resources: Sequence[Resource] = RESOURCES) -
     )
     limited = limiter.shared_limit(context.rate_limit, scope="api")
     routes = [route for resource in resources for route in resource.routes]
-    idempotency = Idempotency(context.database, context.sealer)
+    idempotency = Idempotency(context.sealer)
     seats = Seats(context.waiting)
     for route in routes:
         view = limited(Endpoint(route, context, idempotency, seats).view())

@@ -50,7 +50,8 @@ def start_instance(
     pinned = pins.pins_for(tx, actor.merchant_id, process)
     now = tx.now()
     instance_id = instance_id or new_id("ins")
-    instance = Instance(
+    instance = tx.insert(
+        Instance,
         id=instance_id,
         merchant_id=actor.merchant_id,
         definition_id=pinned.definition_id,
@@ -66,9 +67,6 @@ def start_instance(
         created_at=now,
         updated_at=now,
     )
-    tx.session.add(instance)
-    # Whoever is about to name it needs it to be there.
-    tx.session.flush()
     references.made(tx, instance)
     tx.notify(CHANNEL)
     return instance

@@ -1,4 +1,4 @@
-"""Many rows in one statement and one parameter: PostgreSQL unfolds them from JSON by the types of their columns.
+"""Many rows in one statement, a parameter a table: PostgreSQL unfolds them from JSON by the types of their columns.
 
 The text of the statement is the same for every number of rows, so it is prepared once.
 """
@@ -12,6 +12,10 @@ from sqlalchemy import Executable, Result, Table, TextClause, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import DeclarativeBase
 
+_TELL = """
+SELECT count(pg_notify(channel, payload)::text)
+FROM unnest(CAST(:channels AS text[]), CAST(:payloads AS text[])) AS told (channel, payload)
+"""
 _DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]  # it has none
 
 
@@ -24,28 +28,69 @@ class Executing(Protocol):
 def insert_rows(
     tx: Executing, model: type[DeclarativeBase], rows: Sequence[Mapping[str, Any]], *, once: bool = False
 ) -> list[Any]:
-    """Insert `rows`, which all have the same columns and no binary ones; the first column of those inserted.
+    """Insert `rows`, which all have the same columns; the first column of those inserted.
 
     With `once` a row that is there already is left alone.
     """
     if not rows:
         return []
-    table = model.__table__
-    assert isinstance(table, Table)
-    statement = _insert(table, tuple(rows[0]), once)
-    return list(tx.execute(statement, {"rows": as_json(rows)}).scalars())
+    table, columns = _shape(model, rows)
+    return list(tx.execute(_insert(table, columns, once), {"rows": as_json(rows)}).scalars())
+
+
+def insert_and_tell(
+    tx: Executing,
+    rows: Iterable[tuple[type[DeclarativeBase], Sequence[Mapping[str, Any]]]],
+    hints: Sequence[tuple[str, str]],
+) -> None:
+    """Insert the rows of each table and send `hints`, channels and payloads, all in one statement.
+
+    Rows may refer to each other in any order: PostgreSQL checks foreign keys at the end of a statement.
+    """
+    # In one order whoever gathered them, so that one text serves them all.
+    ordered = sorted(rows, key=lambda item: item[0].__tablename__)
+    parameters: dict[str, Any] = {f"rows_{place}": as_json(some) for place, (_, some) in enumerate(ordered)}
+    parameters["channels"] = [channel for channel, _ in hints]
+    parameters["payloads"] = [payload for _, payload in hints]
+    tx.execute(_insert_and_tell(tuple(_shape(model, some) for model, some in ordered)), parameters)
 
 
 def as_json(rows: Iterable[Mapping[str, Any]]) -> str:
-    return orjson.dumps(list(rows)).decode()
+    return orjson.dumps(list(rows), default=_bytea).decode()
+
+
+def _bytea(value: object) -> str:
+    """Bytes as PostgreSQL reads them from text."""
+    if isinstance(value, bytes):
+        return f"\\x{value.hex()}"
+    raise TypeError(f"{type(value).__name__} is no value of a column")
+
+
+def _shape(model: type[DeclarativeBase], rows: Sequence[Mapping[str, Any]]) -> tuple[Table, tuple[str, ...]]:
+    table = model.__table__
+    assert isinstance(table, Table)
+    return table, tuple(rows[0])
 
 
 @cache
 def _insert(table: Table, columns: tuple[str, ...], once: bool) -> TextClause:
+    conflict = "ON CONFLICT DO NOTHING" if once else ""
+    return text(f"{_insertion(table, columns, 'rows')} {conflict} RETURNING {columns[0]}")
+
+
+@cache
+def _insert_and_tell(shapes: tuple[tuple[Table, tuple[str, ...]], ...]) -> TextClause:
+    parts = [
+        f"{table.name}_rows AS ({_insertion(table, columns, f'rows_{place}')})"
+        for place, (table, columns) in enumerate(shapes)
+    ]
+    return text(f"{'WITH ' if parts else ''}{', '.join(parts)} {_TELL}")
+
+
+def _insertion(table: Table, columns: tuple[str, ...], parameter: str) -> str:
     names = ", ".join(columns)
     typed = ", ".join(f"{name} {table.c[name].type.compile(_DIALECT)}" for name in columns)
-    conflict = "ON CONFLICT DO NOTHING" if once else ""
-    return text(
+    return (
         f"INSERT INTO {table.name} ({names}) SELECT {names} "  # noqa: S608 - names of our own tables
-        f"FROM json_to_recordset(CAST(:rows AS json)) AS new({typed}) {conflict} RETURNING {columns[0]}"
+        f"FROM json_to_recordset(CAST(:{parameter} AS json)) AS new({typed})"
     )

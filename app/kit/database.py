@@ -9,13 +9,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
-from functools import partial
+from functools import cache, partial
 from typing import Any, Final, TypeVar
 
 import orjson
 import psycopg
 import structlog
 from sqlalchemy import (
+    Column,
     CursorResult,
     DateTime,
     Dialect,
@@ -26,20 +27,23 @@ from sqlalchemy import (
     Text,
     create_engine,
     event,
+    inspect,
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError, InvalidatePoolError, OperationalError
-from sqlalchemy.orm import DeclarativeBase, Session
+from sqlalchemy.orm import DeclarativeBase, Session, make_transient_to_detached
+from sqlalchemy.orm.attributes import manager_of_class
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from app.kit.bulk import insert_rows
+from app.kit.bulk import insert_and_tell
 from app.kit.clock import Clock
 from app.kit.patience import PatientConnection, connect
 
 Json = dict[str, Any]
 T = TypeVar("T")
+M = TypeVar("M", bound="Base")
 
 log = structlog.get_logger()
 
@@ -59,10 +63,6 @@ _FRESH_SECONDS: Final = 1.0
 _CLOCK = text("SELECT clock_timestamp()")
 _LOCAL = text("""
 SELECT clock_timestamp(), count(set_config(key, value, true)) FROM json_each_text(CAST(:settings AS json))
-""")
-_TELL = text("""
-SELECT count(pg_notify(channel, payload)::text)
-FROM unnest(CAST(:channels AS text[]), CAST(:payloads AS text[])) AS told (channel, payload)
 """)
 
 _open_transactions: ContextVar[int] = ContextVar("open_transactions", default=0)
@@ -148,7 +148,10 @@ class Tx:
 
     def local(self, settings: Mapping[str, str]) -> None:
         """Settings of PostgreSQL for the rest of this transaction; the same statement reads its clock."""
-        read = self.session.execute(_LOCAL, {"settings": orjson.dumps(dict(settings)).decode()}).scalar_one()
+        self.clocked(self.session.execute(_LOCAL, {"settings": orjson.dumps(dict(settings)).decode()}).scalar_one())
+
+    def clocked(self, read: datetime) -> None:
+        """A statement read PostgreSQL's clock on its way, so that no other one need ask for it."""
         if self._now is None and self._clock is None:
             self._now = read.astimezone(UTC) + self._shift()
 
@@ -187,16 +190,32 @@ class Tx:
         driver.unhurried = True
 
     def gather(self, model: type[Base], row: Mapping[str, Any]) -> None:
-        """Insert a row together with the others of its table, before the session writes or reads anything.
+        """Insert a row together with the others, of whatever tables, before the session writes or reads anything.
 
-        All rows of a table have the same columns, none of them binary.
+        All rows of a table have the same columns.
         """
         self._rows.setdefault(model, []).append(row)
 
-    def _write_rows(self) -> None:
-        while self._rows:
-            model = next(iter(self._rows))
-            insert_rows(self, model, self._rows.pop(model))
+    def insert(self, model: type[M], **values: Any) -> M:
+        """A new row as an object that looks as if it had been read. What is not given has its default, or is None.
+
+        The row is gathered as it is now; only what changes from now on is the session's to write.
+        """
+        columns = _columns(model)
+        filled = {key: values[key] if key in values else _default(column) for key, column in columns.items()}
+        new: M = manager_of_class(model).new_instance()
+        new.__dict__.update(filled)
+        make_transient_to_detached(new)
+        self.gather(model, {str(column.name): filled[key] for key, column in columns.items()})
+        self.session.add(new)
+        return new
+
+    def _write_rows(self, hints: Sequence[tuple[str, str]] = ()) -> None:
+        rows, self._rows = self._rows, {}
+        if rows or hints:
+            # What the session writes may refer to these rows, so it waits for them.
+            with self.session.no_autoflush:
+                insert_and_tell(self, rows.items(), hints)
 
     @contextmanager
     def part(self) -> Iterator[None]:
@@ -220,17 +239,25 @@ class Tx:
 
     def settle(self) -> None:
         """Write what was gathered, and send the hints."""
-        self._write_gathered()
-        if self._told:
-            channels, payloads = zip(*self._told, strict=True)
-            self.session.execute(_TELL, {"channels": list(channels), "payloads": list(payloads)})
-            self._told.clear()
+        self._prepare()
+        if self._is_dirty():
+            self.session.flush()
+        hints, self._told = list(self._told), {}
+        self._write_rows(hints)
 
     def _write_gathered(self) -> None:
+        self._prepare()
         self.session.flush()
+
+    def _prepare(self) -> None:
+        """Run what was kept for the end; it may read what the session has not written yet."""
+        if self._before:
+            self.session.flush()
         while self._before:
             self._before.pop(0)()
-        self.session.flush()
+
+    def _is_dirty(self) -> bool:
+        return bool(self.session.new or self.session.dirty or self.session.deleted)
 
     def after_commit(self, action: Callable[[], None]) -> None:
         """Run `action` once the commit is certain. It is a hint: nothing may depend on its being run."""
@@ -260,6 +287,19 @@ def _ask_idle(dialect: Dialect, driver: DBAPIConnection, record: ConnectionPoolE
         dialect.do_ping(driver)
     except psycopg.Error as error:
         raise InvalidatePoolError(str(error)) from None
+
+
+@cache
+def _columns(model: type[Base]) -> Mapping[str, Column[Any]]:
+    """Every column by its attribute."""
+    return dict(inspect(model).columns.items())
+
+
+def _default(column: Column[Any]) -> Any:
+    default: Any = column.default
+    if default is None:
+        return None
+    return default.arg(None) if default.is_callable else default.arg
 
 
 class Database:

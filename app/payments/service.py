@@ -58,9 +58,12 @@ def create_payment(tx: Tx, actor: Actor, command: CreatePayment) -> Payment:
     """The payment, the instance of its flow and the event, all in this transaction."""
     actor.require(Role.INTEGRATOR, Role.OPERATOR, Role.ADMIN)
     _check_process(tx, actor.merchant_id, command.process)
-    now = tx.now()
-    payment = Payment(
-        id=new_id("pay"),
+    now, payment_id = tx.now(), new_id("pay")
+    instance_id = _start(tx, actor, payment_id, command) if command.confirm else None
+    payment = tx.insert(
+        Payment,
+        id=payment_id,
+        instance_id=instance_id,
         merchant_id=actor.merchant_id,
         status=_first_status(command),
         amount=command.amount,
@@ -78,10 +81,6 @@ def create_payment(tx: Tx, actor: Actor, command: CreatePayment) -> Payment:
         updated_at=now,
     )
     held.made(tx, payment)
-    if command.confirm:
-        _start(tx, actor, payment)
-    tx.session.add(payment)
-    tx.session.flush()  # its first values belong to what is told of it
     if actor.is_person:
         # A system's payments are told by their events; the audit chain would make them wait for each other.
         audit.record(tx, actor, "payment.created", payment.id, {"amount": payment.amount, "currency": payment.currency})
@@ -127,7 +126,7 @@ def confirm(tx: Tx, actor: Actor, payment_id: str, payment_method: str = "") -> 
     if not payment.payment_method:
         message = "is needed to confirm the payment"
         raise InvalidInput(f"payment_method {message}", errors=[FieldError("payment_method", message, "missing")])
-    _start(tx, actor, payment)
+    payment.instance_id = _start(tx, actor, payment.id, payment)
     move(tx, payment, PaymentStatus.PROCESSING, "", actor)
     return payment
 
@@ -255,14 +254,15 @@ def _check_nothing_open(tx: Tx, payment: Payment, to: str) -> None:
         )
 
 
-def _start(tx: Tx, actor: Actor, payment: Payment) -> None:
+def _start(tx: Tx, actor: Actor, payment_id: str, wanted: CreatePayment | Payment) -> str:
+    """The instance of the payment's flow."""
     variables: Json = {
-        "payment": payment.id,
-        "amount": payment.amount,
-        "currency": payment.currency,
-        "capture_method": payment.capture_method,
+        "payment": payment_id,
+        "amount": wanted.amount,
+        "currency": wanted.currency,
+        "capture_method": wanted.capture_method,
     }
-    payment.instance_id = inbox.start_instance(tx, actor, payment.process, payment.id, variables).id
+    return inbox.start_instance(tx, actor, wanted.process, payment_id, variables).id
 
 
 def _message(tx: Tx, payment: Payment, name: str, variables: Json, dedupe: str, actor: Actor) -> None:

@@ -4,16 +4,16 @@ from datetime import timedelta
 from threading import Barrier, Event
 
 import pytest
-from sqlalchemy import func, select, text
+from sqlalchemy import func, insert, select, text
 
 from app.access.actor import Role
 from app.access.models import Merchant
 from app.api import idempotency
-from app.api.idempotency import Claim, Idempotency, InProgress, Scope, Stored
+from app.api.idempotency import Claim, Idempotency, Scope, Stored
 from app.api.models import IdempotencyKey
 from app.api.route import Call, Listing, Resource
 from app.kit.clock import ShiftedClock
-from app.kit.database import Database, Json
+from app.kit.database import Json
 from tests.api.conftest import Api, sealer, things
 
 
@@ -99,35 +99,50 @@ def test_a_request_that_takes_long_is_told_to_come_back(api: Api, monkeypatch: p
     assert busy.headers["Retry-After"] == "1"
 
 
-def test_a_crash_between_claim_and_answer_is_resumed_after_the_lease(api: Api, clock: ShiftedClock) -> None:
+def test_a_crash_before_the_answer_leaves_nothing_and_the_key_free(api: Api) -> None:
     with pytest.raises(SystemExit):
         make(api, "k", {"amount": 5, "note": "die"})
     with api.database.begin() as tx:
-        assert tx.session.scalars(select(IdempotencyKey.status)).one() is None
-    clock.advance(idempotency.LEASE + timedelta(seconds=1))
-    with pytest.raises(SystemExit):
-        make(api, "k", {"amount": 5, "note": "die"})
+        assert tx.session.scalars(select(IdempotencyKey.status)).all() == []
+    assert things_made(api) == 0
+    assert make(api, "k").status_code == 201
+
+
+def test_what_broke_under_a_key_is_tried_again_at_once(api: Api) -> None:
+    assert make(api, "k", {"amount": 5, "note": "refuse"}).status_code == 409
+    assert make(api, "k", {"amount": 5}).status_code == 201
+    assert things_made(api) == 1
+
+
+def test_of_two_at_work_under_one_key_one_is_undone_and_gives_the_other_ones_answer(api: Api) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        slow = pool.submit(make, api, "k", {"amount": 5, "facts": {"seconds": 1, "n": "slow"}})
+        wait_for_claim(api)
+        # As if the lock had not been seen: another process has answered meanwhile.
+        with api.database.begin() as tx:
+            keys = Idempotency(sealer())
+            sent = {"amount": 5, "facts": {"seconds": 1, "n": "slow"}}
+            scope = Scope(api.merchant_id, "POST /v1/things", "k", idempotency.fingerprint("/v1/things", sent))
+            keys.complete(tx, Claim(scope), Stored(201, "application/json", b'{"id":"thi_other"}'))
+        answer = slow.result()
+    assert (answer.status_code, answer.get_json()) == (201, {"id": "thi_other"})
+    assert answer.headers["Idempotent-Replayed"] == "true"
     assert things_made(api) == 0
 
 
-def test_a_slow_holder_whose_lease_ran_out_is_undone(database: Database, clock: ShiftedClock) -> None:
-    keys = Idempotency(database, sealer())
-    scope = Scope("mer_1", "POST /v1/things", "k", "f")
-    with database.begin() as tx:
-        slow = keys.claim(tx, scope)
-    clock.advance(idempotency.LEASE + timedelta(seconds=1))
-    with database.begin() as tx:
-        quick = keys.claim(tx, scope)
-    assert isinstance(slow, Claim)
-    assert isinstance(quick, Claim)
-    answer = Stored(201, "application/json", b"{}")
-    with database.begin() as tx:
-        keys.complete(tx, quick, answer)
-    with pytest.raises(InProgress), database.begin() as tx:
-        keys.complete(tx, slow, Stored(201, "application/json", b"other"))
-    keys.release(slow)
-    with database.begin() as tx:
-        assert keys.claim(tx, scope) == answer
+def test_a_claim_of_the_former_version_is_waited_for_and_then_taken_over(
+    api: Api, clock: ShiftedClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(idempotency, "PATIENCE_SECONDS", 0.1)
+    with api.database.begin() as tx:
+        mark = idempotency.fingerprint("/v1/things", {"amount": 5})
+        row = {"merchant_id": api.merchant_id, "route": "POST /v1/things", "key": "k", "fingerprint": mark}
+        lease = {"created_at": tx.now(), "locked_until": tx.now() + timedelta(seconds=20)}
+        tx.execute(insert(IdempotencyKey).values(**row, **lease))
+    assert make(api, "k").status_code == 409
+    clock.advance(timedelta(seconds=21))
+    assert make(api, "k").status_code == 201
+    assert things_made(api) == 1
 
 
 def test_a_stored_answer_cannot_be_read_from_the_table(api: Api) -> None:
@@ -148,9 +163,15 @@ def test_keys_are_kept_for_at_least_seven_days(api: Api, clock: ShiftedClock, bu
 
 
 def wait_for_claim(api: Api) -> None:
+    """Until somebody works under a key, or has."""
+    locks = text("""
+        SELECT count(*) FROM pg_locks JOIN pg_database ON pg_database.oid = pg_locks.database
+        WHERE locktype = 'advisory' AND datname = current_database()
+    """)
     for _ in range(200):
         with api.database.begin() as tx:
-            if tx.session.scalar(select(func.count()).select_from(IdempotencyKey)):
+            answered = tx.session.scalar(select(func.count()).select_from(IdempotencyKey))
+            if answered or tx.execute(locks).scalar_one():
                 return
             tx.execute(text("SELECT pg_sleep(0.01)"))
     raise AssertionError("the first request never claimed its key")

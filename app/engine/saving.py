@@ -22,6 +22,10 @@ from app.kit.ids import derived_id
 
 #: A lease that lasts at least this long is not made longer by a save, so that the indexes need not hear of it.
 LONG_ENOUGH = timedelta(seconds=5)
+#: States are filled up with blanks to a multiple of this. PostgreSQL logs a new version of a row in the same page from
+#: the first byte that differs, and a length stands before everything: while it is the same, what a state begins with,
+#: the variables that were there before, is not written again.
+STRIDE = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +147,7 @@ def _instance(outcome: Outcome) -> Json:
         "id": claim.id,
         "fence": claim.fence,
         "status": step.status,
-        "state": None if outcome.ended or outcome.state is None else outcome.state.decode(),
+        "state": None if outcome.ended or outcome.state is None else _filled_up(outcome.state),
         "variables": dict(step.variables) if outcome.ended else None,
         "journal_seq": claim.journal_seq + len(step.journal),
         "due_at": None if outcome.ended else step.due_at,
@@ -151,6 +155,10 @@ def _instance(outcome: Outcome) -> Json:
         "keep": outcome.keep_lease and not outcome.ended,
         "ended": outcome.ended,
     }
+
+
+def _filled_up(state: bytes) -> str:
+    return state.ljust(-(-len(state) // STRIDE) * STRIDE).decode()
 
 
 def _write_pages(tx: Tx, outcomes: Iterable[Outcome], now: datetime) -> None:

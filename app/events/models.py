@@ -19,7 +19,7 @@ class Event(Base):
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)
-    merchant_id: Mapped[str] = mapped_column(ForeignKey("merchants.id"))
+    merchant_id: Mapped[str] = mapped_column(ForeignKey("merchants.id"))  # not enforced: it is its subject's
     type: Mapped[str]  # payment.succeeded
     object_id: Mapped[str]
     sequence: Mapped[int]

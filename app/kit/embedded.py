@@ -238,6 +238,7 @@ class EmbeddedPostgres(EmbeddedServer):
             "max_connections": "200",
             "timezone": "UTC",
             "log_timezone": "UTC",
+            "wal_compression": "on",  # of the whole pages that follow a checkpoint
         }
         if not self._durable:
             settings |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}

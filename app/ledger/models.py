@@ -33,7 +33,7 @@ class Posting(Base):
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)
-    merchant_id: Mapped[str] = mapped_column(ForeignKey("merchants.id"))
+    merchant_id: Mapped[str] = mapped_column(ForeignKey("merchants.id"))  # not enforced: it is its subject's
     kind: Mapped[str]  # authorized, captured, released, refund_requested, ...
     source_type: Mapped[str]  # attempt, refund, dispute
     source_id: Mapped[str]

@@ -90,7 +90,7 @@ class Attempt(Base):
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)
-    merchant_id: Mapped[str] = mapped_column(ForeignKey("merchants.id"))
+    merchant_id: Mapped[str] = mapped_column(ForeignKey("merchants.id"))  # not enforced: it is its subject's
     payment_id: Mapped[str] = mapped_column(ForeignKey("payments.id"))
     refund_id: Mapped[str | None] = mapped_column(ForeignKey("refunds.id"))
     dispute_id: Mapped[str | None] = mapped_column(ForeignKey("disputes.id"))

@@ -105,7 +105,6 @@ def test_the_database_itself_refuses_a_posting_that_does_not_balance(books: Data
             "posting_id": tx.session.scalars(select(Posting.id).limit(1)).one(),
             "account_id": tx.session.scalars(select(Account.id).limit(1)).one(),
         }
-    # Nothing is wrong until the transaction wants to commit.
     with pytest.raises(IntegrityError, match="does not balance"), books.begin() as tx:
         tx.execute(insert(Entry).values(**one_side, amount=1, currency="EUR", layer="posted"))
 

@@ -5,9 +5,12 @@ timeline, the database and this table are then not those that were written down.
 no gateway call and no delivery, until `sluice recover` has looked and a person has released it.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
+from types import MappingProxyType
 from typing import Final
 
+import orjson
 import structlog
 from sqlalchemy import BigInteger, Identity, Index, select, text
 from sqlalchemy.dialects.postgresql import insert
@@ -70,8 +73,12 @@ SELECT known.identity AS known,
        ) AS identity,
        EXISTS (SELECT FROM holds WHERE released_at IS NULL) AS held,
        pg_is_in_recovery() AS recovering,
-       (SELECT max(opened_at) FROM holds) AS restored_at
-FROM (SELECT 1) AS here LEFT JOIN installation AS known ON known.id = 1
+       (SELECT max(opened_at) FROM holds) AS restored_at,
+       here.clock, here.settings
+FROM (
+    SELECT clock_timestamp() AS clock, count(set_config(key, value, true)) AS settings
+    FROM json_each_text(CAST(:settings AS json))
+) AS here LEFT JOIN installation AS known ON known.id = 1
 """)
 _WORDS: Final = {
     "system": "it lies on another PostgreSQL server",
@@ -88,13 +95,16 @@ class Sending:
         self.restored_at: datetime | None = None
         self._told = False
 
-    def held(self, tx: Tx) -> bool:
+    def held(self, tx: Tx, settings: Mapping[str, str] = MappingProxyType({})) -> bool:
         """Whether nothing may be sent, looked up anew. A database that finds itself elsewhere is held from now on.
+
+        The same statement gives the transaction these settings of PostgreSQL's and its time.
 
         A server that still replays its log can be read but not written: nothing is sent, and where it is will be seen
         when that is over.
         """
-        seen = tx.execute(_LOOK).one()
+        seen = tx.execute(_LOOK, {"settings": orjson.dumps(dict(settings)).decode()}).one()
+        tx.clocked(seen.clock)
         if seen.recovering:
             return True
         held: bool = seen.held

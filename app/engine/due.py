@@ -13,6 +13,7 @@ COLUMNS = (
     "id",
     "merchant_id",
     "process",
+    "version",
     "subject",
     "status",
     "pins",

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import select, update
+from sqlalchemy import select, text
 
 from app.engine.models import Incident
 from app.kit.database import Json, Tx
@@ -57,11 +57,13 @@ def report(
     tx.session.flush()
 
 
+_SETTLE = text("""
+UPDATE incidents SET status = 'resolved', resolved_at = :now, resolved_by = 'system'
+WHERE instance_id = ANY(:ids) AND kind = :kind AND status = 'open'
+""")
+
+
 def settle_parked(tx: Tx, instance_ids: Sequence[str]) -> None:
     """Instances that have ended are not parked any more."""
     if instance_ids:
-        tx.execute(
-            update(Incident)
-            .where(Incident.instance_id.in_(instance_ids), Incident.kind == PARKED, Incident.status == "open")
-            .values(status="resolved", resolved_at=tx.now(), resolved_by="system")
-        )
+        tx.execute(_SETTLE, {"ids": list(instance_ids), "kind": PARKED, "now": tx.now()})

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from sqlalchemy import select
 
@@ -34,7 +35,18 @@ def reference(tx: Tx, instance_id: str | None) -> Json | None:
     return seen.views.get(instance_id) if instance_id is not None else None
 
 
-def made(tx: Tx, instance: Instance) -> None:
-    """An instance that this transaction makes need not be looked up."""
+class Named(Protocol):
+    """An instance, as it was made or claimed."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def process(self) -> str: ...
+    @property
+    def version(self) -> int: ...
+
+
+def made(tx: Tx, instance: Named) -> None:
+    """An instance that this transaction makes, or has claimed, need not be looked up."""
     view: Json = {"id": instance.id, "process": instance.process, "version": instance.version}
     tx.own(_Seen).views[instance.id] = view

@@ -68,6 +68,7 @@ class Claim:
     id: str
     merchant_id: str
     process: str
+    version: int
     subject: str
     status: InstanceStatus
     pins: Json

@@ -11,6 +11,8 @@ from app.kit.ids import new_id
 from app.kit.trace import mark
 
 CHANNEL = "sluice_events"
+#: How far the events of the objects in :ids have come; none of those that have no event yet.
+LAST = "SELECT object_id, max(sequence) FROM events WHERE object_id = ANY(:ids) GROUP BY object_id"
 
 
 @dataclass
@@ -65,6 +67,6 @@ def _count(tx: Tx, object_id: str) -> None:
         counted.last.update((row[0], row[1]) for row in tx.session.execute(last.group_by(Event.object_id)))
 
 
-def begin(tx: Tx, object_id: str) -> None:
-    """An object that this transaction makes has no events yet."""
-    tx.own(_Counted).last.setdefault(object_id, 0)
+def begin(tx: Tx, object_id: str, last: int = 0) -> None:
+    """How far an object's events have come that this transaction makes, or whose lock it holds, is known."""
+    tx.own(_Counted).last.setdefault(object_id, last)

@@ -12,8 +12,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 import orjson
-from sqlalchemy import ColumnElement, func, literal, or_, select, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import select, text, update
 
 from app.access.actor import Actor, system
 from app.errors import Conflict
@@ -22,6 +21,7 @@ from app.events.address import AddressRefused, UrlRefused, check_url, checked_ad
 from app.events.endpoints import ENABLED, MANAGERS, Endpoints, disable, lock_endpoint
 from app.events.models import Delivery, Event, WebhookEndpoint
 from app.events.queries import event_view, find_delivery
+from app.kit.bulk import insert_rows
 from app.kit.clock import Clock, SystemClock, rfc3339
 from app.kit.crypto import signed_headers
 from app.kit.database import Json, Tx
@@ -48,6 +48,28 @@ LEASE = timedelta(minutes=5)
 _JITTER = 0.2
 _LOG_LENGTH = 20
 PENDING, DELIVERED, DEAD = "pending", "delivered", "dead"
+
+_DRAIN = text("""
+UPDATE events SET drained_at = :now FROM (
+    SELECT id FROM events WHERE drained_at IS NULL ORDER BY id LIMIT :limit FOR UPDATE SKIP LOCKED
+) batch WHERE events.id = batch.id RETURNING events.id
+""")
+# An endpoint takes everything, this type, or this kind (`payment.*`). Whoever disables one meanwhile could not give up
+# what is being written.
+_PAIRS = text("""
+SELECT event.id, event.merchant_id, endpoint.id
+FROM events event JOIN webhook_endpoints endpoint ON endpoint.merchant_id = event.merchant_id
+WHERE event.id = ANY(:ids) AND endpoint.status = :enabled AND endpoint.created_at <= event.created_at AND (
+    jsonb_array_length(endpoint.event_types) = 0
+    OR jsonb_exists(endpoint.event_types, event.type)
+    OR jsonb_exists(endpoint.event_types, split_part(event.type, '.', 1) || '.*')
+)
+ORDER BY event.id, endpoint.id
+FOR SHARE OF endpoint
+""")
+_DUE = text("""
+SELECT id FROM deliveries WHERE due_at <= :now ORDER BY due_at LIMIT :limit FOR UPDATE SKIP LOCKED
+""")
 
 
 class EndpointDisabled(Conflict):
@@ -104,44 +126,23 @@ class Webhooks:
 
     def drain(self, tx: Tx, limit: int = 500) -> int:
         """Turn new events into deliveries; how many events were taken."""
-        batch = (
-            select(Event.id)
-            .where(Event.drained_at.is_(None))
-            .order_by(Event.id)
-            .limit(limit)
-            .with_for_update(skip_locked=True)
-        )
-        ids = tx.session.scalars(batch).all()
-        if not ids:
-            return 0
-        pairs = tx.session.execute(
-            select(Event.id, Event.merchant_id, WebhookEndpoint.id)
-            .join(WebhookEndpoint, WebhookEndpoint.merchant_id == Event.merchant_id)
-            .where(
-                Event.id.in_(ids),
-                WebhookEndpoint.status == ENABLED,
-                WebhookEndpoint.created_at <= Event.created_at,
-                _wanted(),
-            )
-            # Whoever disables one meanwhile could not give up what is being written.
-            .with_for_update(read=True, of=WebhookEndpoint)
-        ).all()
-        rows = [_new_delivery(tx, *pair) for pair in pairs]
-        if rows:
-            tx.session.execute(insert(Delivery).on_conflict_do_nothing(), rows)
-        tx.session.execute(update(Event).where(Event.id.in_(ids)).values(drained_at=tx.now()))
+        ids = list(tx.execute(_DRAIN, {"now": tx.now(), "limit": limit}).scalars())
+        if ids:
+            pairs = tx.execute(_PAIRS, {"ids": ids, "enabled": ENABLED})
+            insert_rows(tx, Delivery, [_new_delivery(tx, *pair) for pair in pairs], once=True)
         return len(ids)
 
     def claim_due(self, tx: Tx, limit: int = 20) -> list[DeliveryJob]:
         """Take deliveries whose time has come; each is due again after LEASE unless it is booked."""
+        ids = list(tx.execute(_DUE, {"now": tx.now(), "limit": limit}).scalars())
+        if not ids:
+            return []
         due = tx.session.execute(
             select(Delivery, Event, WebhookEndpoint)
             .join(Event, Event.id == Delivery.event_id)
             .join(WebhookEndpoint, WebhookEndpoint.id == Delivery.endpoint_id)
-            .where(Delivery.due_at <= tx.now())
-            .order_by(Delivery.due_at)
-            .limit(limit)
-            .with_for_update(skip_locked=True, of=Delivery)
+            .where(Delivery.id.in_(ids))
+            .order_by(Delivery.due_at, Delivery.id)
         ).all()
         jobs = []
         for delivery, event, endpoint in due:
@@ -237,15 +238,6 @@ def delay(delivery_id: str, tries: int, retry_after_seconds: int = 0) -> timedel
     spread = int.from_bytes(hashlib.sha256(f"{delivery_id}/{tries}".encode()).digest()[:4]) / 2**32
     seconds = SCHEDULE_SECONDS[tries] * (1 + _JITTER * spread)
     return timedelta(seconds=max(seconds, min(retry_after_seconds, LONGEST_RETRY_AFTER_SECONDS)))
-
-
-def _wanted() -> ColumnElement[bool]:
-    """The endpoint takes everything, this type, or this kind (`payment.*`)."""
-    types = WebhookEndpoint.event_types
-    kind = func.split_part(Event.type, ".", 1) + literal(".*")
-    return or_(
-        func.jsonb_array_length(types) == 0, func.jsonb_exists(types, Event.type), func.jsonb_exists(types, kind)
-    )
 
 
 def _new_delivery(tx: Tx, event_id: str, merchant_id: str, endpoint_id: str) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from typing import Final
 import structlog
 from sqlalchemy.exc import DBAPIError
 
-from app.engine import inbox, saving, store
+from app.engine import inbox, references, saving, store
 from app.engine.pins import load_bundle
 from app.engine.runner import Run
 from app.engine.step import Call, Item, ItemKind, Step, element_of
@@ -50,6 +50,10 @@ Prepare = Callable[[Tx, Collection[str]], None]
 _BY_INDEX: Final = {"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off"}
 # A lease that is lost with the server was followed by nothing.
 _CLAIMING: Final = {**NO_WAIT, **_BY_INDEX}
+
+
+class _Held(Exception):
+    """Nothing may be sent."""
 
 
 @dataclass(frozen=True)
@@ -113,8 +117,10 @@ class Loop:
         #: Answers that are in and not booked. The database may be away for a while.
         self._unbooked: dict[str, list[Answer]] = {}
         self._deferred: set[str] = set()
-        #: The last claim was full, so more may be due: merchants then take turns.
+        #: The last claim left something that is due, or may have: merchants then take turns.
         self.crowded = False
+        #: Whether this turn has found that it may send.
+        self._looked = False
         #: How many leases of others had run out and were taken over by the last turn.
         self.taken_over = 0
 
@@ -124,7 +130,7 @@ class Loop:
         return not self._under_way
 
     def turn(self, *, claim: bool = True) -> int:
-        """Do what is due now; how many instances were touched. `claim` is off while the worker is stopping."""
+        """Do what is due now; how many instances were touched. Without `claim` only what gateways have answered."""
         for answer in self._caller.answers():
             self._unbooked.setdefault(answer.instance_id, []).append(answer)
         if self._unbooked:
@@ -132,24 +138,39 @@ class Loop:
         self.taken_over = 0
         if not claim and not self._unbooked:
             return 0
-        with self._database.begin() as tx:
-            held = self._sending.held(tx)
-            claims = self._claim(tx) if claim and not held else []
-            claimed = self._tried(tx, claims)
-        self.crowded = len(claims) == self._batch
-        self.taken_over = sum(claim.taken_over for claim in claims)
-        if held:
+        self._looked = False
+        try:
+            taken, claimed = self._claim() if claim else (0, {})
+            ids = list(dict.fromkeys([*self._unbooked, *claimed]))
+            alone = [one for one in ids if self._is_suspected(one, claimed)]
+            for together in ([one for one in ids if one not in alone], *([one] for one in alone)):
+                if together:
+                    self._advance_all(together, claimed)
+        except _Held:
             return self._only_book()
-        ids = list(dict.fromkeys([*self._unbooked, *claimed]))
-        alone = [one for one in ids if self._is_suspected(one, claimed)]
-        for together in ([one for one in ids if one not in alone], *([one] for one in alone)):
-            if together:
-                self._advance_all(together, claimed)
-        return len(ids) or len(claims)
+        return len(ids) or taken
 
-    def _claim(self, tx: Tx) -> Sequence[store.Claim]:
-        tx.local(_CLAIMING)
-        return store.claim(tx, self._owner, self._batch, self._deferred, fair=self.crowded)
+    def _claim(self) -> tuple[int, Mapping[str, store.Claim]]:
+        """How many were due, and those to go on with. _Held when nothing may be sent."""
+        claims: Sequence[store.Claim] = []
+        claimed: Mapping[str, store.Claim] = {}
+        with self._database.begin() as tx:
+            if may_send := self._may_send(tx, _CLAIMING):
+                claims = store.claim(tx, self._owner, self._batch, self._deferred, fair=self.crowded)
+                claimed = self._tried(tx, claims)
+        self.crowded = len(claims) == self._batch or len(claimed) < len(claims)
+        self.taken_over = sum(claim.taken_over for claim in claims)
+        if not may_send:
+            raise _Held
+        return len(claims), claimed
+
+    def _may_send(self, tx: Tx, settings: Mapping[str, str]) -> bool:
+        """Looked up once in each turn, before anything else; `settings` are for the rest of the transaction."""
+        if self._looked:
+            tx.local(settings)
+        else:
+            self._looked = not self._sending.held(tx, settings)
+        return self._looked
 
     def _tried(self, tx: Tx, claims: Sequence[store.Claim]) -> dict[str, store.Claim]:
         """Those to go on with: one at most of the suspected; the others of them wait, and the fatal ones are parked."""
@@ -172,6 +193,8 @@ class Loop:
     def _advance_all(self, ids: Sequence[str], claimed: Mapping[str, store.Claim]) -> None:
         try:
             self._together(ids, claimed)
+        except _Held:
+            raise
         except store.LeaseLost as lost:
             # All runs of this turn may be half moved; those whose lease holds are read anew.
             self._drop_all(ids)
@@ -219,22 +242,34 @@ class Loop:
                 store.renew(tx, self._owner, calling)
 
     def _together(self, ids: Sequence[str], claimed: Mapping[str, store.Claim]) -> None:
+        saved: Sequence[tuple[Turn, store.Claim]] = []
         with self._database.begin() as tx:
-            tx.local(_BY_INDEX)
-            hands = self._hands_of(tx, ids, claimed)
-            arrivals = store.arrivals(tx, ids)
-            # Every operation first, every save after: locks are then taken in one order, payments before inboxes.
-            self._told.prepare(tx, [hand.claim.subject for hand in hands])
-            turns = [self._advance(tx, hand, arrivals.get(hand.claim.id, [])) for hand in hands]
-            claims = saving.save_many(tx, self._owner, [self._outcome(turn) for turn in turns])
-            for turn in turns:
-                if turn.step.status.ended:
-                    self._told.on_end(tx, turn.hand.claim.id, turn.hand.claim.subject)
-            tx.settle()
-            crashpoint(Point.BEFORE_STEP_COMMIT)
+            if may_send := self._may_send(tx, _BY_INDEX):
+                saved = self._save_all(tx, ids, claimed)
+        if not may_send:
+            raise _Held
         crashpoint(Point.AFTER_STEP_COMMIT)
-        for turn, claim in zip(turns, claims, strict=True):
+        for turn, claim in saved:
             self._go_on(turn, claim)
+
+    def _save_all(
+        self, tx: Tx, ids: Sequence[str], claimed: Mapping[str, store.Claim]
+    ) -> Sequence[tuple[Turn, store.Claim]]:
+        """What each did, and its claim for the next step."""
+        hands = self._hands_of(tx, ids, claimed)
+        for hand in hands:
+            references.made(tx, hand.claim)
+        arrivals = store.arrivals(tx, ids)
+        # Every operation first, every save after: locks are then taken in one order, payments before inboxes.
+        self._told.prepare(tx, [hand.claim.subject for hand in hands])
+        turns = [self._advance(tx, hand, arrivals.get(hand.claim.id, [])) for hand in hands]
+        claims = saving.save_many(tx, self._owner, [self._outcome(turn) for turn in turns])
+        for turn in turns:
+            if turn.step.status.ended:
+                self._told.on_end(tx, turn.hand.claim.id, turn.hand.claim.subject)
+        tx.settle()
+        crashpoint(Point.BEFORE_STEP_COMMIT)
+        return list(zip(turns, claims, strict=True))
 
     def _leave(self, instance_id: str) -> None:
         """Somebody else has it: only what its gateway answered us is booked."""

@@ -12,7 +12,7 @@ from time import monotonic
 
 import structlog
 
-from app.jobs.bell import SWEEP_SECONDS, Bell
+from app.jobs.bell import SWEEP_SECONDS, Bell, Part
 from app.jobs.chores import Chores
 from app.jobs.long_jobs import CHANNEL as LONG_JOBS
 from app.jobs.long_jobs import LongJobs
@@ -25,7 +25,7 @@ log = structlog.get_logger()
 
 RENEW_SECONDS = 3.0
 #: Hints that come within this time are one to the parts beside the loop.
-GATHER_SECONDS = 0.05
+GATHER_SECONDS = 0.2
 #: For what is under way when the worker is told to stop; with the way out, it has ended within 30 seconds.
 STOP_SECONDS = 27.0
 
@@ -43,7 +43,7 @@ class Worker:
     """`wake` is the loop's own event: answers of gateways set it, too."""
 
     def __init__(
-        self, parts: Parts, waker: Waker, bell: Bell, wake: threading.Event, pulse: Pulse, metrics: WorkerMetrics
+        self, parts: Parts, waker: Waker, bell: Bell, wake: Part, pulse: Pulse, metrics: WorkerMetrics
     ) -> None:
         self._loop = parts.loop
         self._chores = parts.chores
@@ -53,6 +53,7 @@ class Worker:
         self._wake = wake
         self._pulse = pulse
         self._metrics = metrics
+        self._claim_by = 0.0
         self._finished = threading.Event()
 
     def run(self) -> bool:
@@ -74,10 +75,10 @@ class Worker:
             thread.start()
         log.info("worker.started")
         while not self._bell.stopped.is_set():
-            self._turn(claim=True)
+            self._turn(may_claim=True)
         deadline = monotonic() + STOP_SECONDS
         while not self._loop.idle and monotonic() < deadline:
-            self._turn(claim=False)
+            self._turn(may_claim=False)
         for thread in parts:
             thread.join(max(0.0, deadline - monotonic()))
         self._finished.set()
@@ -88,9 +89,13 @@ class Worker:
     def stop(self) -> None:
         self._bell.stop()
 
-    def _turn(self, *, claim: bool) -> None:
-        self._wake.clear()
+    def _turn(self, *, may_claim: bool) -> None:
+        """One look at what is due. Nobody asks for it where only a gateway's answer woke us: that tells of no more."""
         begun = monotonic()
+        rung = self._wake.heard()
+        claim = may_claim and (rung or self._loop.crowded or begun >= self._claim_by)
+        if claim:
+            self._claim_by = begun + SWEEP_SECONDS
         try:
             touched = self._loop.turn(claim=claim)
         except Exception:
@@ -102,12 +107,13 @@ class Worker:
         self._metrics.took_over(self._loop.taken_over)
         if touched:
             self._metrics.turned(touched, monotonic() - begun)
-        if self._loop.crowded:
+        if claim and self._loop.crowded:
             # More is due than we took: let the others have some of it.
             self._waker.wake()
-        if not touched:
-            self._bell.rested.set()
-            self._wake.wait(SWEEP_SECONDS if claim else 0.1)
+            return
+        # What came since the claim has rung.
+        self._bell.rested.set()
+        self._wake.wait(max(0.0, self._claim_by - monotonic()) if may_claim else 0.1)
 
     def _repeat(self, turn: Callable[[], int], wake: threading.Event) -> None:
         while not self._bell.stopped.is_set():

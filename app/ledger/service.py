@@ -5,10 +5,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 
 from app.errors import AppError
-from app.kit.bulk import insert_rows
+from app.kit.bulk import as_json, insert_rows
 from app.kit.database import Json, Tx
 from app.kit.ids import derived_id, new_id
 from app.kit.money import Money
@@ -58,6 +58,26 @@ def transfer(debit: Name, credit: Name, amount: Money, layer: Layer = Layer.POST
     return Line(debit, amount, layer), Line(credit, -amount, layer)
 
 
+# Only the postings that are new have their entries written.
+_WRITE = text("""
+WITH booked AS (
+    INSERT INTO postings (id, merchant_id, kind, source_type, source_id, subject, reverses, created_at)
+    SELECT id, merchant_id, kind, source_type, source_id, subject, reverses, created_at
+    FROM json_to_recordset(CAST(:postings AS json)) AS new(
+        id text, merchant_id text, kind text, source_type text, source_id text, subject text, reverses text,
+        created_at timestamptz
+    )
+    ON CONFLICT DO NOTHING RETURNING id
+)
+INSERT INTO entries (posting_id, account_id, amount, currency, layer)
+SELECT posting_id, account_id, amount, currency, layer
+FROM json_to_recordset(CAST(:entries AS json)) AS new(
+    posting_id text, account_id text, amount bigint, currency text, layer text
+)
+JOIN booked ON booked.id = new.posting_id
+""")
+
+
 @dataclass
 class _Gathered:
     """Postings of one transaction that are not written yet, by the id each will have."""
@@ -84,9 +104,8 @@ def write(tx: Tx) -> None:
     postings = {one: gathered.pop(one) for one in list(gathered)}
     # In the order of their keys, so that two transactions that tell the same facts cannot deadlock.
     facts = sorted(postings, key=lambda one: _key(postings[one][0]))
-    claimed = insert_rows(tx, Posting, [_posting(tx, one, postings[one][0]) for one in facts], once=True)
-    booked = [(one, postings[one][0].merchant_id, line) for one in claimed for line in postings[one][1]]
-    _open_accounts(tx, booked)
+    listed = [(one, postings[one][0].merchant_id, line) for one in facts for line in postings[one][1]]
+    _open_accounts(tx, listed)
     entries = [
         {
             "posting_id": one,
@@ -95,9 +114,11 @@ def write(tx: Tx) -> None:
             "currency": line.amount.currency,
             "layer": str(line.layer),
         }
-        for one, merchant_id, line in booked
+        for one, merchant_id, line in listed
     ]
-    insert_rows(tx, Entry, entries)
+    if facts:
+        rows = [_posting(tx, one, postings[one][0]) for one in facts]
+        tx.execute(_WRITE, {"postings": as_json(rows), "entries": as_json(entries)})
 
 
 def _key(fact: Fact) -> tuple[str, str, str]:
@@ -135,7 +156,7 @@ def _account(merchant_id: str, name: str, currency: str) -> str:
     return derived_id("acc", merchant_id, name, currency)
 
 
-def _open_accounts(tx: Tx, booked: Iterable[tuple[str, str, Line]]) -> None:
+def _open_accounts(tx: Tx, listed: Iterable[tuple[str, str, Line]]) -> None:
     """Accounts are never closed, so those this process has seen in the database need not be looked for."""
     rows = {
         account_id: {
@@ -146,7 +167,7 @@ def _open_accounts(tx: Tx, booked: Iterable[tuple[str, str, Line]]) -> None:
             "kind": str(line.account.kind),
             "created_at": tx.now(),
         }
-        for _, merchant_id, line in booked
+        for _, merchant_id, line in listed
         if (account_id := _account_id(merchant_id, line)) not in tx.known
     }
     # In the order of their ids, so that two transactions opening the same accounts cannot deadlock.

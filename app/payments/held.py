@@ -46,9 +46,12 @@ _LOCK = text("""
 SELECT id, xmin::text::bigint AS version, pg_current_xact_id()::text::bigint % 4294967296 AS mine
 FROM payments WHERE id = ANY(:ids) ORDER BY id FOR UPDATE
 """)
-_ATTEMPTS = text("""
-SELECT payment_id, id, xmin::text::bigint AS version FROM attempts WHERE payment_id = ANY(:ids)
-""")
+# A statement of its own: it sees what was there when the locks were got, and not when they were asked for.
+_UNDER_LOCK = text(f"""
+SELECT payment_id, id, xmin::text::bigint AS number FROM attempts WHERE payment_id = ANY(:ids)
+UNION ALL
+SELECT object_id, NULL, sequence FROM ({outbox.LAST}) AS last (object_id, sequence)
+""")  # noqa: S608 - put together from constants
 
 
 def take_up(tx: Tx, payment_ids: Collection[str], shelf: Shelf | None = None) -> None:
@@ -60,6 +63,8 @@ def take_up(tx: Tx, payment_ids: Collection[str], shelf: Shelf | None = None) ->
     if shelf is not None:
         found = _locked(tx, missing)
         for one in found:
+            if not one.attempts:
+                held.attempts[one.payment_id] = {}
             if (lain := shelf.take(one)) is not None:
                 # What is resolved is left outside of the session until somebody asks for that very one.
                 tx.session.add_all((lain.payment, *(one for one in lain.attempts.values() if not _resolved(one))))
@@ -79,10 +84,15 @@ def _lock(tx: Tx, payment_ids: Iterable[str]) -> None:
 
 
 def _locked(tx: Tx, payment_ids: list[str]) -> list[Found]:
-    """The versions of the payments, now locked, and of their attempts."""
+    """The versions of the payments, now locked, and of their attempts; how far their events have come is noted."""
     found = {row.id: Found(row.id, row.version, row.mine, {}) for row in tx.execute(_LOCK, {"ids": payment_ids})}
-    for row in tx.execute(_ATTEMPTS, {"ids": list(found)}):
-        found[row.payment_id].attempts[row.id] = row.version
+    for payment_id, attempt_id, number in tx.execute(_UNDER_LOCK, {"ids": list(found)}):
+        if attempt_id is None:
+            outbox.begin(tx, payment_id, number)
+        else:
+            found[payment_id].attempts[attempt_id] = number
+    for payment_id in found:
+        outbox.begin(tx, payment_id)
     return list(found.values())
 
 

@@ -57,7 +57,7 @@ UPDATE events SET drained_at = :now FROM (
 # An endpoint takes everything, this type, or this kind (`payment.*`). Whoever disables one meanwhile could not give up
 # what is being written.
 _PAIRS = text("""
-SELECT event.id, event.merchant_id, endpoint.id
+SELECT event.id, event.merchant_id, endpoint.id AS endpoint_id
 FROM events event JOIN webhook_endpoints endpoint ON endpoint.merchant_id = event.merchant_id
 WHERE event.id = ANY(:ids) AND endpoint.status = :enabled AND endpoint.created_at <= event.created_at AND (
     jsonb_array_length(endpoint.event_types) = 0
@@ -129,7 +129,9 @@ class Webhooks:
         ids = list(tx.execute(_DRAIN, {"now": tx.now(), "limit": limit}).scalars())
         if ids:
             pairs = tx.execute(_PAIRS, {"ids": ids, "enabled": ENABLED})
-            insert_rows(tx, Delivery, [_new_delivery(tx, *pair) for pair in pairs], once=True)
+            insert_rows(
+                tx, Delivery, [_new_delivery(tx, row.id, row.merchant_id, row.endpoint_id) for row in pairs], once=True
+            )
         return len(ids)
 
     def claim_due(self, tx: Tx, limit: int = 20) -> list[DeliveryJob]:

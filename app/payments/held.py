@@ -86,11 +86,11 @@ def _lock(tx: Tx, payment_ids: Iterable[str]) -> None:
 def _locked(tx: Tx, payment_ids: list[str]) -> list[Found]:
     """The versions of the payments, now locked, and of their attempts; how far their events have come is noted."""
     found = {row.id: Found(row.id, row.version, row.mine, {}) for row in tx.execute(_LOCK, {"ids": payment_ids})}
-    for payment_id, attempt_id, number in tx.execute(_UNDER_LOCK, {"ids": list(found)}):
-        if attempt_id is None:
-            outbox.begin(tx, payment_id, number)
+    for row in tx.execute(_UNDER_LOCK, {"ids": list(found)}):
+        if row.id is None:
+            outbox.begin(tx, row.payment_id, row.number)
         else:
-            found[payment_id].attempts[attempt_id] = number
+            found[row.payment_id].attempts[row.id] = row.number
     for payment_id in found:
         outbox.begin(tx, payment_id)
     return list(found.values())

@@ -1,11 +1,12 @@
 """Workers of the simulation: the real loop and the real chores, stepped by hand, which may die or sleep at any seam."""
 
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Executor, Future
 from dataclasses import replace
 from functools import partial
 from random import Random
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from prometheus_client import CollectorRegistry
@@ -111,10 +112,12 @@ class SeldomAsked(Sending):
         self._again_at = 0.0
         self._held = False
 
-    def held(self, tx: Tx) -> bool:
+    def held(self, tx: Tx, settings: Mapping[str, str] = MappingProxyType({})) -> bool:
         if self._timeline.seconds >= self._again_at:
-            self._held = super().held(tx)
+            self._held = super().held(tx, settings)
             self._again_at = self._timeline.seconds + _LOOK_SECONDS
+        elif settings:
+            tx.local(settings)
         return self._held
 
 

@@ -7,11 +7,8 @@ held payments needs is read for all of them at once.
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Final
 
 from sqlalchemy import select, text
-from sqlalchemy.orm import make_transient_to_detached
-from sqlalchemy.orm.attributes import manager_of_class
 
 from app.engine import references
 from app.events import outbox
@@ -29,18 +26,6 @@ class Held:
     attempts: dict[str, dict[str, Attempt]] = field(default_factory=dict)
 
 
-#: What nobody has told of an attempt that begins.
-_UNTOLD: Final[Json] = {
-    "outcome": None,
-    "gateway_reference": "",
-    "decline_code": "",
-    "gateway_code": "",
-    "message": "",
-    "raw": None,
-    "evidence": None,
-    "lookups": 0,
-    "finished_at": None,
-}
 # The versions of the rows: whoever changes one gives it the number of his transaction.
 _LOCK = text("""
 SELECT id, xmin::text::bigint AS version, pg_current_xact_id()::text::bigint % 4294967296 AS mine
@@ -154,14 +139,8 @@ def add(tx: Tx, new: Attempt) -> None:
 
 def begin(tx: Tx, values: Json) -> Attempt:
     """An attempt like those of `add`, written with all others that begin in this transaction."""
-    row = {**_UNTOLD, **values}
-    known = attempts(tx, row["payment_id"])
-    new: Attempt = manager_of_class(Attempt).new_instance()
-    # As if it had been read: its row is gathered, and only what changes from now on is the session's to write.
-    new.__dict__.update(row)
-    make_transient_to_detached(new)
-    tx.gather(Attempt, row)
-    tx.session.add(new)
+    known = attempts(tx, values["payment_id"])
+    new = tx.insert(Attempt, **values)
     known[new.id] = new
     return new
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from app.engine.dialect import DiagramError, parse_diagram
 from app.engine.lint.finding import Finding, Severity, error
+from app.engine.lint.kinds import kind_of
 from app.engine.lint.known import Known, ProcessFacts, Upload
 from app.engine.lint.model import Model
 from app.engine.lint.reading import is_bpmn, read_model
@@ -15,7 +16,7 @@ from app.engine.lint.reviews import lingering
 from app.engine.lint.rules import FIRST, OF_THE_DIAGRAM, OF_THE_WORLD
 from app.engine.lint.structure import MAX_NODES
 from app.engine.lint.tables import read_decisions, read_form_file
-from app.engine.xml import UnreadableXml, read
+from app.engine.xml import UnreadableXml, lines, read
 from app.kit.database import Json
 
 MAX_FILES = 50
@@ -60,17 +61,23 @@ def examine(files: Sequence[Upload], known: Known) -> list[Examined]:
     return [_judge(item, world, clashes.get(index, [])) for index, item in enumerate(understood)]
 
 
+def beside(files: Sequence[Upload], known: Known) -> Known:
+    """What may be referred to beside `files`: what they define, and what is known."""
+    return _world([_understand(upload) for upload in files], known)
+
+
 def _understand(upload: Upload) -> Examined:
-    if upload.name.endswith(".bpmn"):
+    kind = kind_of(upload)
+    if kind == "bpmn":
         return _bpmn(upload)
-    if upload.name.endswith(".dmn"):
+    if kind == "dmn":
         key, name, decisions, findings = read_decisions(upload.content)
-        return Examined(upload, "dmn", key, name, {"defines": decisions}, tuple(findings))
-    if upload.name.endswith(".form.json"):
+        return Examined(upload, kind, key, name, {"defines": decisions}, tuple(findings))
+    if kind == "form":
         key, name, findings = read_form_file(upload.content)
-        return Examined(upload, "form", key, name, {}, tuple(findings))
-    message = f"The file name {upload.name!r} does not say what it holds"
-    remedy = "Let the name end with .bpmn, .dmn or .form.json."
+        return Examined(upload, kind, key, name, {}, tuple(findings))
+    message = f"Neither the name {upload.name!r} nor its content says what the file holds"
+    remedy = "Send a BPMN diagram (.bpmn), a DMN model (.dmn) or a form (.form.json), exported from its editor."
     return Examined(upload, findings=(error("unknown_file_kind", upload.name, message, remedy),))
 
 
@@ -131,8 +138,11 @@ def _judge(item: Examined, world: Known, clashes: Sequence[Finding]) -> Examined
         findings += _distinct(_rules(item.model, world))
         if all(finding.severity is Severity.WARNING for finding in findings):
             findings += _engine(item)
-    name = item.upload.name
-    placed = (replace(one, file=name, element=one.element or item.key or name) for one in findings)
+    name, drawn = item.upload.name, lines(item.model.root) if item.model else {}
+    placed = (
+        replace(one, file=name, element=one.element or item.key or name, line=one.line or drawn.get(one.element))
+        for one in findings
+    )
     return replace(item, findings=tuple(placed))
 
 

@@ -155,6 +155,10 @@ def events() -> Iterator[Case]:
     yield Case("message_without_name", "wait", silent)
     yield Case("message_without_correlation", "wait", one(WAIT, name="wait", before=message(key="")))
     yield Case("message_without_timer", "wait", one(WAIT, name="wait", before=message()), "warning")
+    receive = element("receiveTask", "r", messageRef="news")
+    asking = boundary("ask", "r", timer_event(), cancelActivity="false")
+    asked = bpmn(start(), receive, asking, end(), path("start", "r", "end"), path("ask", "end"), before=message())
+    yield Case("message_without_timer", "r", asked, "warning")
     own = message().replace('name="news"', 'name="capture.requested"')
     yield Case("message_reserved", "a", one(element("intermediateThrowEvent", "a", message_event()), before=own))
     failing = bpmn(
@@ -210,7 +214,15 @@ def tasks() -> Iterator[Case]:
     drawn = script("a").replace("<zeebe:script", f"{repeated}<zeebe:script")
     yield Case("duplicate_output", "a", one(drawn), "warning")
     everybody = user("a").replace(' candidateGroups="reviewer"', "")
-    yield Case("task_for_nobody", "a", one(everybody), "warning")
+    yield Case("task_for_nobody", "a", one(everybody))
+    yield Case("task_for_nobody", "a", one(user("a").replace('"reviewer"', '" , "')))
+    yield Case("unknown_group", "a", one(user("a").replace('"reviewer"', '"reviewers"')))
+    yield Case("unknown_group", "a", one(user("a").replace('"reviewer"', '"reviewer, risk"')), "warning")
+    lane = '<bpmn:laneSet id="l"><bpmn:lane id="l1" name="Reviewers"><bpmn:flowNodeRef>a</bpmn:flowNodeRef></bpmn:lane>'
+    yield Case("unknown_group", "a", one(everybody, f"{lane}</bpmn:laneSet>"))
+    yield Case(
+        "unsupported_attribute", "a", one(user("a").replace("candidateGroups=", 'assignee="=boss" candidateGroups='))
+    )
     header = '<zeebe:taskHeaders><zeebe:header key="excludes" value="=[]"/></zeebe:taskHeaders>'
     yield Case("unknown_header", "a", one(user("a", more=header)))
     yield Case("invalid_priority", "a", one(user("a", more='<zeebe:priorityDefinition priority="high"/>')))
@@ -223,6 +235,12 @@ def tasks() -> Iterator[Case]:
     yield Case("call_cycle", "a", one(call("a", "flow")))
     yield Case("call_cycle", "a", one(call("a", "back-far")))
     yield Case("calls_too_deep", "flow", one(call("a", "deep0")))
+    everything = call("a", "child").replace("processId", 'propagateAllParentVariables="true" processId')
+    mapped_as_well = everything.replace("</bpmn:ext", mapped(("=1", "n")) + "</bpmn:ext")
+    yield Case("parent_variables", "a", one(mapped_as_well))
+    yield Case("parent_variables", "a", one(everything.replace('Variables="true"', 'Variables="false"')))
+    later = user("a", more='<zeebe:taskSchedule followUpDate="PT1H"/>')
+    yield Case("unsupported_attribute", "a", one(later))
     yield Case("missing_decision", "a", one(rule("a", "")))
     yield Case("unknown_decision", "a", one(rule("a", "risk-scroe")))
     lanes = '<bpmn:laneSet id="l"><bpmn:lane id="l1"><bpmn:flowNodeRef>a</bpmn:flowNodeRef></bpmn:lane>'

@@ -6,9 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from lxml import etree
 
-from app.engine.lint import Upload, lint
+from app.engine.lint import Upload, examine, lint
+from app.engine.lint.model import FLOW_NODES
 from app.engine.lint.refused import ELEMENTS as REFUSED
+from app.engine.xml import BPMN, ZEEBE, local_name, read
 from tests.engine.lint.cases import UNKNOWN, Case, all_cases, one, retried, reviewed
 from tests.engine.lint.draw import (
     FORM,
@@ -23,6 +26,7 @@ from tests.engine.lint.draw import (
     error_event,
     findings,
     flow,
+    mapped,
     message,
     message_event,
     path,
@@ -313,6 +317,27 @@ FILES: Mapping[str, tuple[str, bytes, str]] = {
 }
 
 
+KINDS: Mapping[str, tuple[bytes, str]] = {
+    "flow.bpmn20.xml": (one(script("a")), "flow"),
+    "risk.xml": (TABLE, "risk"),
+    "an older table.xml": (TABLE.replace(b"20191111", b"20180521"), ""),
+    "form.json": (FORM, "review"),
+    "\ufefffile": (b"\xef\xbb\xbf" + one(script("a")), "flow"),
+}
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_what_a_file_of_another_name_holds_is_told_by_its_content(name: str) -> None:
+    content, key = KINDS[name]
+    (found,) = examine([Upload(name, content)], KNOWN)
+    assert (found.key, [finding.code for finding in found.findings]) == (key, [] if key else ["decision_not_dmn"])
+
+
+@pytest.mark.parametrize("content", [b"<html/>", b'{"id": "a"}', b"[1]", b"%PDF", b"<a>", b"{" * 10**6])
+def test_what_is_none_of_them_is_refused_by_its_name(content: bytes) -> None:
+    assert [finding.code for finding in findings(content, name="a.xml")] == ["unknown_file_kind"]
+
+
 @pytest.mark.parametrize("what", FILES)
 def test_a_file_that_cannot_be_read_is_a_finding_at_once(what: str) -> None:
     name, content, code = FILES[what]
@@ -324,6 +349,21 @@ def test_a_file_that_cannot_be_read_is_a_finding_at_once(what: str) -> None:
     assert found[0].message
     assert found[0].remedy
     assert found[0].file == name
+
+
+def test_names_of_a_table_that_are_not_there_are_findings() -> None:
+    data = b'<inputData id="in" name="amount"/>'
+    needs = b'<informationRequirement><requiredInput href="#in"/></informationRequirement><decisionTable '
+    declared = TABLE.replace(b"<decision id", data + b"<decision id").replace(b"<decisionTable ", needs)
+    assert findings(declared, name="a.dmn") == []
+    wrong = declared.replace(b"<text>amount", b"<text>amuont").replace(b"<text>90", b"<text>flor(1.5)")
+    found = findings(wrong, name="a.dmn")
+    assert [(finding.code, finding.severity.value) for finding in found] == [
+        ("decision_unknown_name", "warning"),
+        ("decision_unknown_function", "error"),
+    ]
+    assert 'Did you mean "amount"?' in found[0].remedy
+    assert all(f'id="{finding.element}"'.encode() in wrong.splitlines()[(finding.line or 0) - 1] for finding in found)
 
 
 def test_an_entity_is_never_read_from_a_file() -> None:
@@ -376,6 +416,35 @@ def test_pools_lanes_and_notes_are_drawing() -> None:
     task = user("a").replace(' candidateGroups="reviewer"', "")
     drawn = bpmn(lanes, start(), task, end(), path("start", "a", "end"), note, before=pool)
     assert codes(drawn.replace(b'bpmnElement="flow"', b'bpmnElement="pools"')) == []
+
+
+def test_properties_are_notes_at_every_node() -> None:
+    root = read(everything())
+    nodes = [one for one in root.iter(f"{{{BPMN}}}*") if local_name(one) in FLOW_NODES]
+    for node in nodes:
+        held = node.find(f"{{{BPMN}}}extensionElements")
+        if held is None:
+            held = etree.Element(f"{{{BPMN}}}extensionElements")
+            node.insert(0, held)
+        note = etree.SubElement(etree.SubElement(held, f"{{{ZEEBE}}}properties"), f"{{{ZEEBE}}}property")
+        note.attrib.update({"name": "owner", "value": "risk"})
+    assert FLOW_NODES - {local_name(one) for one in nodes} == {"sendTask"}
+    assert codes(etree.tostring(root)) == []
+
+
+def test_headers_of_an_operation_are_refused_with_what_to_use_instead() -> None:
+    header = '<zeebe:taskHeaders><zeebe:header key="url" value="x"/></zeebe:taskHeaders>'
+    drawn = service("a", "risk.record", ("=1", "amount")).replace("</bpmn:ext", f"{header}</bpmn:ext")
+    (found,) = findings(one(drawn))
+    assert found.code == "unsupported_extension"
+    assert "ioMapping" in found.remedy
+
+
+@pytest.mark.parametrize(("everything", "inputs"), [("true", ()), ("false", (("=1", "n"),))])
+def test_what_a_called_process_gets_may_be_said_as_it_is(everything: str, inputs: tuple[tuple[str, str], ...]) -> None:
+    drawn = call("a", "child").replace("processId", f'propagateAllParentVariables="{everything}" processId')
+    drawn = drawn.replace("</bpmn:ext", mapped(*inputs) + "</bpmn:ext") if inputs else drawn
+    assert codes(one(drawn)) == []
 
 
 def test_a_warning_never_hides_what_the_schema_refuses() -> None:

@@ -81,10 +81,19 @@ def show(key: str) -> Response:
     draws_diagram()
     kind = request.args.get("kind", "bpmn")
     with transaction() as tx:
-        flow, names = read.flow(tx, identity.actor(), key, kind)
-    wanted = request.args.get("version", "")
-    chosen = next((each for each in flow.versions if str(each.definition.version) == wanted), flow.shown)
-    return page("flows/show.html", area="flows", flow=flow, names=names, chosen=chosen)
+        view = read.flow_page(tx, identity.actor(), key, kind, request.args.get("version", ""))
+    return page("flows/show.html", area="flows", view=view, flow=view.flow, chosen=view.chosen)
+
+
+@pages.post("/flows/publish")
+def publish_together() -> Response:
+    """Publish drafts that need each other as one unit."""
+    try:
+        with transaction() as tx:
+            done = definitions.publish_together(tx, identity.actor(), request.form.getlist("definitions"))
+    except AppError as refusal:
+        return refused("/flows", refusal)
+    return back_to("/flows", "flows.published_together", names=", ".join(f"{one.key} {one.version}" for one in done))
 
 
 @pages.post("/flows/<key>/publish")

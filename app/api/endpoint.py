@@ -32,7 +32,7 @@ from app.api.idempotency import (
     wait,
 )
 from app.api.problems import BodyTooLarge
-from app.api.route import Answer, Body, Call, Rest, Route, Upload
+from app.api.route import Answer, Body, Call, Query, Rest, Route, Upload
 from app.api.waiting import Seats
 from app.kit.crashpoint import Point, crashpoint
 from app.kit.database import Tx
@@ -45,6 +45,10 @@ FILE_NAME = frozenset({"name"})
 
 class NoBody(Body):
     """For routes that take none: an empty body or `{}`."""
+
+
+class NoQuery(Query):
+    """For routes that take none: a parameter is refused rather than ignored."""
 
 
 @dataclass(frozen=True)
@@ -148,10 +152,10 @@ class Endpoint:
         actor = auth.authenticate(tx, request)
         actor.require(*self.route.roles)
         arguments: dict[str, Any] = dict(validation.path_parts(parts))
+        ignored = FILE_NAME if isinstance(self.route.body, Upload) else frozenset[str]()
+        query = validation.query(self.route.query or NoQuery, request, ignored=ignored)
         if self.route.query is not None:
-            upload = isinstance(self.route.body, Upload)
-            ignored = FILE_NAME if upload else frozenset[str]()
-            arguments["query"] = validation.query(self.route.query, request, ignored=ignored)
+            arguments["query"] = query
         if self.route.method == "GET":
             return Admitted(actor, arguments, None)
         if isinstance(self.route.body, Upload):
@@ -162,8 +166,8 @@ class Endpoint:
             checked = validation.body(self.route.body or NoBody, raw)
             if self.route.body is not None:
                 arguments["body"] = checked
-        query = arguments.get("query")
-        return Admitted(actor, arguments, parsed if query is None else [query.model_dump(mode="json"), parsed])
+        asked = parsed if self.route.query is None else [query.model_dump(mode="json"), parsed]
+        return Admitted(actor, arguments, asked)
 
     def _work(self, tx: Tx, admitted: Admitted) -> tuple[Stored, Rest | None]:
         call = Call(tx, admitted.actor, self._context)

@@ -11,9 +11,9 @@ from app.api.idempotency import InProgress, KeyInvalid, KeyRequired, KeyReused
 from app.api.problems import BodyTooLarge, RateLimited, UnsupportedMediaType
 from app.api.route import Resource, Route, Upload
 from app.api.shapes import EventView, Problem
-from app.api.strict_json import MalformedJson
 from app.errors import AppError, Forbidden, InvalidInput, NotFound, Unauthenticated
 from app.events.catalog import EVENT_TYPES, EventType
+from app.kit.strict_json import MalformedJson
 
 Schema = dict[str, Any]
 
@@ -55,13 +55,11 @@ def document(resources: Sequence[Resource], base_url: str) -> Schema:
 
 def errors_of(route: Route) -> list[type[AppError]]:
     """Everything the route may refuse with: what it declares and what the framework adds."""
-    found: list[type[AppError]] = [Unauthenticated, Forbidden, RateLimited]
+    found: list[type[AppError]] = [Unauthenticated, Forbidden, RateLimited, InvalidInput]
     if route.parts:
         found.append(NotFound)
     if route.body is not None:
-        found += [InvalidInput, MalformedJson, UnsupportedMediaType, BodyTooLarge]
-    elif route.query is not None:
-        found.append(InvalidInput)
+        found += [MalformedJson, UnsupportedMediaType, BodyTooLarge]
     if route.method == "POST":
         found += [KeyInvalid, KeyReused, InProgress]
     if route.needs_key:

@@ -5,7 +5,7 @@ page, and the tests that go over all routes.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TypedDict, TypeVar, Unpack
 
@@ -15,7 +15,9 @@ from app.access.actor import Actor, Role
 from app.api.context import ApiContext
 from app.errors import AppError
 from app.kit.database import Json, Tx
-from app.kit.paging import MAX_LIMIT
+from app.kit.paging import MAX_LIMIT, Page
+
+T = TypeVar("T")
 
 
 class Body(BaseModel):
@@ -32,7 +34,14 @@ class Query(BaseModel):
 
 class Listing(Query):
     limit: int = Field(20, ge=1, le=MAX_LIMIT, description="How many to return")
-    after: str | None = Field(None, max_length=100, description="The `next` of the page before")
+    after: str | None = Field(None, max_length=300, description="The `next` of the page before")
+
+
+def by_name(rows: Iterable[T], name: Callable[[T], str], query: Listing) -> Page[T]:
+    """One page of what is few enough to be read whole, in the order of its names, which are the cursors."""
+    rest = sorted((row for row in rows if query.after is None or name(row) > query.after), key=name)
+    more = len(rest) > query.limit
+    return Page(rest[: query.limit], name(rest[query.limit - 1]) if more else None)
 
 
 class View(BaseModel):

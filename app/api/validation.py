@@ -5,10 +5,10 @@ from typing import Any
 from flask import Request
 from pydantic import BaseModel, ValidationError
 
-from app.api import strict_json
 from app.api.problems import UnsupportedMediaType
 from app.api.route import File, Query, Upload
 from app.errors import AppError, FieldError, InvalidInput, NotFound
+from app.kit import strict_json
 
 _LONGEST_PART = 200
 

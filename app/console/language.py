@@ -77,6 +77,11 @@ class Language:
         said = self.said(detail)
         return known[self.code] if known and said == detail else said
 
+    def finding(self, code: str) -> str:
+        """What the gate's finding says in general, before the English that names the place; nothing in English."""
+        known = catalogue().get(f"finding.{code}")
+        return known[self.code] if known and self.code != "en" else ""
+
     def said(self, text: str | None) -> str:
         """A text that others wrote in English, in the reader's language where it is known; its numbers stay."""
         if not text or self.code == "en":

@@ -233,7 +233,8 @@ def _check_together(fresh: Sequence[Definition], standing: Sequence[Definition],
     if missing:
         first = missing[0]
         raise Conflict(
-            f"{first.user} uses the {first.kind} {first.name!r}, which is not published; publish it first",
+            f"{first.user} uses the {first.kind} {first.name!r}, which is not published; publish it first, or both "
+            "together",
             extra={"missing": [{"used_by": one.user, "kind": one.kind, "name": one.name} for one in missing]},
         )
     uploads = [Upload(one.file_name, one.content) for one in fresh]

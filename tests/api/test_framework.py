@@ -132,6 +132,12 @@ def test_an_unknown_address_is_a_problem_and_a_known_one_says_its_methods(api: A
     assert (wrong.status_code, wrong.headers["Allow"]) == (405, "GET")
 
 
+def test_a_route_without_parameters_refuses_one_by_name(api: Api) -> None:
+    response = api.client.get("/v1/things/one?colour=red", headers=api.headers())
+    assert (response.status_code, response.get_json()["errors"][0]["field"]) == (422, "colour")
+    assert post(api, '{"amount": 5}', path="/v1/things?colour=red")[0] == 422
+
+
 @pytest.mark.parametrize("query", ["limit=0", "limit=201", "limit=x", "limit=1&limit=2", "colour=red", "after=%00"])
 def test_a_wrong_query_is_named(api: Api, query: str) -> None:
     response = api.client.get(f"/v1/things?{query}", headers=api.headers())

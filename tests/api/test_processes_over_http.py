@@ -33,6 +33,29 @@ def test_a_diagram_is_deployed_by_one_and_published_by_another(web: Web) -> None
     assert [one["key"] for one in web.get("/v1/definitions?key=parcel", "analyst")["data"]] == ["parcel"]
 
 
+def test_definitions_are_published_together_by_another_or_not_at_all(web: Web) -> None:
+    drafts = []
+    for name in ("parcel", "letter"):
+        text = PROCESS.replace('"parcel"', f'"{name}"')
+        made = web.send("POST", "/v1/definitions", "analyst", data=text, content_type="text/xml").get_json()["data"]
+        drafts += [one["id"] for one in made]
+    body = {"definitions": drafts}
+    assert web.post("/v1/definitions/publish", body, "analyst").get_json()["code"] == "four_eyes"
+    nobodys = web.post("/v1/definitions/publish", {"definitions": [*drafts, "def_none"]}, "analyst2")
+    assert (nobodys.status_code, web.get("/v1/definitions?key=parcel", "analyst")["data"][0]["status"]) == (
+        404,
+        "draft",
+    )
+    assert web.post("/v1/definitions/publish", {"definitions": []}, "analyst2").status_code == 422
+    first = web.post("/v1/definitions/publish", body, "analyst2", key="both")
+    assert [(one["key"], one["status"]) for one in first.get_json()["data"]] == [
+        ("parcel", "published"),
+        ("letter", "published"),
+    ]
+    again = web.post("/v1/definitions/publish", body, "analyst2", key="both")
+    assert (again.headers["Idempotent-Replayed"], again.data) == ("true", first.data)
+
+
 def test_a_diagram_that_is_refused_says_where_why_and_what_to_draw(web: Web) -> None:
     bad = PROCESS.replace('<bpmn:messageEventDefinition messageRef="m"/>', "<bpmn:signalEventDefinition/>")
     for path, status in (("/v1/definitions", 422), ("/v1/definitions/lint", 200)):
@@ -85,6 +108,7 @@ def test_a_message_starts_the_process_that_begins_with_it(web: Web) -> None:
     web.post(f"/v1/definitions/{draft['id']}/publish", who="analyst2")
     [occasion] = web.get("/v1/occasions")["data"]
     assert (occasion["process"], occasion["kind"], occasion["text"]) == ("parcel", "message", "parcel.placed")
+    assert web.get("/v1/occasions?after=parcel") == {"object": "list", "data": [], "has_more": False, "next": None}
     message = {"name": "parcel.placed", "correlation": "p-1", "variables": {"parcel": "p-1"}, "dedupe": "shop:1"}
     sent = web.post("/v1/messages", message)
     assert (sent.status_code, sent.get_json()["accepted"]) == (202, True)

@@ -61,6 +61,21 @@ def test_a_refused_diagram_comes_back_drawn_with_its_findings(
         assert len(tx.session.scalars(select(Definition)).all()) == len(seeded.definitions)
 
 
+def test_findings_of_a_table_or_a_form_beside_a_diagram_are_told_with_file_and_line(
+    visitor: Come, tmp_path: Path
+) -> None:
+    table, form = tmp_path / "limits.dmn", tmp_path / "broken.form.json"
+    table.write_text("<definitions>\n<decision>")
+    form.write_text('{"id": "broken", "fields": 1}')
+    refused = upload(visitor("analyst"), DIAGRAMS / "refused.bpmn", table, form)
+    assert refused.status_code == 422
+    listed = refused.text.partition('id="elsewhere"')[2].partition("</ul>")[0]
+    for told in ("limits.dmn:2", "broken.form.json", "Correct the named place"):
+        assert told in listed, listed
+    assert "Validate" not in listed
+    assert "payment.vallidate" in refused.text
+
+
 def test_a_diagram_cannot_break_out_of_the_page(visitor: Come, tmp_path: Path) -> None:
     hostile = tmp_path / "x.bpmn"
     hostile.write_bytes(

@@ -6,9 +6,11 @@ import orjson
 import pytest
 from sqlalchemy import select
 
+from app.console.read import payment_list
 from app.engine.models import Definition, Instance, JournalRow, Message, WaitRow
 from app.kit.database import Database, Tx
 from app.payments.models import Attempt, Payment
+from app.payments.states import PaymentStatus
 from app.refunds.models import Refund
 from tests.console.conftest import Visitor
 from tests.console.seed import DIAGRAMS, Seeded
@@ -52,6 +54,27 @@ def test_the_file_holds_the_same_filter_and_no_formula(visitor: Come, database: 
     assert len(lines) == 1 + 7
     assert "\"'=HYPERLINK" in response.text
     assert ",480000," in response.text
+
+
+def test_a_file_that_leaves_payments_out_says_so(visitor: Come, monkeypatch: pytest.MonkeyPatch) -> None:
+    operator = visitor("operator")
+    whole = operator.get("/payments.csv?status=succeeded").text
+    assert (len(whole.splitlines()), "There are more" in whole) == (1 + 64, False)
+    assert "at most" not in operator.read("/payments")
+    monkeypatch.setattr(payment_list, "EXPORT", 63)
+    lines = operator.get("/payments.csv?status=succeeded").text.splitlines()
+    assert (len(lines), lines[:64]) == (1 + 63 + 1, whole.splitlines()[:64])
+    assert "ends after the newest 63" in lines[-1]
+    assert "at most 63" in operator.read("/payments")
+    assert "at most" not in operator.read("/payments?status=failed")
+
+
+def test_every_status_can_be_chosen(visitor: Come, database: Database, seeded: Seeded) -> None:
+    with database.begin() as tx:
+        tx.session.get_one(Payment, seeded.payments["held"]).status = "requires_confirmation"
+    page = visitor("operator").read("/payments?status=requires_confirmation")
+    assert page.count('<tr class="link"') == 1
+    assert all(f'"/payments?status={status}"' in page for status in PaymentStatus)
 
 
 def test_a_flow_may_be_called_by_any_letters_and_be_downloaded(visitor: Come, database: Database) -> None:

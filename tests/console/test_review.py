@@ -1,11 +1,15 @@
 """Deciding: claiming, one decision only, four eyes, what is kept when somebody else was faster."""
 
+import re
 from collections.abc import Callable
 from datetime import timedelta
+from html import unescape
 
+import pytest
 from sqlalchemy import select
 from werkzeug.test import TestResponse
 
+from app.console.read import desk
 from app.engine.models import InboxItem, Task
 from app.events.models import AuditEntry
 from app.kit.clock import ShiftedClock
@@ -69,6 +73,43 @@ def test_take_next_leaves_out_what_four_eyes_forbid(visitor: Come, seeded: Seede
     assert (
         visitor("reviewer2").post("/review/next?queue=second").location.startswith(f"/review/{seeded.tasks['second']}")
     )
+
+
+def test_the_list_has_pages_in_its_own_order(
+    visitor: Come, database: Database, seeded: Seeded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with database.begin() as tx:
+        tx.session.get_one(Task, seeded.tasks["yen"]).due_at = None
+    reviewer = visitor("reviewer")
+    for queue in ("all", "done"):
+        monkeypatch.setattr(desk, "PAGE", 50)
+        whole = _listed(reviewer.read(f"/review?queue={queue}"))
+        monkeypatch.setattr(desk, "PAGE", 2 if queue == "all" else 1)
+        found, path = [], f"/review?queue={queue}"
+        while path:
+            page = reviewer.read(path)
+            found += _listed(page)
+            older = re.search(r'rel="next" href="([^"]+)"', page)
+            path = unescape(older[1]) if older else ""
+        assert found == whole
+    assert len(whole) == 2
+    assert "First page" in page
+    assert f"/review/live?queue=done&amp;after={found[-2]}" in page
+
+
+def _listed(page: str) -> list[str]:
+    return re.findall(r'<tr class="link" id="(tsk_\w+)"', page)
+
+
+def test_take_next_keeps_to_the_currency_that_the_list_is_narrowed_to(visitor: Come, seeded: Seeded) -> None:
+    reviewer = visitor("reviewer")
+    page = reviewer.read("/review?currency=JPY")
+    assert (seeded.tasks["yen"] in page, seeded.tasks["escalated"] in page) == (True, False)
+    assert "currency=EUR" in page
+    yen = f"/review/{seeded.tasks['yen']}"
+    assert f'href="{yen}' in reviewer.read(f"/review/{seeded.tasks['done']}?currency=JPY")
+    assert reviewer.post("/review/next?currency=JPY").location.startswith(yen)
+    assert reviewer.post("/review/next?currency=JPY").location == "/review?queue=unclaimed&currency=JPY"
 
 
 def test_a_decision_goes_to_the_flow_and_the_next_task_opens(visitor: Come, database: Database, seeded: Seeded) -> None:
@@ -169,6 +210,45 @@ def test_who_is_no_reviewer_is_told_whom_the_task_is_for(visitor: Come, database
     assert stored(database, seeded.tasks["open"]).status == "open"
 
 
+def test_the_desk_offers_each_role_what_it_may_take_and_nothing_else(
+    visitor: Come, database: Database, seeded: Seeded
+) -> None:
+    task = seeded.tasks["open"]
+    with database.begin() as tx:
+        tx.session.get_one(Task, task).candidate_groups = ["operator"]
+    claim = f"/review/{task}/claim"
+    desks = {word: visitor(word).read("/review") for word in ("operator", "reviewer", "analyst")}
+    assert {word: claim in page for word, page in desks.items()} == {
+        "operator": True,
+        "reviewer": False,
+        "analyst": False,
+    }
+    assert {word: "/review/next" in page for word, page in desks.items()} == {
+        "operator": True,
+        "reviewer": True,
+        "analyst": False,
+    }
+    assert seeded.tasks["yen"] in desks["operator"]
+    assert f"/review/{seeded.tasks['yen']}/claim" not in desks["operator"]
+    assert f"/review/{seeded.tasks['yen']}/claim" in desks["reviewer"]
+
+
+def test_the_next_task_is_never_one_for_others(visitor: Come, database: Database, seeded: Seeded) -> None:
+    for word, groups in (("escalated", ["operator"]), ("overdue", ["analyst"])):
+        with database.begin() as tx:
+            tx.session.get_one(Task, seeded.tasks[word]).candidate_groups = groups
+    sent = visitor("reviewer").post(f"/review/{seeded.tasks['mine']}/decide?queue=all", **APPROVE)
+    assert sent.location.partition("?")[0] not in {f"/review/{seeded.tasks[word]}" for word in ("escalated", "overdue")}
+    assert f'href="/review/{seeded.tasks["escalated"]}' in visitor("operator").read(f"/review/{seeded.tasks['open']}")
+
+
+def test_a_claim_that_ran_out_is_offered_in_the_list(visitor: Come, clock: ShiftedClock, seeded: Seeded) -> None:
+    taken = f"/review/{seeded.tasks['taken']}/claim"
+    assert taken not in visitor("reviewer").read("/review?queue=all")
+    clock.advance(timedelta(minutes=20))
+    assert taken in visitor("reviewer").read("/review?queue=all")
+
+
 def test_a_task_can_be_given_back_and_an_operator_can_take_it_away(
     visitor: Come, database: Database, seeded: Seeded
 ) -> None:
@@ -186,6 +266,15 @@ def test_the_review_tells_what_a_decision_needs(visitor: Come, seeded: Seeded) -
     assert 'class="here"' in page
     assert "Same method" in page
     assert "Customer was called" in page
+
+
+def test_the_help_lists_the_keys_that_the_forms_decisions_have(visitor: Come, seeded: Seeded) -> None:
+    reviewer = visitor("reviewer")
+    assert "<kbd>a</kbd></dt><dd>Go to “Approve”" in reviewer.read(f"/review/{seeded.tasks['mine']}")
+    for path in ("/review", f"/review/{seeded.tasks['open']}"):
+        page = reviewer.read(path)
+        assert "the decision that begins with it" in page
+        assert 'data-opens="keys"' in page
 
 
 def test_the_second_person_sees_the_first_decision(visitor: Come, seeded: Seeded) -> None:

@@ -6,10 +6,11 @@ from typing import Any, Literal
 from pydantic import Field
 
 from app.access.actor import Role
-from app.api.route import Answer, Call, File, Listing, Query, Resource, Upload, View
+from app.api.route import Answer, Body, Call, File, Listing, Query, Resource, Upload, View
 from app.api.shapes import Finding
 from app.engine import definitions, lint, versions
 from app.engine.definitions import DefinitionRefused, definition
+from app.engine.lint.gate import MAX_FILES
 from app.engine.versions import definition_view
 from app.errors import Conflict, FourEyes
 from app.kit.database import Json
@@ -47,7 +48,7 @@ class DefinitionView(View):
 
 
 class DefinitionList(View):
-    """What was deployed, in the order of the files."""
+    """What was deployed or published, in the order in which it was named."""
 
     object: Literal["list"]
     data: list[DefinitionView]
@@ -63,6 +64,10 @@ class LintReport(View):
 
 class Deployment(Query):
     publish: bool = Field(default=False, description="Publish at once; refused for what you deployed yourself")
+
+
+class PublishTogether(Body):
+    definitions: list[str] = Field(min_length=1, max_length=MAX_FILES, description="Ids of versions")
 
 
 class ListDefinitions(Listing):
@@ -101,6 +106,24 @@ def lint_definitions(call: Call, files: list[File]) -> Json:
     found = lint.lint(_uploads(files), definitions.known(call.tx, call.actor.merchant_id))
     accepted = all(finding.severity is not lint.Severity.ERROR for finding in found)
     return {"object": "lint", "accepted": accepted, "findings": [finding.view() for finding in found]}
+
+
+@resource.route(
+    "POST",
+    "/v1/definitions/publish",
+    summary="Publish definitions together",
+    body=PublishTogether,
+    example={"definitions": ["def_01jd0c7xk3aa1b2c3d4e5f6g7h", "def_01jd0c7xk3bb1b2c3d4e5f6g7h"]},
+    response=DefinitionList,
+    roles=ANALYSTS,
+    errors=(FourEyes, DefinitionRefused, Conflict),
+)
+def publish_definitions(call: Call, body: PublishTogether) -> Json:
+    """All or none become the versions that new flows use: for those that need each other, such as a process and the
+    table whose decision it asks under a new name. Another analyst than the deployer has to do it.
+    """
+    made = definitions.publish_together(call.tx, call.actor, body.definitions)
+    return {"object": "list", "data": [definition_view(one) for one in made]}
 
 
 @resource.route(

@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import Field
 
 from app.access.actor import Role
-from app.api.route import Call, Listing, Resource, View
+from app.api.route import Call, Listing, Resource, View, by_name
 from app.kit.database import Json
 from app.ledger import queries
 
@@ -49,12 +49,18 @@ class ListEntries(Listing):
 
 
 @resource.route(
-    "GET", "/v1/ledger/accounts", summary="List ledger accounts", response=AccountView, listed=True, roles=READERS
+    "GET",
+    "/v1/ledger/accounts",
+    summary="List ledger accounts",
+    query=Listing,
+    response=AccountView,
+    listed=True,
+    roles=READERS,
 )
-def list_ledger_accounts(call: Call) -> Json:
-    """Every account that was ever used, with its balances."""
+def list_ledger_accounts(call: Call, query: Listing) -> Json:
+    """Every account that was ever used, with its balances, by name and currency."""
     found = queries.accounts(call.tx, call.actor.merchant_id)
-    return {"object": "list", "data": found, "has_more": False, "next": None}
+    return by_name(found, lambda one: f"{one['name']} {one['currency']}", query).view(dict)
 
 
 @resource.route(

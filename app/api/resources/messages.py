@@ -14,7 +14,7 @@ from app.api.resources.instances import (
     publish,
     refuse_reserved,
 )
-from app.api.route import Call, Resource, View
+from app.api.route import Call, Listing, Resource, View, by_name
 from app.engine import occasions
 from app.engine.models import Occasion
 from app.kit.database import Json
@@ -39,11 +39,6 @@ class OccasionView(View):
     rounds_left: int | None
 
 
-class OccasionList(View):
-    object: Literal["list"]
-    data: list[OccasionView]
-
-
 @resource.route(
     "POST",
     "/v1/messages",
@@ -63,11 +58,19 @@ def publish_message(call: Call, body: PublishMessage) -> Json:
     return publish(call, body, body.correlation, body.correlation or body.name)
 
 
-@resource.route("GET", "/v1/occasions", summary="List what starts by itself", response=OccasionList, roles=READERS)
-def list_occasions(call: Call) -> Json:
-    """The published processes that begin with a message or at a time, and when they start next."""
+@resource.route(
+    "GET",
+    "/v1/occasions",
+    summary="List what starts by itself",
+    query=Listing,
+    response=OccasionView,
+    listed=True,
+    roles=READERS,
+)
+def list_occasions(call: Call, query: Listing) -> Json:
+    """The published processes that begin with a message or at a time, by name, and when they start next."""
     standing = occasions.standing(call.tx, call.actor.merchant_id)
-    return {"object": "list", "data": [_occasion_view(one) for one in standing]}
+    return by_name(standing, lambda one: one.process, query).view(_occasion_view)
 
 
 def _occasion_view(one: Occasion) -> Json:

@@ -1,6 +1,7 @@
 """Disputes: what needs an answer and by when, the evidence, and handing it in or giving the money up."""
 
 from collections.abc import Callable
+from urllib.parse import urlencode
 
 from flask import Blueprint, request
 from pydantic import ValidationError
@@ -27,10 +28,18 @@ STATUSES = tuple(str(status) for status in DisputeStatus)
 @pages.get("/disputes")
 def index() -> Response:
     status = request.args.get("status", "")
-    chosen = status if status in STATUSES else ""
+    chosen, after = status if status in STATUSES else "", request.args.get("after", "")
     with transaction() as tx:
-        rows = read.disputes(tx, identity.actor(), chosen)
-    return page("disputes/index.html", area="disputes", rows=rows, statuses=STATUSES, status=chosen)
+        rows = read.disputes(tx, identity.actor(), chosen, after)
+    return page(
+        "disputes/index.html",
+        area="disputes",
+        rows=rows.rows,
+        statuses=STATUSES,
+        status=chosen,
+        following=f"/disputes?{urlencode({'status': chosen, 'after': rows.next})}" if rows.next else "",
+        first=f"/disputes?{urlencode({'status': chosen})}" if after else "",
+    )
 
 
 @pages.get("/disputes/<dispute_id>")

@@ -42,7 +42,7 @@ def index() -> Response:
 
 @pages.get("/flows/new")
 def new() -> Response:
-    return page("flows/new.html", area="flows", findings=[], drawn=[], refusal=None)
+    return page("flows/new.html", area="flows", findings=[], drawn=[], elsewhere=[], refusal=None)
 
 
 @pages.post("/flows/new")
@@ -57,12 +57,14 @@ def upload() -> Response:
             warnings = sum(len(one.warnings["findings"]) for one in made)
     except AppError as refusal:
         findings = refusal.extra.get("findings", [])
+        drawn = [_drawn(one, findings) for one in uploads if one.name.endswith((".bpmn", ".xml"))]
         return page(
             "flows/new.html",
             http_status=refusal.status,
             area="flows",
             findings=findings,
-            drawn=[_drawn(one, findings) for one in uploads if one.name.endswith((".bpmn", ".xml"))],
+            drawn=drawn,
+            elsewhere=[one for one in findings if one["file"] not in {diagram.name for diagram in drawn}],
             refusal=refusal,
         )
     first = next((one for one in made if one.kind == "bpmn"), made[0])
@@ -70,7 +72,7 @@ def upload() -> Response:
 
 
 def _drawn(one: Upload, findings: Sequence[dict[str, str]]) -> Drawn:
-    own = [finding for finding in findings if finding.get("file") in ("", None, one.name)]
+    own = [finding for finding in findings if finding["file"] == one.name]
     return Drawn(one.name, one.content.decode("utf-8", "replace"), own)
 
 
@@ -79,10 +81,19 @@ def show(key: str) -> Response:
     draws_diagram()
     kind = request.args.get("kind", "bpmn")
     with transaction() as tx:
-        flow, names = read.flow(tx, identity.actor(), key, kind)
-    wanted = request.args.get("version", "")
-    chosen = next((each for each in flow.versions if str(each.definition.version) == wanted), flow.shown)
-    return page("flows/show.html", area="flows", flow=flow, names=names, chosen=chosen)
+        view = read.flow_page(tx, identity.actor(), key, kind, request.args.get("version", ""))
+    return page("flows/show.html", area="flows", view=view, flow=view.flow, chosen=view.chosen)
+
+
+@pages.post("/flows/publish")
+def publish_together() -> Response:
+    """Publish drafts that need each other as one unit."""
+    try:
+        with transaction() as tx:
+            done = definitions.publish_together(tx, identity.actor(), request.form.getlist("definitions"))
+    except AppError as refusal:
+        return refused("/flows", refusal)
+    return back_to("/flows", "flows.published_together", names=", ".join(f"{one.key} {one.version}" for one in done))
 
 
 @pages.post("/flows/<key>/publish")

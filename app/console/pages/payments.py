@@ -40,6 +40,8 @@ def index() -> Response:
         statuses=payment_list.STATUSES,
         filter=chosen,
         query=urlencode(query),
+        export_limit=payment_list.EXPORT,
+        listed=counts.get(chosen.status, 0) if chosen.status else sum(counts.values()),
         older=f"/payments?{urlencode({**query, 'after': rows.next})}" if rows.next else "",
         newest=f"/payments?{urlencode(query)}" if after else "",
     )

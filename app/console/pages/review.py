@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from flask import Blueprint, request
 from sqlalchemy import ColumnElement
@@ -49,10 +49,19 @@ def _query(chosen: Filter) -> str:
 
 
 def _desk() -> dict[str, Any]:
-    chosen = _filter()
+    chosen, after = _filter(), request.args.get("after", "")[:40]
     with transaction() as tx:
-        view = desk.desk(tx, identity.actor(), chosen, tx.now())
-    return {"desk": view, "filter": chosen, "queues": list(Queue), "query": _query(chosen)}
+        view = desk.desk(tx, identity.actor(), chosen, tx.now(), after)
+    query = _query(chosen)
+    return {
+        "desk": view,
+        "filter": chosen,
+        "queues": list(Queue),
+        "query": query,
+        "live_query": f"{query}&after={quote(after)}" if after else query,
+        "following": f"/review?{query}&after={view.next}" if view.next else "",
+        "first": f"/review?{query}" if after else "",
+    }
 
 
 @pages.get("/review")
@@ -176,7 +185,7 @@ def _review_page(
         told={name: value for name, value in view.task.facts.items() if name not in ELSEWHERE},
         mine=view.is_claimed_by(actor, now),
         lapsed=view.lapsed(now),
-        may_decide=not actor.roles.isdisjoint(view.task.candidate_groups),
+        may_decide=desk.may_take(actor, view.task),
         conflict=conflict,
         refusal=refusal,
         typed=typed or {},

@@ -6,19 +6,24 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, func, or_, select, true
+from sqlalchemy import ColumnElement, and_, func, or_, select, true, union
 from sqlalchemy.orm import aliased
 
 from app.access.actor import Actor
+from app.console.read.ordered import latest_first, never, ordered
 from app.console.read.people import Names, names_of
 from app.disputes.models import Dispute
+from app.engine import people
 from app.engine.models import Task
 from app.kit.database import Tx
+from app.kit.paging import Page
 from app.payments.models import Payment
 from app.refunds.models import Refund
 
-PAGE = 100
+PAGE = 50
 USUAL_PRIORITY = 50
+#: What a task may be about; each has the currency that the list shows.
+_MONEY = (Payment, Refund, Dispute)
 
 
 class Queue(StrEnum):
@@ -70,22 +75,49 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Desk:
+    """`next` is the cursor of the following page; `free` are the listed tasks that this person may take now; `offers`
+    tells whether there is any such task, listed or not.
+    """
+
     lines: Sequence[Line]
+    next: str | None
+    free: frozenset[str]
+    offers: bool
     counts: dict[str, int]
     names: Names
     processes: Sequence[str]
     currencies: Sequence[str]
 
 
-def desk(tx: Tx, actor: Actor, chosen: Filter, now: datetime) -> Desk:
-    lines = _lines(tx, actor, chosen, now)
+def desk(tx: Tx, actor: Actor, chosen: Filter, now: datetime, after: str | None) -> Desk:
+    page = _tasks(tx, actor, chosen, now, PAGE, after)
+    lines = subjects_of(tx, page.rows)
     return Desk(
         lines=lines,
+        next=page.next,
+        free=frozenset(line.task.id for line in lines if _is_free(line.task, now) and may_take(actor, line.task)),
+        offers=_offers(tx, actor, now),
         counts=_counts(tx, actor, now),
         names=names_of(tx, {line.task.assignee for line in lines} | {line.task.completed_by for line in lines}),
         processes=tx.session.scalars(_open(actor, Task.process).distinct().order_by(Task.process)).all(),
-        currencies=sorted({line.currency for line in lines if line.currency}),
+        currencies=_currencies(tx, actor),
     )
+
+
+def may_take(actor: Actor, task: Task) -> bool:
+    """The rule of `people.may_act` for a task in hand."""
+    return not actor.roles.isdisjoint(task.candidate_groups) and actor.id not in task.excluded
+
+
+def _is_free(task: Task, now: datetime) -> bool:
+    """The rule of `people.available` for a task in hand."""
+    lapsed = task.claim_until is not None and task.claim_until < now
+    return task.status == "open" or (task.status == "claimed" and lapsed)
+
+
+def _offers(tx: Tx, actor: Actor, now: datetime) -> bool:
+    query = select(Task.id).where(Task.merchant_id == actor.merchant_id, people.available(now), people.may_act(actor))
+    return tx.session.scalar(query.limit(1)) is not None
 
 
 def in_queue(queue: Queue, actor: Actor, now: datetime) -> ColumnElement[bool]:
@@ -123,8 +155,9 @@ def _decided_before() -> ColumnElement[bool]:
 
 
 def next_of(tx: Tx, actor: Actor, chosen: Filter, now: datetime, beside: str) -> str | None:
-    """The task that follows in the list, leaving `beside` out; None when nothing is left."""
-    return next((line.task.id for line in _lines(tx, actor, chosen, now) if line.task.id != beside), None)
+    """The task for this person that follows in the list, leaving `beside` out; None when nothing is left."""
+    another = and_(people.may_act(actor), Task.id != beside)
+    return next((task.id for task in _tasks(tx, actor, chosen, now, 1, None, another).rows), None)
 
 
 def narrowing(chosen: Filter) -> ColumnElement[bool]:
@@ -133,25 +166,43 @@ def narrowing(chosen: Filter) -> ColumnElement[bool]:
         condition = and_(condition, Task.process == chosen.process)
     if chosen.assignee:
         condition = and_(condition, Task.assignee == chosen.assignee)
+    if chosen.currency:
+        about = (select(kind.id).where(kind.id == Task.subject, kind.currency == chosen.currency) for kind in _MONEY)
+        condition = and_(condition, or_(*(each.exists() for each in about)))
     return condition
+
+
+def _currencies(tx: Tx, actor: Actor) -> Sequence[str]:
+    """What the waiting tasks are about."""
+    kinds = [_open(actor, kind.currency).where(kind.id == Task.subject) for kind in _MONEY]
+    return sorted(tx.session.scalars(union(*kinds)))
 
 
 def _open(actor: Actor, column: Any) -> Any:
     return select(column).where(Task.merchant_id == actor.merchant_id, Task.status.in_(("open", "claimed")))
 
 
-def _lines(tx: Tx, actor: Actor, chosen: Filter, now: datetime) -> list[Line]:
-    query = (
-        select(Task)
-        .where(Task.merchant_id == actor.merchant_id, in_queue(chosen.queue, actor, now), narrowing(chosen))
-        .limit(PAGE)
-    )
-    if chosen.queue == Queue.DONE:
-        query = query.order_by(Task.completed_at.desc())
-    else:
-        query = query.order_by(Task.priority.desc(), Task.due_at.asc().nulls_last(), Task.id)
-    lines = subjects_of(tx, tx.session.scalars(query).all())
-    return [line for line in lines if not chosen.currency or line.currency == chosen.currency]
+def _tasks(
+    tx: Tx,
+    actor: Actor,
+    chosen: Filter,
+    now: datetime,
+    limit: int,
+    after: str | None,
+    *conditions: ColumnElement[bool],
+) -> Page[Task]:
+    query = select(Task).where(Task.merchant_id == actor.merchant_id, in_queue(chosen.queue, actor, now))
+    order = _decided_last if chosen.queue == Queue.DONE else _most_urgent
+    return ordered(tx, query.where(narrowing(chosen), *conditions), Task, order, limit, after)
+
+
+def _most_urgent(task: type[Task]) -> list[ColumnElement[Any]]:
+    """As `people.claim_next` takes them."""
+    return [-task.priority.expression, func.coalesce(task.due_at, never()), task.id.expression]
+
+
+def _decided_last(task: type[Task]) -> list[ColumnElement[Any]]:
+    return [latest_first(task.completed_at), task.id.expression]
 
 
 def subjects_of(tx: Tx, tasks: Sequence[Task]) -> list[Line]:

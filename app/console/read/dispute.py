@@ -3,20 +3,23 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import case, select
+from sqlalchemy import ColumnElement, case, func, select
 
 from app.access.actor import Actor
 from app.console.read.flow import Flow, flow_of
+from app.console.read.ordered import latest_first, never, ordered
 from app.console.read.people import Names, names_of
 from app.console.read.timeline import Moment, timeline
 from app.disputes.models import Dispute
 from app.disputes.queries import find_dispute
 from app.engine.models import Instance, Task
 from app.kit.database import Tx
+from app.kit.paging import Page, narrowed
 from app.payments.models import Payment
 
-LIMIT = 200
+PAGE = 50
 NEEDS_RESPONSE = "needs_response"
 
 
@@ -34,22 +37,19 @@ class DisputePage:
         return self.dispute.status == NEEDS_RESPONSE and (due is None or due > now)
 
 
-def disputes(tx: Tx, actor: Actor, status: str) -> Sequence[tuple[Dispute, Payment]]:
+def disputes(tx: Tx, actor: Actor, status: str, after: str | None) -> Page[tuple[Dispute, Payment]]:
     """Those that need a response first, by their deadline; then the newest."""
-    query = (
-        select(Dispute, Payment)
-        .join(Payment, Payment.id == Dispute.payment_id)
-        .where(Dispute.merchant_id == actor.merchant_id)
-        .order_by(
-            case((Dispute.status == NEEDS_RESPONSE, 0), else_=1),
-            case((Dispute.status == NEEDS_RESPONSE, Dispute.due_by)).asc().nulls_last(),
-            Dispute.id.desc(),
-        )
-        .limit(LIMIT)
-    )
-    if status:
-        query = query.where(Dispute.status == status)
-    return [(dispute, payment) for dispute, payment in tx.session.execute(query).all()]
+    query = narrowed(select(Dispute).where(Dispute.merchant_id == actor.merchant_id), {Dispute.status: status})
+    page = ordered(tx, query, Dispute, _by_deadline, PAGE, after)
+    wanted = select(Payment).where(Payment.id.in_({row.payment_id for row in page.rows}))
+    payments = {row.id: row for row in tx.session.scalars(wanted)}
+    return Page([(row, payments[row.payment_id]) for row in page.rows], page.next)
+
+
+def _by_deadline(dispute: type[Dispute]) -> list[ColumnElement[Any]]:
+    waits = dispute.status == NEEDS_RESPONSE
+    due = func.coalesce(case((waits, dispute.due_by)), never())
+    return [case((waits, 0), else_=1), due, latest_first(dispute.created_at), dispute.id.expression]
 
 
 def dispute_page(tx: Tx, actor: Actor, dispute_id: str) -> DisputePage:

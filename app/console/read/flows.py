@@ -1,12 +1,13 @@
 """Flows: every process with its versions, who uses which, and what waits to be published."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy import func, select
 
 from app.access.actor import Actor
 from app.console.read.people import Names, names_of
+from app.engine import definitions
 from app.engine.models import Definition, Instance
 from app.engine.versions import in_use
 from app.errors import NotFound
@@ -69,6 +70,19 @@ class Flows:
         return sorted(drafts, key=lambda each: each.definition.created_at, reverse=True)
 
 
+@dataclass(frozen=True, slots=True)
+class FlowPage:
+    """One flow with the version that is looked at: `users` are the published processes that use it, `models` tells for
+    each decision which model defines it.
+    """
+
+    flow: Flow
+    chosen: Version
+    users: Sequence[Definition]
+    models: Mapping[str, str]
+    names: Names
+
+
 def flows(tx: Tx, actor: Actor) -> Flows:
     every = _flows(tx, actor)
     return Flows(
@@ -78,11 +92,29 @@ def flows(tx: Tx, actor: Actor) -> Flows:
     )
 
 
-def flow(tx: Tx, actor: Actor, key: str, kind: str) -> tuple[Flow, Names]:
+def flow_page(tx: Tx, actor: Actor, key: str, kind: str, version: str) -> FlowPage:
+    """`version` is a number as text; any other text means the one that a list draws."""
     found = next(iter(_flows(tx, actor, key, kind)), None)
     if found is None:
         raise NotFound(f"There is no flow {key}")
-    return found, _names(tx, [found])
+    chosen = next((each for each in found.versions if str(each.definition.version) == version), found.shown)
+    return FlowPage(
+        flow=found,
+        chosen=chosen,
+        users=definitions.users_of(tx, chosen.definition),
+        models=_models(tx, actor),
+        names=_names(tx, [found]),
+    )
+
+
+def _models(tx: Tx, actor: Actor) -> dict[str, str]:
+    """Decision -> the model that defines it; the published one where several versions name it."""
+    query = (
+        select(Definition.key, Definition.uses)
+        .where(Definition.merchant_id == actor.merchant_id, Definition.kind == "dmn")
+        .order_by(Definition.status == definitions.PUBLISHED)
+    )
+    return {name: row.key for row in tx.session.execute(query) for name in row.uses["defines"]}
 
 
 def _flows(tx: Tx, actor: Actor, key: str = "", kind: str = "") -> list[Flow]:

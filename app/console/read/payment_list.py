@@ -13,20 +13,12 @@ from app.kit.database import Tx
 from app.kit.money import Money
 from app.kit.paging import Page, fetch
 from app.payments.models import Payment
+from app.payments.states import PaymentStatus
 
-STATUSES = (
-    "requires_review",
-    "requires_action",
-    "processing",
-    "requires_capture",
-    "partially_captured",
-    "succeeded",
-    "failed",
-    "canceled",
-    "expired",
-)
+STATUSES = tuple(str(status) for status in PaymentStatus)
 PAGE = 50
 EXPORT = 10_000
+_CUT = '"There are more: this file ends after the newest {}; POST /v1/exports writes all to a file"\r\n'
 _COLUMNS = (
     "id,reference,status,status_reason,currency,amount,captured,refunded,disputed,customer,email,method,gateway,"
     "created_at"
@@ -77,11 +69,11 @@ def counts(tx: Tx, actor: Actor) -> dict[str, int]:
 
 
 def export(tx: Tx, actor: Actor, filter_: Filter) -> Iterator[str]:
-    """The same list as lines of CSV, at most EXPORT rows, newest first. Amounts in major units."""
+    """The same list as lines of CSV, newest first. Amounts in major units. A list that is longer ends by saying so."""
     yield _COLUMNS + "\r\n"
-    query = _query(actor, filter_).order_by(Payment.id.desc()).limit(EXPORT)
-    for row in tx.session.scalars(query.execution_options(yield_per=500)):
-        yield _line(row)
+    query = _query(actor, filter_).order_by(Payment.id.desc()).limit(EXPORT + 1)
+    for number, row in enumerate(tx.session.scalars(query.execution_options(yield_per=500))):
+        yield _line(row) if number < EXPORT else _CUT.format(EXPORT)
 
 
 def _line(row: Payment) -> str:

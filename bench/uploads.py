@@ -23,7 +23,7 @@ from app.engine.dialect import Diagram, parse_diagram
 from app.engine.lint import Known, ProcessFacts, Upload, examine
 from app.engine.runner import Run
 from app.errors import AppError
-from app.feel import FeelError, compile_expression, compile_unary_tests, to_json, unknown_names
+from app.feel import FeelError, compile_expression, compile_unary_tests, to_json
 from app.operations import registry
 from app.settings import ROOT
 from bench.options import options
@@ -110,7 +110,8 @@ def _evaluate(text: str) -> str:
     told = "refused"
     try:
         expression = compile_expression(text, test_constructs.NAMES)
-        unknown_names(expression, test_constructs.NAMES)
+        expression.unknown(test_constructs.NAMES)
+        expression.uncallable(test_constructs.NAMES)
         told = "stopped at a limit"
         to_json(expression.evaluate(test_constructs.VARIABLES, now=START))
         told = "evaluated"

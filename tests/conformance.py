@@ -109,6 +109,7 @@ DMN: Mapping[str, str] = {
     "boxed function": "decisions/test_models.py::test_a_boxed_function_is_called_from_a_later_entry",
     "list, relation, conditional": "decisions/test_models.py::test_boxed_lists_relations_and_conditionals",
     "for, some, every, filter": "decisions/test_models.py::test_boxed_iterators_and_filters",
+    "an unknown function or name is told at deployment": "decisions/test_names.py::test_every_cell_of_a_table_is_looked_at",
     "item definitions": "decisions/test_models.py::test_item_definitions_are_types_whose_names_may_hold_spaces",
 }
 _STOCK = "engine/test_stock.py::test_"

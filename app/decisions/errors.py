@@ -8,12 +8,16 @@ from app.errors import AppError, FieldError
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What is wrong with one element of a diagram, and what to do about it. `element` is its id or name."""
+    """What is wrong with one element of a diagram, and what to do about it. `element` is its id or name.
+
+    `certain` is false where it may be right all the same.
+    """
 
     code: str
     element: str
     message: str
     remedy: str
+    certain: bool = True
 
 
 class DmnError(AppError):

@@ -1,8 +1,9 @@
 """DMN elements to compiled logic. Everything that is wrong is gathered as findings, so one look shows all of it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from app.decisions import boxed
 from app.decisions.allowed import Checks, checked
@@ -10,15 +11,20 @@ from app.decisions.errors import Finding
 from app.decisions.model import Coercion, Logic, Outcome
 from app.decisions.tables import AGGREGATIONS, ORDERED, POLICIES, Input, Output, Rule, Table
 from app.decisions.types import Types, coercion, same
+from app.decisions.visible import Others, Visible
 from app.decisions.xml import Element, child, children, tag, text_of
 from app.feel import Expression, FeelError, Limits, UnaryTests, compile_expression, compile_unary_tests
+from app.feel.expression import Compiled
 from app.feel.parser import split_tests
 from app.feel.scope import Run
 from app.feel.values import Range
 
 _NOTHING = compile_expression("null")
 _CONSTANT = Limits(steps=100)
+#: How many strange names of one model are told.
+_TOLD = 100
 _ANYTHING = compile_unary_tests("-")
+C = TypeVar("C", bound=Compiled)
 EXPRESSIONS = (
     "decisionTable", "literalExpression", "context", "invocation", "functionDefinition", "list", "relation",
     "conditional", "filter", "for", "some", "every",
@@ -26,13 +32,18 @@ EXPRESSIONS = (
 
 
 class Compiler:
-    """Compiles the expressions of one model; `names` are all names that may be written with spaces in it."""
+    """Compiles the expressions of one model; `names` are all names that may be written with spaces in it.
+
+    `findings` make a model unusable; `strange` is told of one that can be evaluated all the same.
+    """
 
     def __init__(self, types: Types, names: frozenset[str]) -> None:
         self.types = types
         self.names = names
         self.findings: list[Finding] = []
-        self._checks = Checks(types, self.tests)
+        self.strange: list[Finding] = []
+        self._visible = Visible()
+        self._checks = Checks(types, self._item_tests)
         self._boxed: dict[str, Callable[[Element, str], Logic]] = {
             "decisionTable": self._table,
             "literalExpression": lambda element, owner: boxed.literal(self._literal(element, owner)),
@@ -42,9 +53,7 @@ class Compiler:
             "list": lambda element, owner: boxed.list_of([self.logic(one, owner) for one in _expressions(element)]),
             "relation": self._relation,
             "conditional": self._conditional,
-            "filter": lambda element, owner: boxed.filtered(
-                self._part(element, "in", owner), self._part(element, "match", owner)
-            ),
+            "filter": self._filter,
             "for": self._iteration,
             "some": self._iteration,
             "every": self._iteration,
@@ -52,6 +61,13 @@ class Compiler:
 
     def report(self, code: str, element: str, message: str, remedy: str) -> None:
         self.findings.append(Finding(code, element, message, remedy))
+
+    @contextmanager
+    def seeing(self, visible: Visible) -> Iterator[None]:
+        """What is compiled meanwhile sees these names."""
+        outer, self._visible = self._visible, visible
+        yield
+        self._visible = outer
 
     def inside(self, element: Element, owner: str) -> Logic:
         """The logic of the one expression inside an element."""
@@ -85,17 +101,27 @@ class Compiler:
 
     def expression(self, text: str, owner: str) -> Expression:
         try:
-            return compile_expression(text, self.names) if text else _NOTHING
+            return self._looked_at(compile_expression(text, self.names), owner) if text else _NOTHING
         except FeelError as error:
             self.report("invalid_expression", owner, error.detail, "Correct the expression.")
             return _NOTHING
 
     def tests(self, text: str, owner: str) -> UnaryTests:
         try:
-            return compile_unary_tests(text, self.names) if text else _ANYTHING
+            return self._looked_at(compile_unary_tests(text, self.names), owner) if text else _ANYTHING
         except FeelError as error:
             self.report("invalid_expression", owner, error.detail, "Correct the cell.")
             return _ANYTHING
+
+    def _item_tests(self, text: str, owner: str) -> UnaryTests:
+        """Those of an item definition: they see the value and nothing else."""
+        with self.seeing(Visible(others=Others.NOTHING)):
+            return self.tests(text, owner)
+
+    def _looked_at(self, compiled: C, owner: str) -> C:
+        if len(self.strange) < _TOLD:
+            self.strange += self._visible.strange(compiled, owner)
+        return compiled
 
     def function(self, element: Element, owner: str) -> tuple[list[tuple[str, Coercion]], Logic]:
         if element.get("kind", "FEEL") != "FEEL":
@@ -104,7 +130,8 @@ class Compiler:
             (str(one.get("name", "")), self.coerce(str(one.get("typeRef", "")), owner))
             for one in children(element, "formalParameter")
         ]
-        return parameters, self.inside(element, owner)
+        with self.seeing(self._visible.plus(name for name, _ in parameters)):
+            return parameters, self.inside(element, owner)
 
     def _literal(self, element: Element, owner: str) -> Expression:
         if child(element, "importedValues") is not None:
@@ -127,7 +154,8 @@ class Compiler:
             variable = child(entry, "variable")
             name = "" if variable is None else str(variable.get("name", ""))
             coerce = same if variable is None else self.coerce(str(variable.get("typeRef", "")), owner)
-            entries.append((name, self.inside(entry, owner), coerce))
+            with self.seeing(self._visible.plus(earlier for earlier, _, _ in entries)):
+                entries.append((name, self.inside(entry, owner), coerce))
         return boxed.context(entries)
 
     def _invocation(self, element: Element, owner: str) -> Logic:
@@ -137,7 +165,8 @@ class Compiler:
             parameter = child(binding, "parameter")
             name = "" if parameter is None else str(parameter.get("name", ""))
             bindings.append((name, self.inside(binding, owner)))
-        return boxed.invocation(_NOTHING if target is None else self._literal(target, owner), bindings)
+        with self.seeing(self._visible.closed()):
+            return boxed.invocation(_NOTHING if target is None else self._literal(target, owner), bindings)
 
     def _relation(self, element: Element, owner: str) -> Logic:
         columns = [str(one.get("name", "")) for one in children(element, "column")]
@@ -150,10 +179,17 @@ class Compiler:
     def _conditional(self, element: Element, owner: str) -> Logic:
         return boxed.conditional(*(self._part(element, name, owner) for name in ("if", "then", "else")))
 
+    def _filter(self, element: Element, owner: str) -> Logic:
+        items = self._part(element, "in", owner)
+        with self.seeing(self._visible.plus(["item"]).open()):
+            return boxed.filtered(items, self._part(element, "match", owner))
+
     def _iteration(self, element: Element, owner: str) -> Logic:
-        kind = tag(element)
-        body = self._part(element, "return" if kind == "for" else "satisfies", owner)
-        return boxed.iterated(kind, str(element.get("iteratorVariable", "")), self._part(element, "in", owner), body)
+        kind, name = tag(element), str(element.get("iteratorVariable", ""))
+        items = self._part(element, "in", owner)
+        with self.seeing(self._visible.plus([name, "partial"])):
+            body = self._part(element, "return" if kind == "for" else "satisfies", owner)
+        return boxed.iterated(kind, name, items, body)
 
     def _table(self, element: Element, owner: str) -> Logic:
         self._language(element, owner)

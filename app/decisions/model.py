@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from app.decisions.errors import DecisionFailed
+from app.decisions.errors import DecisionFailed, Finding
 from app.errors import NotFound
 from app.feel import DEFAULT, Limits
 from app.feel.scope import Run
@@ -73,10 +73,13 @@ class Knowledge:
 
 @dataclass(frozen=True, slots=True)
 class DecisionModel:
+    """`strange` are names its expressions read and functions they call that are not there: they give null."""
+
     id: str
     name: str
     decisions: Mapping[str, Decision]
     knowledge: Mapping[str, Knowledge]
+    strange: tuple[Finding, ...] = ()
 
     def evaluate(
         self,

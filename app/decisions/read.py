@@ -8,6 +8,7 @@ from app.decisions.errors import DmnError, Finding
 from app.decisions.logic import Compiler
 from app.decisions.model import Coercion, Decision, DecisionModel, Knowledge
 from app.decisions.types import Types
+from app.decisions.visible import Others, Visible
 from app.decisions.xml import Element, child, children, read_xml, tag, target
 
 _READ = {"inputData", "decision", "businessKnowledgeModel", "itemDefinition"}
@@ -25,14 +26,17 @@ def parse_decisions(xml: bytes) -> DecisionModel:
     compiler = Compiler(types, _names(root) | types.names)
     _check_elements(root, compiler)
     data = {str(one.get("id", "")): one for one in children(root, "inputData")}
-    knowledge = {one.id: one for one in (_knowledge(one, compiler) for one in children(root, "businessKnowledgeModel"))}
-    decisions = {one.id: one for one in (_decision(one, data, compiler) for one in children(root, "decision"))}
+    called = _called(root)
+    boxes = [_knowledge(one, called, compiler) for one in children(root, "businessKnowledgeModel")]
+    made = [_decision(one, data, called, compiler) for one in children(root, "decision")]
+    knowledge, decisions = {one.id: one for one in boxes}, {one.id: one for one in made}
     _check_links(decisions, knowledge, compiler)
     if not decisions:
         compiler.report("no_decision", "definitions", "The model holds no decision.", "Draw a decision.")
     if compiler.findings:
         raise DmnError(compiler.findings)
-    return DecisionModel(str(root.get("id", "")), str(root.get("name", "")), decisions, knowledge)
+    strange = tuple(dict.fromkeys(compiler.strange))
+    return DecisionModel(str(root.get("id", "")), str(root.get("name", "")), decisions, knowledge, strange)
 
 
 def _names(root: Element) -> frozenset[str]:
@@ -97,12 +101,18 @@ def _variable(element: Element) -> tuple[str, str]:
     return str(named.get("name") or element.get("name", "")), str(named.get("typeRef", ""))
 
 
+def _called(root: Element) -> dict[str, str]:
+    """The name under which each decision and knowledge model is seen by what requires it, by id."""
+    boxes = [*children(root, "decision"), *children(root, "businessKnowledgeModel")]
+    return {(identity := str(one.get("id", ""))): _variable(one)[0] or identity for one in boxes}
+
+
 def _targets(element: Element, requirement: str, kind: str) -> tuple[str, ...]:
     found = (child(one, kind) for one in children(element, requirement))
     return tuple(target(one) for one in found if one is not None)
 
 
-def _decision(element: Element, data: Mapping[str, Element], compiler: Compiler) -> Decision:
+def _decision(element: Element, data: Mapping[str, Element], called: Mapping[str, str], compiler: Compiler) -> Decision:
     identity = str(element.get("id", ""))
     variable, reference = _variable(element)
     inputs: dict[str, Coercion] = {}
@@ -112,31 +122,37 @@ def _decision(element: Element, data: Mapping[str, Element], compiler: Compiler)
             continue
         name, input_type = _variable(data[wanted])
         inputs[name] = compiler.coerce(input_type, wanted)
+    required = _targets(element, "informationRequirement", "requiredDecision")
+    knowledge = _targets(element, "knowledgeRequirement", "requiredKnowledge")
+    seen = Visible(frozenset(inputs), Others.DOUBTFUL if inputs else Others.ANYTHING)
+    with compiler.seeing(seen.plus(called.get(one, one) for one in (*required, *knowledge))):
+        logic = compiler.inside(element, identity)
     return Decision(
         identity,
         str(element.get("name", identity)),
         variable or identity,
-        compiler.inside(element, identity),
+        logic,
         compiler.coerce(reference, identity),
-        _targets(element, "informationRequirement", "requiredDecision"),
-        _targets(element, "knowledgeRequirement", "requiredKnowledge"),
+        required,
+        knowledge,
         inputs,
     )
 
 
-def _knowledge(element: Element, compiler: Compiler) -> Knowledge:
+def _knowledge(element: Element, called: Mapping[str, str], compiler: Compiler) -> Knowledge:
     identity = str(element.get("id", ""))
     body = child(element, "encapsulatedLogic")
     if body is None:
         compiler.report("no_logic", identity, "It has no function.", "Add parameters and an expression.")
         body = element
-    parameters, logic = compiler.function(body, identity)
+    required = _targets(element, "knowledgeRequirement", "requiredKnowledge")
+    with compiler.seeing(Visible(frozenset(called.get(one, one) for one in required), Others.NOTHING)):
+        parameters, logic = compiler.function(body, identity)
 
     def bind(functions: Mapping[str, Any]) -> Any:
         return function_of(parameters, logic, functions)
 
-    required = _targets(element, "knowledgeRequirement", "requiredKnowledge")
-    return Knowledge(identity, _variable(element)[0] or identity, bind, required)
+    return Knowledge(identity, called[identity], bind, required)
 
 
 def _check_links(decisions: Mapping[str, Decision], knowledge: Mapping[str, Knowledge], compiler: Compiler) -> None:

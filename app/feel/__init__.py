@@ -2,7 +2,7 @@
 
 from app.feel.convert import to_feel, to_json
 from app.feel.errors import DEFAULT, FeelError, Limits, Note
-from app.feel.expression import Expression, UnaryTests, compile_expression, compile_unary_tests, unknown_names
+from app.feel.expression import Expression, UnaryTests, compile_expression, compile_unary_tests
 
 __all__ = [
     "DEFAULT",
@@ -15,5 +15,4 @@ __all__ = [
     "compile_unary_tests",
     "to_feel",
     "to_json",
-    "unknown_names",
 ]

@@ -10,7 +10,7 @@ from app.feel.compile import compile_node, compile_tests
 from app.feel.compile_compare import Match
 from app.feel.convert import to_feel
 from app.feel.errors import DEFAULT, FeelError, Limits, Note
-from app.feel.names import reads
+from app.feel.names import Reads, reads
 from app.feel.parser import parse_expression, parse_tests
 from app.feel.registry import BUILTINS
 from app.feel.scope import Code, Run, Scope
@@ -21,27 +21,53 @@ load_standard_functions()
 _FUNCTIONS = frozenset(BUILTINS)
 #: Characters of a text that is kept as one of thousands; conditions and cells are shorter by far.
 _SHORT = 500
+#: How many strange names of one text are told: finding what each was meant to be takes time.
+_TOLD = 20
 _TOO_DEEP = "The expression goes too deep while it is evaluated; work on less nested data."
 
 
-class Expression:
-    """A compiled expression. `names` are the variables it surely reads, `paths` the same with their dotted way down.
+class Compiled:
+    """A text and what is known of it before it runs. `names` are the variables it surely reads."""
+
+    __slots__ = ("_reads", "names", "text")
+
+    def __init__(self, text: str, found: Reads) -> None:
+        self.text = text
+        self._reads = found
+        self.names = frozenset(found.names)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.text!r})"
+
+    def unknown(self, known: frozenset[str]) -> list[FeelError]:
+        """Names it surely reads that are neither known nor standard functions, with suggestions; the first few."""
+        return self._strange(self._reads.names, known)
+
+    def uncallable(self, known: frozenset[str]) -> list[FeelError]:
+        """What it calls that is neither known nor a standard function, and those called with what they cannot take."""
+        misfits = {name: at for name, at in self._reads.misfits.items() if name not in known}
+        sentence = "{}() does not take these arguments; check their number and names."
+        wrong = [FeelError(sentence.format(name), self.text, at) for name, at in misfits.items()]
+        return [*self._strange(self._reads.called, known), *wrong]
+
+    def _strange(self, names: Mapping[str, int], known: frozenset[str]) -> list[FeelError]:
+        strange = sorted((at, name) for name, at in names.items() if name not in known and name not in BUILTINS)
+        return [FeelError(_suggestion(name, known), self.text, at) for at, name in strange[:_TOLD]]
+
+
+class Expression(Compiled):
+    """A compiled expression. `paths` are its names with their dotted way down.
 
     `possible` are names inside filters, which may as well be entries of the filtered items.
     """
 
-    __slots__ = ("_code", "_reads", "names", "paths", "possible", "text")
+    __slots__ = ("_code", "paths", "possible")
 
     def __init__(self, text: str, node: Node, code: Code) -> None:
-        self.text = text
+        super().__init__(text, reads(node))
         self._code = code
-        self._reads = reads(node)
-        self.names = frozenset(self._reads.names)
         self.paths = frozenset(self._reads.paths)
         self.possible = frozenset(self._reads.possible)
-
-    def __repr__(self) -> str:
-        return f"Expression({self.text!r})"
 
     def evaluate(self, variables: Mapping[str, Any], *, now: datetime | None = None, limits: Limits = DEFAULT) -> Any:
         """The value for these variables (JSON-like, converted as they are read). Treat the result as immutable.
@@ -70,33 +96,17 @@ class Expression:
         run.text = outer
         return value
 
-    def unknown(self, known: frozenset[str]) -> list[FeelError]:
-        found = {
-            at: _unknown(name, known)
-            for name, at in self._reads.names.items()
-            if name not in known and name not in BUILTINS
-        }
-        found.update(
-            (at, f"{name}() does not take these arguments; check their number and names.")
-            for name, at in self._reads.misfits.items()
-            if name not in known
-        )
-        return [FeelError(sentence, self.text, at) for at, sentence in sorted(found.items())]
 
-
-class UnaryTests:
+class UnaryTests(Compiled):
     """The compiled tests of one cell of a decision table; `?` is the value tested."""
 
-    __slots__ = ("_match", "_reads", "names", "text")
+    __slots__ = ("_match",)
 
     def __init__(self, text: str, node: Node, match: Match) -> None:
-        self.text = text
+        found = reads(node)
+        found.names.pop("?", None)
+        super().__init__(text, found)
         self._match = match
-        self._reads = reads(node)
-        self.names = frozenset(self._reads.names) - {"?"}
-
-    def __repr__(self) -> str:
-        return f"UnaryTests({self.text!r})"
 
     def matches(
         self, value: Any, variables: Mapping[str, Any], *, now: datetime | None = None, limits: Limits = DEFAULT
@@ -135,13 +145,6 @@ def compile_unary_tests(text: str, names: frozenset[str] | None = None) -> Unary
     return (_tests if len(text) <= _SHORT else _long_tests)(text, names or frozenset())
 
 
-def unknown_names(expression: Expression, known: frozenset[str]) -> list[FeelError]:
-    """What is surely wrong before it runs: names that are neither known nor standard functions (with a suggestion),
-    and standard functions called with arguments they cannot take.
-    """
-    return expression.unknown(known)
-
-
 def _read(text: str, names: frozenset[str]) -> Expression:
     try:
         node = parse_expression(text, names, _FUNCTIONS)
@@ -163,7 +166,7 @@ _expression, _long_expression = lru_cache(maxsize=4096)(_read), lru_cache(maxsiz
 _tests, _long_tests = lru_cache(maxsize=4096)(_read_tests), lru_cache(maxsize=64)(_read_tests)
 
 
-def _unknown(name: str, known: frozenset[str]) -> str:
+def _suggestion(name: str, known: frozenset[str]) -> str:
     close = get_close_matches(name, [*known, *BUILTINS], n=1, cutoff=0.7)
     hint = f' Did you mean "{close[0]}"?' if close else ""
     return f'"{name}" is not known here.{hint}'

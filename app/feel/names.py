@@ -25,12 +25,14 @@ _NONE: frozenset[str] = frozenset()
 class Reads:
     """Names with the offset of their first use, dotted paths, and names that may be entries of a filtered item.
 
-    `misfits` are standard functions called with arguments they cannot take.
+    `called` are the free names that are called like functions, inside filters as well; `misfits` are standard functions
+    called with arguments they cannot take.
     """
 
     names: dict[str, int] = field(default_factory=dict)
     paths: set[str] = field(default_factory=set)
     possible: set[str] = field(default_factory=set)
+    called: dict[str, int] = field(default_factory=dict)
     misfits: dict[str, int] = field(default_factory=dict)
 
 
@@ -50,6 +52,8 @@ def _visit(node: Node, bound: frozenset[str], found: Reads, *, filtered: bool) -
     standard = _standard_name(node, bound)
     if standard and isinstance(node, Call) and fitting(standard, len(node.arguments), node.names) is None:
         found.misfits.setdefault(standard, node.at)
+    if not standard and isinstance(node, Call) and isinstance(node.function, Name) and node.function.name not in bound:
+        found.called.setdefault(node.function.name, node.function.at)
     for part, names in _parts(node):
         if not (standard and isinstance(node, Call) and part is node.function):
             inside_filter = filtered or (isinstance(node, Filter) and part is node.test)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from app.feel import FeelError, compile_expression, compile_unary_tests, unknown_names
+from app.feel import FeelError, compile_expression, compile_unary_tests
 
 
 @pytest.mark.parametrize(
@@ -34,24 +34,29 @@ def test_the_names_an_expression_reads(text: str, names: set[str], paths: set[st
 
 def test_an_unknown_name_is_found_with_its_place_and_a_suggestion() -> None:
     expression = compile_expression("amount > 1 and\n  curency = limit")
-    errors = unknown_names(expression, frozenset({"amount", "currency"}))
+    errors = expression.unknown(frozenset({"amount", "currency"}))
     assert [(error.line, error.column) for error in errors] == [(2, 3), (2, 13)]
     assert errors[0].sentence == '"curency" is not known here. Did you mean "currency"?'
     assert errors[1].sentence == '"limit" is not known here.'
 
 
 def test_an_unknown_function_is_found_with_a_suggestion() -> None:
-    errors = unknown_names(compile_expression("sums(l)"), frozenset({"l"}))
-    assert errors[0].sentence == '"sums" is not known here. Did you mean "sum"?'
+    for errors in (
+        compile_expression("sums(l)").uncallable(frozenset({"l"})),
+        compile_expression("l[sums(item) > 1]").uncallable(frozenset({"l"})),
+        compile_unary_tests("> sums(l)").uncallable(frozenset({"l"})),
+    ):
+        assert [error.sentence for error in errors] == ['"sums" is not known here. Did you mean "sum"?']
+    assert compile_expression("{f: function(x) x, y: f(1)}.y + g(2)").uncallable(frozenset({"g"})) == []
 
 
 def test_a_call_that_can_never_fit_is_found() -> None:
-    errors = unknown_names(compile_expression('substring("a") + floor(number: 1) + ceiling(n: 1)'), frozenset())
+    errors = compile_expression('substring("a") + floor(number: 1) + ceiling(n: 1)').uncallable(frozenset())
     assert [error.sentence.split("(")[0] for error in errors] == ["substring", "floor"]
 
 
 def test_names_inside_filters_are_not_held_against_the_expression() -> None:
-    assert unknown_names(compile_expression("items[amount > 5]"), frozenset({"items"})) == []
+    assert compile_expression("items[amount > 5]").unknown(frozenset({"items"})) == []
 
 
 @pytest.mark.parametrize(

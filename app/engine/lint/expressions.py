@@ -11,7 +11,7 @@ from app.engine.lint.finding import Finding, error
 from app.engine.lint.model import Model, Node
 from app.engine.lint.reading import zeebe_extensions
 from app.engine.xml import child, text_of
-from app.feel import Expression, FeelError, compile_expression, unknown_names
+from app.feel import Expression, FeelError, compile_expression
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
 _PATH = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}(\.[A-Za-z_][A-Za-z0-9_]{0,99}){0,9}")
@@ -21,8 +21,6 @@ _PEOPLE = (
     ("taskSchedule", "dueDate"),
     ("priorityDefinition", "priority"),
 )
-_STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
-_CALL = re.compile(r"([A-Za-z_]\w*)\s*\(")
 _CONSTANTS = frozenset({"None", "True", "False"})
 _PYTHON = re.compile(r"__\w+__|\b(import|lambda|def|exec|eval|None|True|False|elif|return\s+\w+\()\b|==|!==|&&|\|\|")
 
@@ -131,7 +129,8 @@ def _checked(place: Place) -> Iterator[Finding]:
         message = f"{place.what} {_short(place.text)} cannot be understood ({where}): {wrong.sentence}"
         yield error("invalid_expression", place.element, message, _remedy(place.text), place.line)
         return
-    for unknown in unknown_names(expression, expression.names - _called(expression)):
+    # Variables hold data, so none of them can be called.
+    for unknown in expression.uncallable(frozenset()):
         where = f"line {unknown.line}, column {unknown.column}"
         message = f"{place.what} {_short(place.text)} calls a function that FEEL does not have ({where})"
         yield error("unknown_function", place.element, message, f"{unknown.sentence} {_remedy(place.text)}", place.line)
@@ -139,12 +138,6 @@ def _checked(place: Place) -> Iterator[Finding]:
     if foreign:
         message = f"{place.what} {_short(place.text)} looks like program code: {foreign[0]} is no variable"
         yield error("invalid_expression", place.element, message, _remedy(place.text), place.line)
-
-
-def _called(expression: Expression) -> frozenset[str]:
-    """The free names that are called like functions: variables hold data, so none of them can be one."""
-    bare = _STRING.sub('""', expression.text)
-    return frozenset(match[1] for match in _CALL.finditer(bare)) & expression.names
 
 
 def _targets(node: Node) -> Iterator[tuple[str, str, re.Pattern[str]]]:

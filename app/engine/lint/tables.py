@@ -1,8 +1,9 @@
 """Decision models and forms at the gate: what their own readers find wrong, told as findings."""
 
+from app import decisions
 from app.decisions import DmnError, parse_decisions
 from app.engine.forms import read_form
-from app.engine.lint.finding import Finding, error
+from app.engine.lint.finding import Finding, error, warning
 from app.engine.xml import UnreadableXml, read
 
 
@@ -15,19 +16,16 @@ def read_decisions(content: bytes) -> tuple[str, str, list[str], list[Finding]]:
         finding = error("unreadable_file", "definitions", unreadable.detail, unreadable.remedy, unreadable.line)
         return "", "", [], [finding]
     except DmnError as invalid:
-        return (
-            "",
-            "",
-            [],
-            [
-                error(f"decision_{one.code}", one.element, one.message.rstrip("."), one.remedy)
-                for one in invalid.findings
-            ],
-        )
+        return "", "", [], [_told(one) for one in invalid.findings]
     if not model.id:
         finding = error("missing_id", "definitions", "The decision model has no id", "Give its definitions an id.")
         return "", "", [], [finding]
-    return model.id, model.name or model.id, sorted(model.decisions), []
+    return model.id, model.name or model.id, sorted(model.decisions), [_told(one) for one in model.strange]
+
+
+def _told(one: decisions.Finding) -> Finding:
+    tell = error if one.certain else warning
+    return tell(f"decision_{one.code}", one.element, one.message.rstrip("."), one.remedy)
 
 
 def read_form_file(content: bytes) -> tuple[str, str, list[Finding]]:

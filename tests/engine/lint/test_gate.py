@@ -326,6 +326,20 @@ def test_a_file_that_cannot_be_read_is_a_finding_at_once(what: str) -> None:
     assert found[0].file == name
 
 
+def test_names_of_a_table_that_are_not_there_are_findings() -> None:
+    data = b'<inputData id="in" name="amount"/>'
+    needs = b'<informationRequirement><requiredInput href="#in"/></informationRequirement><decisionTable '
+    declared = TABLE.replace(b"<decision id", data + b"<decision id").replace(b"<decisionTable ", needs)
+    assert findings(declared, name="a.dmn") == []
+    wrong = declared.replace(b"<text>amount", b"<text>amuont").replace(b"<text>90", b"<text>flor(1.5)")
+    found = findings(wrong, name="a.dmn")
+    assert [(finding.code, finding.severity.value) for finding in found] == [
+        ("decision_unknown_name", "warning"),
+        ("decision_unknown_function", "error"),
+    ]
+    assert 'Did you mean "amount"?' in found[0].remedy
+
+
 def test_an_entity_is_never_read_from_a_file() -> None:
     secret = b"<!DOCTYPE a [<!ENTITY secret SYSTEM 'file:///etc/passwd'>]><a>&secret;</a>"
     assert all("root:" not in finding.message for finding in findings(secret))

@@ -114,12 +114,12 @@ class UserTask(Activity):
         self.localize(token)
         people, context, now = self.element.people, token.context(), token.instance.now
         ask: dict[str, Any] = {}
-        if people.candidate_groups is not None:
-            ask["groups"] = list(people.candidate_groups.texts(context, now, "The candidate groups"))
+        groups = people.candidate_groups.texts(context, now, "The candidate groups") if people.candidate_groups else ()
+        if not groups:
+            raise EvaluationFailed(f"{self.element.id} is offered to no candidate group, so nobody could decide it")
+        ask["groups"] = list(groups)
         if people.excluded is not None:
             ask["excluded"] = list(people.excluded.texts(context, now, "The excluded users"))
-        if people.assignee is not None:
-            ask["assignee"] = people.assignee.text_value(context, now, "The assignee")
         if people.due is not None:
             ask["due"] = parse_due(people.due.text_value(context, now, "The due date"), now).isoformat()
         if people.priority is not None:
@@ -134,7 +134,6 @@ class UserTask(Activity):
             name=self.element.name,
             form=self.element.form,
             candidate_groups=tuple(ask.get("groups", ())),
-            assignee=ask.get("assignee", ""),
             excluded=tuple(ask.get("excluded", ())),
             due_at=datetime.fromisoformat(ask["due"]) if "due" in ask else None,
             priority=ask.get("priority", 50),

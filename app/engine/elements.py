@@ -76,7 +76,6 @@ class People:
     """Who may work on a user task. Each formula is None where nothing is drawn."""
 
     candidate_groups: Formula | None = None
-    assignee: Formula | None = None
     excluded: Formula | None = None
     due: Formula | None = None
     priority: Formula | None = None

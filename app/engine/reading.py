@@ -271,7 +271,6 @@ def _people(node: Any, declared: Definitions) -> dict[str, Any]:
         parse_due(due.text, ANY_TIME)
     people = People(
         candidate_groups=_optional(groups or declared.lanes.get(node.get("id"))),
-        assignee=_optional(assignment.get("assignee") if assignment is not None else None),
         excluded=_optional(header.get("value") if header is not None else None),
         due=due,
         priority=_optional(priority.get("priority") if priority is not None else None),

@@ -92,7 +92,6 @@ class TaskRequest:
     name: str
     form: str
     candidate_groups: tuple[str, ...] = ()
-    assignee: str = ""
     excluded: tuple[str, ...] = ()
     due_at: datetime | None = None
     priority: int = 50

@@ -89,14 +89,12 @@ def user(
     excluded: str = "",
     due: str = "",
     groups: str = "reviewers",
-    assignee: str = "",
     priority: str = "",
 ) -> str:
-    assigned = f" assignee={quoteattr(assignee)}" if assignee else ""
     grouped = f" candidateGroups={quoteattr(groups)}" if groups else ""
     parts = [
         "<zeebe:userTask/>",
-        f"<zeebe:assignmentDefinition{grouped}{assigned}/>",
+        f"<zeebe:assignmentDefinition{grouped}/>",
         '<zeebe:formDefinition formId="review"/>',
         f"<zeebe:taskSchedule dueDate={quoteattr(due)}/>" if due else "",
         f"<zeebe:priorityDefinition priority={quoteattr(priority)}/>" if priority else "",

@@ -20,10 +20,9 @@ def test_a_user_task_asks_for_people_with_everything_the_diagram_says() -> None:
         excluded="=[initiator]",
         due="=duration(patience)",
         groups="reviewers, seniors",
-        assignee="=boss",
         priority="=if total > 100 then 90 else 10",
     )
-    drive = Drive(drawn, total=500, initiator="usr_1", patience="PT2H", boss="usr_9")
+    drive = Drive(drawn, total=500, initiator="usr_1", patience="PT2H")
     assert drive.step.tasks == (
         TaskRequest(
             node="u#1",
@@ -31,7 +30,6 @@ def test_a_user_task_asks_for_people_with_everything_the_diagram_says() -> None:
             name="Task u",
             form="review",
             candidate_groups=("reviewers", "seniors"),
-            assignee="usr_9",
             excluded=("usr_1",),
             due_at=START + timedelta(hours=2),
             priority=90,
@@ -87,7 +85,8 @@ def test_without_groups_the_lane_names_them() -> None:
         ({"due": '="9999-12-31T23:59:59-14:00"'}, "years 1 to 9999"),
         ({"excluded": "=5"}, "excluded users"),
         ({"due": '="soon"'}, "soon"),
-        ({"assignee": "=nobody"}, "assignee"),
+        ({"groups": ""}, "no candidate group"),
+        ({"groups": "=nobody"}, "no candidate group"),
     ],
 )
 def test_what_cannot_be_asked_is_an_incident(drawn: dict[str, str], word: str) -> None:

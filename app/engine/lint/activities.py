@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
+from app.access.actor import Role
 from app.engine.lint.expressions import repeatable
 from app.engine.lint.finding import Finding, error, nearest, warning
 from app.engine.lint.fix import drop_repeated_extension, drop_repeated_mapping
@@ -15,6 +16,7 @@ _LISTED = frozenset({"input", "output", "header", "property"})
 #: What they hold is not in their attributes, so two of them are never told to be the same.
 _HOLDING = frozenset({"ioMapping", "taskHeaders", "properties"})
 _HEADERS = frozenset({"excluded"})
+_GROUPS = frozenset(role.value for role in Role)
 _PRIORITY = re.compile(r"\d{1,2}|100")
 
 
@@ -45,18 +47,14 @@ def complete(model: Model) -> Iterator[Finding]:
 
 
 def assigned(model: Model) -> Iterator[Finding]:
-    """`task_for_nobody`, `unknown_header`, `invalid_priority`."""
+    """`task_for_nobody`, `unknown_group`, `unknown_header`, `invalid_priority`."""
     for process in model.processes:
-        in_lanes = {name for lane in process.lanes for name in lane.nodes}
+        lanes = {name: lane.name for lane in process.lanes for name in lane.nodes}
         for node in process.nodes():
-            if node.tag != "userTask":
-                continue
-            people = node.extension("assignmentDefinition")
-            if not any(people.get(key, "").strip() for key in people) and node.id not in in_lanes:
-                message = f"{node.label} is offered to no group, so nobody will find it in a list"
-                remedy = "Give it candidate groups such as reviewer, or draw it in a lane."
-                yield warning("task_for_nobody", node.id, message, remedy, node.line)
-            yield from _details(node)
+            if node.tag == "userTask":
+                drawn = node.extension("assignmentDefinition").get("candidateGroups", "")
+                yield from _offered(node, drawn or lanes.get(node.id, ""))
+                yield from _details(node)
 
 
 def forms(model: Model, known: Known) -> Iterator[Finding]:
@@ -72,6 +70,24 @@ def forms(model: Model, known: Known) -> Iterator[Finding]:
             message = f"{node.label} uses the form {form!r}, which is neither published nor among these files"
             remedy = f"Deploy the form together with the diagram, or publish it first. {nearest(form, known.forms)}"
             yield error("unknown_form", node.id, message, remedy.strip(), node.line)
+
+
+def _offered(node: Node, groups: str) -> Iterator[Finding]:
+    """Groups that are computed are looked at when the task begins."""
+    if groups.strip().startswith("="):
+        return
+    names = [name.strip() for name in groups.split(",") if name.strip()]
+    strange = [name for name in names if name not in _GROUPS]
+    if not names:
+        message = f"{node.label} has no candidate groups and lies in no lane, so nobody could ever decide it"
+        remedy = "Give it candidate groups such as reviewer, or draw it in a lane with that name."
+        yield error("task_for_nobody", node.id, message, remedy, node.line)
+    elif strange:
+        nobody = strange == names
+        message = f"{node.label} is offered to {strange[0]!r}, which is no role of the house"
+        message += ", so nobody could ever decide it" if nobody else ""
+        remedy = f"Name roles as candidate groups, or as the lane it is drawn in. {nearest(strange[0], _GROUPS)}"
+        yield (error if nobody else warning)("unknown_group", node.id, message, remedy, node.line)
 
 
 def _details(node: Node) -> Iterator[Finding]:

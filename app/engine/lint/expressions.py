@@ -16,7 +16,6 @@ from app.feel import Expression, FeelError, compile_expression
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
 _PATH = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}(\.[A-Za-z_][A-Za-z0-9_]{0,99}){0,9}")
 _PEOPLE = (
-    ("assignmentDefinition", "assignee"),
     ("assignmentDefinition", "candidateGroups"),
     ("taskSchedule", "dueDate"),
     ("priorityDefinition", "priority"),

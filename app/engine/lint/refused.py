@@ -5,7 +5,7 @@ from collections.abc import Mapping
 _WHOLE = "Draw it as an executable process with tasks, gateways and events."
 _VARIABLES = "Keep facts in variables: input and output mappings of the tasks that need them."
 _TYPES = "Remove it; variables need no declared types."
-_ASSIGN = "Name the people in the user task's assignment (candidate groups or assignee) or by a lane."
+_ASSIGN = "Name the people in the user task's assignment (candidate groups) or by a lane."
 _CORRELATION = "Give the message a subscription correlation key instead."
 _UNDO = "Draw the way back as an ordinary path: catch the error, then call the operation that voids or refunds."
 _CONDITION = "Use an exclusive gateway where the facts are known, or wait for a message that tells of the change."
@@ -97,6 +97,11 @@ ATTRIBUTES: Mapping[tuple[str, str], str] = {
     ("eventBasedGateway", "eventGatewayType"): "Only the exclusive kind: the first event wins.",
     ("receiveTask", "instantiate"): "Start with a plain start event, then the receive task.",
     ("subProcess", "default"): "Draw an exclusive gateway after it.",
+    (
+        "assignmentDefinition",
+        "assignee",
+    ): "Name candidate groups, such as reviewer: whoever of them claims the task first "
+    "has it. Whom it must not be is the header 'excluded'.",
     ("conditionExpression", "language"): "Write FEEL: =amount > 100.",
 }
 _COMPENSATED = "isForCompensation"

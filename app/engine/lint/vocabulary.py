@@ -117,7 +117,7 @@ EXTENSIONS: Mapping[str, Mapping[str, Allowed]] = {
     "userTask": {
         **_MAPPED,
         "userTask": {},
-        "assignmentDefinition": {"assignee": None, "candidateGroups": None},
+        "assignmentDefinition": {"candidateGroups": None},
         "formDefinition": {"formId": None},
         "taskSchedule": {"dueDate": None},
         "priorityDefinition": {"priority": None},

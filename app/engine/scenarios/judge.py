@@ -111,14 +111,12 @@ def _task(name: str, task: TaskRequest, expected: ExpectedTask) -> Iterator[str]
     seen = {
         "groups": sorted(task.candidate_groups),
         "excluded": sorted(task.excluded),
-        "assignee": task.assignee,
         "priority": task.priority,
         "due": task.due_at,
     }
     wanted = {
         "groups": None if expected.groups is None else sorted(expected.groups),
         "excluded": None if expected.excluded is None else sorted(expected.excluded),
-        "assignee": expected.assignee,
         "priority": expected.priority,
         "due": None if expected.due is None else parse_date(expected.due),
     }

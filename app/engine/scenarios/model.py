@@ -97,7 +97,6 @@ class ExpectedTask(_Part):
 
     groups: list[str] | None = None
     excluded: list[str] | None = None
-    assignee: str | None = None
     priority: int | None = None
     due: Text | None = None
     facts: Values | None = None

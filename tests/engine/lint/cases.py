@@ -210,7 +210,15 @@ def tasks() -> Iterator[Case]:
     drawn = script("a").replace("<zeebe:script", f"{repeated}<zeebe:script")
     yield Case("duplicate_output", "a", one(drawn), "warning")
     everybody = user("a").replace(' candidateGroups="reviewer"', "")
-    yield Case("task_for_nobody", "a", one(everybody), "warning")
+    yield Case("task_for_nobody", "a", one(everybody))
+    yield Case("task_for_nobody", "a", one(user("a").replace('"reviewer"', '" , "')))
+    yield Case("unknown_group", "a", one(user("a").replace('"reviewer"', '"reviewers"')))
+    yield Case("unknown_group", "a", one(user("a").replace('"reviewer"', '"reviewer, risk"')), "warning")
+    lane = '<bpmn:laneSet id="l"><bpmn:lane id="l1" name="Reviewers"><bpmn:flowNodeRef>a</bpmn:flowNodeRef></bpmn:lane>'
+    yield Case("unknown_group", "a", one(everybody, f"{lane}</bpmn:laneSet>"))
+    yield Case(
+        "unsupported_attribute", "a", one(user("a").replace("candidateGroups=", 'assignee="=boss" candidateGroups='))
+    )
     header = '<zeebe:taskHeaders><zeebe:header key="excludes" value="=[]"/></zeebe:taskHeaders>'
     yield Case("unknown_header", "a", one(user("a", more=header)))
     yield Case("invalid_priority", "a", one(user("a", more='<zeebe:priorityDefinition priority="high"/>')))

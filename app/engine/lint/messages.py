@@ -62,7 +62,7 @@ def alternatives(model: Model) -> Iterator[Finding]:
                     message = f"{node.label} waits for a message and for nothing else; it may never come"
                     remedy = (
                         "Put an event-based gateway before it with a timer beside the message, "
-                        "or attach a timer to the task or to a sub-process around it."
+                        "or attach an interrupting timer to the task or to a sub-process around it."
                     )
                     yield warning("message_without_timer", node.id, message, remedy, node.line)
 
@@ -110,19 +110,20 @@ def _repeated(model: Model, scope: Scope, host: str) -> Iterator[Finding]:
 
 def _waits_for_ever(process: Process, scope: Scope, node: Node) -> bool:
     if node.tag == "receiveTask":
-        waiting = not any(event.has_event("timer") for event in scope.on(node.id))
+        waiting = not _timed(scope, node)
     elif node.tag == "intermediateCatchEvent":
         waiting = node.has_event("message")
     else:
         return False
     before = [scope.nodes[flow.source] for flow in scope.into(node.id) if flow.source in scope.nodes]
     raced = bool(before) and all(_races_a_timer(scope, gateway) for gateway in before)
-    around = any(
-        event.has_event("timer") and event.interrupting
-        for outer, host in process.enclosing(scope.id)
-        for event in outer.on(host.id)
-    )
+    around = any(_timed(outer, host) for outer, host in process.enclosing(scope.id))
     return waiting and not raced and not around
+
+
+def _timed(scope: Scope, host: Node) -> bool:
+    """Whether a timer ends it; one that does not interrupt leaves it waiting."""
+    return any(event.has_event("timer") and event.interrupting for event in scope.on(host.id))
 
 
 def _races_a_timer(scope: Scope, gateway: Node) -> bool:

@@ -155,6 +155,10 @@ def events() -> Iterator[Case]:
     yield Case("message_without_name", "wait", silent)
     yield Case("message_without_correlation", "wait", one(WAIT, name="wait", before=message(key="")))
     yield Case("message_without_timer", "wait", one(WAIT, name="wait", before=message()), "warning")
+    receive = element("receiveTask", "r", messageRef="news")
+    asking = boundary("ask", "r", timer_event(), cancelActivity="false")
+    asked = bpmn(start(), receive, asking, end(), path("start", "r", "end"), path("ask", "end"), before=message())
+    yield Case("message_without_timer", "r", asked, "warning")
     own = message().replace('name="news"', 'name="capture.requested"')
     yield Case("message_reserved", "a", one(element("intermediateThrowEvent", "a", message_event()), before=own))
     failing = bpmn(

@@ -2,6 +2,7 @@
 
 import os
 import pwd
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from app.kit.database import Database
 from app.ledger.models import Posting
 from app.payments.models import InboundWebhook
 from app.settings import ROOT
-from tests.engine.lint.draw import bpmn, end, path, start
+from tests.engine.lint.draw import bpmn, call, end, path, start
 from tests.fixtures_sandbox import sandbox
 from tests.house import MERCHANT, House, house
 
@@ -205,6 +206,36 @@ def test_the_shipped_flows_pass_the_gate_and_a_wrong_one_is_named_with_its_remed
     assert "1 errors" in refused.output
 
 
+def test_a_flow_alone_is_checked_beside_those_that_come_with_sluice(sluice: Sluice, tmp_path: Path) -> None:
+    shipped = Path(WORKFLOWS) / "card-payment" / "card-payment.bpmn"
+    alone = sluice("lint", str(shipped))
+    assert (alone.exit_code, alone.output) == (0, "0 errors, 0 warnings\n")
+    text = shipped.read_text().replace('processId="authorize-card"', 'processId="authorise-card"')
+    wrong = tmp_path / "wrong.bpmn"
+    wrong.write_text(text)
+    told = sluice("lint", str(wrong)).output
+    line = next(number for number, one in enumerate(text.splitlines(), 1) if "authorise-card" in one)
+    assert "Did you mean 'authorize-card'?" in told
+    place = re.search(r"unknown_process +(\S+):(\d+) ", told)
+    assert place is not None
+    assert place[1] == str(wrong)
+    assert 0 <= line - int(place[2]) < 5
+
+
+def test_for_a_merchant_a_flow_is_checked_beside_what_they_published(
+    sluice: Sluice, database: Database, tmp_path: Path
+) -> None:
+    with database.begin() as tx:
+        create_merchant(tx, "Test", merchant_id=MERCHANT)
+    (tmp_path / "flow.bpmn").write_bytes(bpmn(start(), call("a", "manual-review"), end(), path("start", "a", "end")))
+    file = str(tmp_path / "flow.bpmn")
+    assert sluice("lint", file).exit_code == 0
+    refused = sluice("lint", file, "--merchant", MERCHANT, database=database)
+    assert refused.exit_code == 1
+    assert "unknown_process" in refused.output
+    assert sluice("lint", file, "--merchant", "mer_none", database=database).exit_code == 2
+
+
 def test_deploying_makes_a_published_version_and_an_unknown_merchant_is_refused(
     sluice: Sluice, database: Database, tmp_path: Path
 ) -> None:
@@ -222,6 +253,7 @@ def test_deploying_makes_a_published_version_and_an_unknown_merchant_is_refused(
     assert (made.version, made.status) == (1, "published")
     assert {made.created_by, made.published_by, *said} == {f"cli:{pwd.getpwuid(os.getuid()).pw_name}"}
     assert "version 1" in result.output
+    assert made.id in result.output
 
 
 def test_element_templates_are_written_once_and_told_when_stale(sluice: Sluice, tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """`sluice lint`, `deploy`, `scenarios` and `templates`: what an analyst's files go through, from the command line."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -10,9 +12,10 @@ from app.access.actor import host_user
 from app.access.models import Merchant
 from app.commands.running import wired
 from app.engine import definitions, shipped, templates
-from app.engine.lint import Finding, Known, Severity, Upload, lint
+from app.engine.lint import Finding, Known, Severity, Upload, beside, lint
 from app.engine.lint.fix import corrected
 from app.engine.scenarios import coverage
+from app.kit.database import Tx
 from app.operations import registry
 from app.settings import ROOT, Settings
 
@@ -23,12 +26,17 @@ FILES = click.argument("files", nargs=-1, required=True, type=click.Path(exists=
 
 @click.command("lint")
 @FILES
+@click.option("--merchant", help="check against what this merchant has published, as deploying does")
 @click.option("--fix", is_flag=True, help="correct in the files what can be corrected safely, then check again")
-def lint_files(files: tuple[Path, ...], fix: bool) -> None:
-    """Check diagrams, decision tables and forms as the deployment gate does; folders are searched."""
+def lint_files(files: tuple[Path, ...], merchant: str | None, fix: bool) -> None:
+    """Check diagrams, decision tables and forms as the deployment gate does; folders are searched.
+
+    Without a merchant no database is asked: they may refer to each other and to the flows that come with Sluice.
+    """
+    known = _published(merchant) if merchant else beside(shipped.uploads(FLOWS), Known(registry))
     if fix:
-        _correct(files)
-    findings = lint(_by_path(files), Known(registry))
+        _correct(files, known)
+    findings = lint(_by_path(files), known)
     _print(findings)
     sys.exit(any(finding.severity is Severity.ERROR for finding in findings))
 
@@ -39,12 +47,9 @@ def lint_files(files: tuple[Path, ...], fix: bool) -> None:
 @click.option("--publish", is_flag=True, help="let new instances take them at once")
 def deploy(files: tuple[Path, ...], merchant: str, publish: bool) -> None:
     """Deploy diagrams, decision tables and forms as one unit, in the name of the host's user who runs this."""
-    with wired(Settings()) as sluice, sluice.database.begin() as tx:
-        if tx.session.get(Merchant, merchant) is None:
-            known = ", ".join(tx.session.scalars(select(Merchant.id).order_by(Merchant.id)))
-            raise click.UsageError(f"There is no merchant {merchant}; known are: {known}")
+    with _database_of(merchant) as tx:
         for one in definitions.deploy(tx, host_user(merchant), _uploads(files), publish=publish):
-            click.echo(f"{one.kind:<5} {one.key:<30} version {one.version:<4} {one.status}")
+            click.echo(f"{one.kind:<5} {one.key:<30} version {one.version:<4} {one.status:<9} {one.id}")
 
 
 @click.command("templates")
@@ -73,10 +78,24 @@ def scenarios(folder: Path) -> None:
     sys.exit(bool(found.failed) or not found.complete)
 
 
-def _correct(files: tuple[Path, ...]) -> None:
+@contextmanager
+def _database_of(merchant: str) -> Iterator[Tx]:
+    with wired(Settings()) as sluice, sluice.database.begin() as tx:
+        if tx.session.get(Merchant, merchant) is None:
+            known = ", ".join(tx.session.scalars(select(Merchant.id).order_by(Merchant.id)))
+            raise click.UsageError(f"There is no merchant {merchant}; known are: {known}")
+        yield tx
+
+
+def _published(merchant: str) -> Known:
+    with _database_of(merchant) as tx:
+        return definitions.known(tx, merchant)
+
+
+def _correct(files: tuple[Path, ...], known: Known) -> None:
     """Correct every file; one correction may uncover the next, so look again as long as something changed."""
     for _ in range(_ROUNDS):
-        told = lint(_by_path(files), Known(registry))
+        told = lint(_by_path(files), known)
         changed = False
         for name in sorted({finding.file for finding in told if finding.fix is not None}):
             path = Path(name)
@@ -106,7 +125,8 @@ def _found(files: tuple[Path, ...]) -> list[Path]:
 
 def _print(findings: list[Finding]) -> None:
     for finding in findings:
-        click.echo(f"{finding.severity.upper():<8} {finding.code:<28} {finding.element}: {finding.message}")
+        place = f"{finding.file}:{finding.line}" if finding.line else finding.file
+        click.echo(f"{finding.severity.upper():<8} {finding.code:<28} {place} {finding.element}: {finding.message}")
         click.echo(f"{'':<8} {finding.remedy}{' (--fix can do it)' if finding.fix is not None else ''}")
     errors = sum(finding.severity is Severity.ERROR for finding in findings)
     click.echo(f"{errors} errors, {len(findings) - errors} warnings")

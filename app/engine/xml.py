@@ -79,6 +79,11 @@ def split_name(name: str) -> tuple[str, str]:
     return space[1:], local
 
 
+def lines(root: Element) -> dict[str, int | None]:
+    """The line of every element that has an id."""
+    return {str(one.get("id")): line_of(one) for one in root.iter("*") if one.get("id")}
+
+
 def line_of(element: Element) -> int | None:
     line: int | None = element.sourceline
     return line

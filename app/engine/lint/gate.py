@@ -15,7 +15,7 @@ from app.engine.lint.reviews import lingering
 from app.engine.lint.rules import FIRST, OF_THE_DIAGRAM, OF_THE_WORLD
 from app.engine.lint.structure import MAX_NODES
 from app.engine.lint.tables import read_decisions, read_form_file
-from app.engine.xml import UnreadableXml, read
+from app.engine.xml import UnreadableXml, lines, read
 from app.kit.database import Json
 
 MAX_FILES = 50
@@ -58,6 +58,11 @@ def examine(files: Sequence[Upload], known: Known) -> list[Examined]:
     world = _world(understood, known)
     clashes = _clashes(understood, known)
     return [_judge(item, world, clashes.get(index, [])) for index, item in enumerate(understood)]
+
+
+def beside(files: Sequence[Upload], known: Known) -> Known:
+    """What may be referred to beside `files`: what they define, and what is known."""
+    return _world([_understand(upload) for upload in files], known)
 
 
 def _understand(upload: Upload) -> Examined:
@@ -131,8 +136,11 @@ def _judge(item: Examined, world: Known, clashes: Sequence[Finding]) -> Examined
         findings += _distinct(_rules(item.model, world))
         if all(finding.severity is Severity.WARNING for finding in findings):
             findings += _engine(item)
-    name = item.upload.name
-    placed = (replace(one, file=name, element=one.element or item.key or name) for one in findings)
+    name, drawn = item.upload.name, lines(item.model.root) if item.model else {}
+    placed = (
+        replace(one, file=name, element=one.element or item.key or name, line=one.line or drawn.get(one.element))
+        for one in findings
+    )
     return replace(item, findings=tuple(placed))
 
 

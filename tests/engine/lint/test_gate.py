@@ -338,6 +338,7 @@ def test_names_of_a_table_that_are_not_there_are_findings() -> None:
         ("decision_unknown_function", "error"),
     ]
     assert 'Did you mean "amount"?' in found[0].remedy
+    assert all(f'id="{finding.element}"'.encode() in wrong.splitlines()[(finding.line or 0) - 1] for finding in found)
 
 
 def test_an_entity_is_never_read_from_a_file() -> None:

@@ -86,8 +86,16 @@ ZEEBE: Mapping[str, str] = {
     "calledElement": "engine/test_scopes.py::test_without_outputs_a_call_gives_back_everything_or_nothing",
     "subscription": "engine/test_events.py::test_a_message_without_a_correlation_value_is_an_incident",
     "loopCharacteristics": "engine/test_many.py::test_parallel_instances_are_asked_for_all_at_once_and_collected_in_order",
-    "properties": "engine/test_dialect.py::test_a_diagram_tells_what_it_uses",
+    "properties": "engine/lint/test_gate.py::test_properties_are_notes_at_every_node",
     "versionTag": "engine/lint/test_gate.py::test_a_sound_diagram_of_every_element_passes_in_silence",
+}
+#: What other engines give a meaning to, and the gate refuses with what to draw instead.
+_WRONG = "engine/lint/test_gate.py::test_a_wrong_diagram_is_told_its_element_and_a_way_out"
+LIMITS: Mapping[str, str] = {
+    "`taskHeaders` at a task that calls an operation: use `ioMapping`": "engine/lint/test_gate.py::test_headers_of_an_operation_are_refused_with_what_to_use_instead",
+    "`propagateAllParentVariables` that says other than what is done: inputs, else everything": "engine/lint/test_gate.py::test_what_a_called_process_gets_may_be_said_as_it_is",
+    "`assignee` of a user task: use `candidateGroups`": _WRONG,
+    "`followUpDate` of a user task: draw a timer before it": _WRONG,
 }
 #: Inside of others in the table.
 _PARTS = frozenset({"input", "output", "header", "property"})
@@ -184,7 +192,7 @@ def functions() -> Iterator[tuple[str, str, int]]:
 
 def proofs() -> list[str]:
     """Every test the page names."""
-    named = [proof for table in (ELEMENTS, BEHAVIOUR, ZEEBE, DMN, TRAPS) for proof in table.values()]
+    named = [proof for table in (ELEMENTS, BEHAVIOUR, ZEEBE, LIMITS, DMN, TRAPS) for proof in table.values()]
     return named + [f"{file}::{test}" for file, test in FEEL.items()]
 
 
@@ -196,6 +204,7 @@ def page() -> str:
         _table("BPMN", "element", ELEMENTS),
         _table("What they do", "behaviour", BEHAVIOUR, code=False),
         _table("zeebe extensions", "extension", ZEEBE),
+        _table("What is refused", "limit", LIMITS, code=False),
         _table("DMN", "construct", DMN),
         "## FEEL\n\n| family | cases | test |\n|---|---|---|",
         *(

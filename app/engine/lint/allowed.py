@@ -1,10 +1,12 @@
 """The allow-list at work: every element, attribute and extension of the file is known, or named and refused."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from app.engine.lint.finding import Finding, error, nearest
+from app.engine.lint.fix import drop_empty_headers
 from app.engine.lint.model import Model
 from app.engine.lint.refused import ELEMENTS as REFUSED
+from app.engine.lint.refused import EXTENSIONS as MEANINGLESS
 from app.engine.lint.refused import attribute_remedy
 from app.engine.lint.vocabulary import ELEMENTS, EVENT_REMEDIES, EVENTS, EXTENSIONS, FOREIGN_ATTRIBUTES, Allowed
 from app.engine.xml import BPMN, BPMNDI, ZEEBE, Element, line_of, local_name, namespace, split_name
@@ -23,8 +25,11 @@ def elements(model: Model) -> Iterator[Finding]:
         space = namespace(element)
         if space == BPMN:
             yield from _bpmn(element)
+        elif space == ZEEBE and not _meant(element):
+            yield _meaningless(element)
+            continue
         elif space == ZEEBE:
-            yield from _zeebe(element)
+            yield from _attributes(element, local_name(element), _allowed(element)[local_name(element)])
         elif space == BPMNDI:
             continue  # the drawing: the schema checks it, the engine never reads it
         else:
@@ -73,17 +78,25 @@ def _refused(element: Element, tag: str) -> Finding:
     return error("unsupported_element", owner, f"{what} is not supported", remedy, line_of(element))
 
 
-def _zeebe(element: Element) -> Iterator[Finding]:
+def _meant(element: Element) -> bool:
+    return local_name(element) in _allowed(element)
+
+
+def _allowed(element: Element) -> Mapping[str, Allowed]:
+    """The zeebe elements that the BPMN element around this one may carry."""
+    owner = _bpmn_parent(element)
+    return EXTENSIONS.get(local_name(owner), {}) if owner is not None else {}
+
+
+def _meaningless(element: Element) -> Finding:
     tag, owner = local_name(element), _bpmn_parent(element)
-    allowed = EXTENSIONS.get(local_name(owner), {}) if owner is not None else {}
-    if tag not in allowed:
-        place = local_name(owner) if owner is not None else "file"
-        shown = [name for name in allowed if name not in _TRANSPARENT]
-        message = f"zeebe:{tag} has no meaning at a {_words(place)}"
-        remedy = f"Remove it. {nearest(tag, shown)}".strip()
-        yield error("unsupported_extension", _owner(element), message, remedy, line_of(element))
-        return
-    yield from _attributes(element, tag, allowed[tag])
+    place = local_name(owner) if owner is not None else "file"
+    shown = [name for name in _allowed(element) if name not in _TRANSPARENT]
+    message = f"zeebe:{tag} has no meaning at a {_words(place)}"
+    remedy = f"Remove it. {MEANINGLESS.get(tag) or nearest(tag, shown)}".strip()
+    empty = tag == "taskHeaders" and not any(header.get("value") for header in element)
+    fix = drop_empty_headers(_owner(element)) if empty else None
+    return error("unsupported_extension", _owner(element), message, remedy, line_of(element), fix=fix)
 
 
 def _attributes(element: Element, tag: str, allowed: Allowed) -> Iterator[Finding]:

@@ -10,11 +10,14 @@ MAX_CALLS = 8
 
 
 def processes(model: Model, known: Known) -> Iterator[Finding]:
-    """`missing_called_process`, `fixed_name_required`, `unknown_process`, `call_cycle`, `calls_too_deep`."""
+    """`missing_called_process`, `fixed_name_required`, `unknown_process`, `call_cycle`, `calls_too_deep`,
+    `parent_variables`.
+    """
     for process in model.processes:
         for node in process.nodes():
             if node.tag == "callActivity":
                 yield from _call(process, node, known)
+                yield from _given(node)
         if _too_deep(process.id, known):
             message = f"{process.id} calls processes more than {MAX_CALLS} deep"
             remedy = "Draw some of the called steps into the process that calls them."
@@ -54,6 +57,19 @@ def _call(process: Process, node: Node, known: Known) -> Iterator[Finding]:
         message = f"{node.label} leads back to its own process and would call itself without end: {process.id} → {way}"
         remedy = "Draw a loop with an exclusive gateway instead, or take one call out of the circle."
         yield error("call_cycle", node.id, message, remedy, node.line)
+
+
+def _given(node: Node) -> Iterator[Finding]:
+    """What a called process gets: its inputs, else everything. Refused where the diagram says something else."""
+    everything = node.extension("calledElement").get("propagateAllParentVariables")
+    if everything == "true" and "input" in node.extensions:
+        message = f"{node.label} passes on all variables beside its input mappings; with mappings only those are passed"
+        remedy = 'Map every variable it needs and set propagateAllParentVariables="false", or remove the mappings.'
+        yield error("parent_variables", node.id, message, remedy, node.line)
+    elif everything == "false" and "input" not in node.extensions:
+        message = f"{node.label} passes on no variables; without input mappings all are passed"
+        remedy = "Map what it needs as inputs: then nothing else is passed on."
+        yield error("parent_variables", node.id, message, remedy, node.line)
 
 
 def _dynamic(node: Node, kind: str) -> Finding:

@@ -93,6 +93,14 @@ def drop_repeated_extension(identity: str, name: str) -> Fix:
     return Fix(f"Removed the repetition of zeebe:{name}", change)
 
 
+def drop_empty_headers(identity: str) -> Fix:
+    def change(root: Element) -> bool:
+        found = _extensions(root, identity, "taskHeaders")
+        return _drop(headers for headers in found if not any(header.get("value") for header in headers))
+
+    return Fix("Removed zeebe:taskHeaders, which held nothing", change)
+
+
 def write_time(identity: str, tag: str, text: str) -> Fix:
     def change(root: Element) -> bool:
         found = [time for node in _drawn(root, identity) for time in node.iter(f"{{{BPMN}}}{tag}") if time.text != text]

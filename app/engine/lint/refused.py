@@ -102,7 +102,15 @@ ATTRIBUTES: Mapping[tuple[str, str], str] = {
         "assignee",
     ): "Name candidate groups, such as reviewer: whoever of them claims the task first "
     "has it. Whom it must not be is the header 'excluded'.",
+    (
+        "taskSchedule",
+        "followUpDate",
+    ): "A task is offered as soon as the flow comes to it; to offer it later, draw a timer before it.",
     ("conditionExpression", "language"): "Write FEEL: =amount > 100.",
+}
+#: zeebe element -> what to do instead, where it has no meaning.
+EXTENSIONS: Mapping[str, str] = {
+    "taskHeaders": "Give an operation its parameters as input mappings (zeebe:ioMapping): =value, or the text itself.",
 }
 _COMPENSATED = "isForCompensation"
 

@@ -6,6 +6,7 @@ those that mean what the engine does anyway.
 
 from collections.abc import Mapping
 
+from app.engine.lint.model import FLOW_NODES
 from app.engine.xml import XSI, ZEEBE
 
 Values = frozenset[str] | None
@@ -107,8 +108,7 @@ _INPUTS: Mapping[str, Allowed] = {"ioMapping": {}, "input": {"source": None, "ta
 _CALLED: Mapping[str, Allowed] = {"taskDefinition": {"type": None, "retries": None}, **_MAPPED}
 _PROPERTIES: Mapping[str, Allowed] = {"properties": {}, "property": {"name": None, "value": None}}
 
-#: The zeebe elements that each BPMN element may carry, with their attributes. `modelerTemplate*` is allowed anywhere.
-EXTENSIONS: Mapping[str, Mapping[str, Allowed]] = {
+_MEANING: Mapping[str, Mapping[str, Allowed]] = {
     "process": {**_PROPERTIES, "versionTag": {"value": None}},
     "message": {"subscription": {"correlationKey": None}},
     "serviceTask": _CALLED,
@@ -128,7 +128,11 @@ EXTENSIONS: Mapping[str, Mapping[str, Allowed]] = {
     "scriptTask": {**_MAPPED, "script": {"expression": None, "resultVariable": None}},
     "callActivity": {
         **_MAPPED,
-        "calledElement": {"processId": None, "propagateAllChildVariables": _BOOLEAN},
+        "calledElement": {
+            "processId": None,
+            "propagateAllChildVariables": _BOOLEAN,
+            "propagateAllParentVariables": _BOOLEAN,
+        },
     },
     "subProcess": _MAPPED,
     "intermediateCatchEvent": _OUTPUTS,
@@ -143,6 +147,13 @@ EXTENSIONS: Mapping[str, Mapping[str, Allowed]] = {
             "outputElement": None,
         }
     },
+}
+
+#: The zeebe elements that each BPMN element may carry, with their attributes. `modelerTemplate*` is allowed anywhere.
+#: Properties may stand at every node: they are notes, and nothing reads them.
+EXTENSIONS: Mapping[str, Mapping[str, Allowed]] = {
+    **_MEANING,
+    **{tag: {**_MEANING.get(tag, {}), **_PROPERTIES} for tag in sorted(FLOW_NODES)},
 }
 
 #: Attributes of other namespaces, by namespace: the modeler writes them, and they carry no behaviour.

@@ -235,6 +235,12 @@ def tasks() -> Iterator[Case]:
     yield Case("call_cycle", "a", one(call("a", "flow")))
     yield Case("call_cycle", "a", one(call("a", "back-far")))
     yield Case("calls_too_deep", "flow", one(call("a", "deep0")))
+    everything = call("a", "child").replace("processId", 'propagateAllParentVariables="true" processId')
+    mapped_as_well = everything.replace("</bpmn:ext", mapped(("=1", "n")) + "</bpmn:ext")
+    yield Case("parent_variables", "a", one(mapped_as_well))
+    yield Case("parent_variables", "a", one(everything.replace('Variables="true"', 'Variables="false"')))
+    later = user("a", more='<zeebe:taskSchedule followUpDate="PT1H"/>')
+    yield Case("unsupported_attribute", "a", one(later))
     yield Case("missing_decision", "a", one(rule("a", "")))
     yield Case("unknown_decision", "a", one(rule("a", "risk-scroe")))
     lanes = '<bpmn:laneSet id="l"><bpmn:lane id="l1"><bpmn:flowNodeRef>a</bpmn:flowNodeRef></bpmn:lane>'

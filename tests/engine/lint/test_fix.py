@@ -16,6 +16,14 @@ TWICE = service("a", "risk.record", ("=1", "amount"), ("=1", "amount"))
 COUNTING = service("a", "risk.record", ("=1", "amount"), ("=amount + 1", "amount"), ("=amount + 1", "amount"))
 OUTPUT = mapped(outputs=(("=1", "n"), ("=1", "n")))
 AGAIN = "<zeebe:script expression='=1' resultVariable='n'/></bpmn:ext"
+
+
+def headed(value: str) -> str:
+    header = f'<zeebe:taskHeaders><zeebe:header key="url" value="{value}"/></zeebe:taskHeaders>'
+    drawn = service("a", "risk.record", ("=1", "amount"))
+    return drawn.replace("</bpmn:ext", f"{header}</bpmn:ext")
+
+
 FIXABLE = [
     ("not_executable", one(script("a")).replace(b' isExecutable="true"', b"")),
     ("gateway_without_default", forked("")),
@@ -28,6 +36,7 @@ FIXABLE = [
         "repeated_extension",
         one(script("a").replace("</bpmn:ext", AGAIN)),
     ),
+    ("unsupported_extension", one(headed(""))),
     ("dangling_reference", one(script("a").replace("</bpmn:extensionElements>", f"</bpmn:extensionElements>{LISTED}"))),
 ]
 NOT_SAFE = [
@@ -36,6 +45,7 @@ NOT_SAFE = [
     ("flow_without_condition", forked(yes="")),
     ("invalid_timer", one(element("intermediateCatchEvent", "wait", timer_event("5 minutes")), name="wait")),
     ("duplicate_parameter", one(COUNTING)),
+    ("unsupported_extension", one(headed("https://shop.test"))),
     ("unknown_parameter", one(service("a", "risk.record", ("=1", "amount"), ("x", "gatewy")))),
     ("invalid_retries", one(service("a", "risk.record", ("=1", "amount")).replace('"3"', '"often"'))),
 ]

@@ -6,9 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from lxml import etree
 
 from app.engine.lint import Upload, lint
+from app.engine.lint.model import FLOW_NODES
 from app.engine.lint.refused import ELEMENTS as REFUSED
+from app.engine.xml import BPMN, ZEEBE, local_name, read
 from tests.engine.lint.cases import UNKNOWN, Case, all_cases, one, retried, reviewed
 from tests.engine.lint.draw import (
     FORM,
@@ -23,6 +26,7 @@ from tests.engine.lint.draw import (
     error_event,
     findings,
     flow,
+    mapped,
     message,
     message_event,
     path,
@@ -391,6 +395,35 @@ def test_pools_lanes_and_notes_are_drawing() -> None:
     task = user("a").replace(' candidateGroups="reviewer"', "")
     drawn = bpmn(lanes, start(), task, end(), path("start", "a", "end"), note, before=pool)
     assert codes(drawn.replace(b'bpmnElement="flow"', b'bpmnElement="pools"')) == []
+
+
+def test_properties_are_notes_at_every_node() -> None:
+    root = read(everything())
+    nodes = [one for one in root.iter(f"{{{BPMN}}}*") if local_name(one) in FLOW_NODES]
+    for node in nodes:
+        held = node.find(f"{{{BPMN}}}extensionElements")
+        if held is None:
+            held = etree.Element(f"{{{BPMN}}}extensionElements")
+            node.insert(0, held)
+        note = etree.SubElement(etree.SubElement(held, f"{{{ZEEBE}}}properties"), f"{{{ZEEBE}}}property")
+        note.attrib.update({"name": "owner", "value": "risk"})
+    assert FLOW_NODES - {local_name(one) for one in nodes} == {"sendTask"}
+    assert codes(etree.tostring(root)) == []
+
+
+def test_headers_of_an_operation_are_refused_with_what_to_use_instead() -> None:
+    header = '<zeebe:taskHeaders><zeebe:header key="url" value="x"/></zeebe:taskHeaders>'
+    drawn = service("a", "risk.record", ("=1", "amount")).replace("</bpmn:ext", f"{header}</bpmn:ext")
+    (found,) = findings(one(drawn))
+    assert found.code == "unsupported_extension"
+    assert "ioMapping" in found.remedy
+
+
+@pytest.mark.parametrize(("everything", "inputs"), [("true", ()), ("false", (("=1", "n"),))])
+def test_what_a_called_process_gets_may_be_said_as_it_is(everything: str, inputs: tuple[tuple[str, str], ...]) -> None:
+    drawn = call("a", "child").replace("processId", f'propagateAllParentVariables="{everything}" processId')
+    drawn = drawn.replace("</bpmn:ext", mapped(*inputs) + "</bpmn:ext") if inputs else drawn
+    assert codes(one(drawn)) == []
 
 
 def test_a_warning_never_hides_what_the_schema_refuses() -> None:

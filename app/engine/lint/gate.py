@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from app.engine.dialect import DiagramError, parse_diagram
 from app.engine.lint.finding import Finding, Severity, error
+from app.engine.lint.kinds import kind_of
 from app.engine.lint.known import Known, ProcessFacts, Upload
 from app.engine.lint.model import Model
 from app.engine.lint.reading import is_bpmn, read_model
@@ -66,16 +67,17 @@ def beside(files: Sequence[Upload], known: Known) -> Known:
 
 
 def _understand(upload: Upload) -> Examined:
-    if upload.name.endswith(".bpmn"):
+    kind = kind_of(upload)
+    if kind == "bpmn":
         return _bpmn(upload)
-    if upload.name.endswith(".dmn"):
+    if kind == "dmn":
         key, name, decisions, findings = read_decisions(upload.content)
-        return Examined(upload, "dmn", key, name, {"defines": decisions}, tuple(findings))
-    if upload.name.endswith(".form.json"):
+        return Examined(upload, kind, key, name, {"defines": decisions}, tuple(findings))
+    if kind == "form":
         key, name, findings = read_form_file(upload.content)
-        return Examined(upload, "form", key, name, {}, tuple(findings))
-    message = f"The file name {upload.name!r} does not say what it holds"
-    remedy = "Let the name end with .bpmn, .dmn or .form.json."
+        return Examined(upload, kind, key, name, {}, tuple(findings))
+    message = f"Neither the name {upload.name!r} nor its content says what the file holds"
+    remedy = "Send a BPMN diagram (.bpmn), a DMN model (.dmn) or a form (.form.json), exported from its editor."
     return Examined(upload, findings=(error("unknown_file_kind", upload.name, message, remedy),))
 
 

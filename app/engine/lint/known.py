@@ -9,7 +9,7 @@ from app.operations import Operation, Registry
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """One file to deploy. `name` ends with `.bpmn`, `.dmn` or `.form.json`."""
+    """One file to deploy. `name` ends with `.bpmn`, `.dmn` or `.form.json`, else its content tells what it is."""
 
     name: str
     content: bytes

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from lxml import etree
 
-from app.engine.lint import Upload, lint
+from app.engine.lint import Upload, examine, lint
 from app.engine.lint.model import FLOW_NODES
 from app.engine.lint.refused import ELEMENTS as REFUSED
 from app.engine.xml import BPMN, ZEEBE, local_name, read
@@ -315,6 +315,27 @@ FILES: Mapping[str, tuple[str, bytes, str]] = {
     "a form that is no JSON": ("a.form.json", b"{", "invalid_form"),
     "a wrong expression": ("a.dmn", TABLE.replace(b"&gt; 1000", b"&gt; &gt;"), "decision_invalid_expression"),
 }
+
+
+KINDS: Mapping[str, tuple[bytes, str]] = {
+    "flow.bpmn20.xml": (one(script("a")), "flow"),
+    "risk.xml": (TABLE, "risk"),
+    "an older table.xml": (TABLE.replace(b"20191111", b"20180521"), ""),
+    "form.json": (FORM, "review"),
+    "\ufefffile": (b"\xef\xbb\xbf" + one(script("a")), "flow"),
+}
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_what_a_file_of_another_name_holds_is_told_by_its_content(name: str) -> None:
+    content, key = KINDS[name]
+    (found,) = examine([Upload(name, content)], KNOWN)
+    assert (found.key, [finding.code for finding in found.findings]) == (key, [] if key else ["decision_not_dmn"])
+
+
+@pytest.mark.parametrize("content", [b"<html/>", b'{"id": "a"}', b"[1]", b"%PDF", b"<a>", b"{" * 10**6])
+def test_what_is_none_of_them_is_refused_by_its_name(content: bytes) -> None:
+    assert [finding.code for finding in findings(content, name="a.xml")] == ["unknown_file_kind"]
 
 
 @pytest.mark.parametrize("what", FILES)

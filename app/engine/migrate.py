@@ -34,6 +34,7 @@ from app.errors import AppError, Conflict, InvalidInput, NotFound
 from app.events import audit
 from app.kit.database import Json, Tx
 from app.kit.ids import new_id
+from app.kit.paging import Page, fetch, narrowed
 from app.operations import Registry, registry
 
 #: When a move that is under way, or found its instance busy, is looked at again.
@@ -111,6 +112,14 @@ def undo(tx: Tx, actor: Actor, migration_id: str) -> Migration:
     audit.record(tx, actor, "migration.undone", migration.id, {"process": migration.process})
     tx.notify(CHANNEL)
     return migration
+
+
+def listed(
+    tx: Tx, merchant_id: str, *, process: str | None = None, limit: int = 50, after: str | None = None
+) -> Page[Migration]:
+    """A merchant's commands, the newest first."""
+    query = narrowed(select(Migration).where(Migration.merchant_id == merchant_id), {Migration.process: process})
+    return fetch(tx, query, Migration.id, limit, after)
 
 
 def find(tx: Tx, merchant_id: str, migration_id: str, *, lock: bool = False) -> Migration:

@@ -1,8 +1,10 @@
 """Migrations in the API's shape: a plan that was only asked for, and a command with the state of each of its moves."""
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 
-from sqlalchemy import select
+from sqlalchemy import func, select
+from sqlalchemy.orm import defer
 
 from app.engine.models import Definition, Instance, Migration, Move
 from app.engine.planning import Plan, Verdict
@@ -36,17 +38,29 @@ def migration_view(tx: Tx, migration: Migration) -> Json:
     query = select(Move, Instance.subject).join(Instance, Instance.id == Move.instance_id)
     query = query.where(Move.migration_id == migration.id).order_by(Instance.created_at, Instance.id)
     moves = [_move_view(move, subject) for move, subject in tx.session.execute(query)]
-    source, target = (tx.session.get_one(Definition, one) for one in (migration.from_id, migration.to_id))
-    counts = Counter(move["status"] for move in moves)
+    return {**migration_lines(tx, [migration])[migration.id], **migration.plan, "moves": moves}
+
+
+def migration_lines(tx: Tx, migrations: Sequence[Migration]) -> dict[str, Json]:
+    """Each migration without its moves, by id."""
+    counts: dict[str, Counter[str]] = {one.id: Counter() for one in migrations}
+    query = select(Move.migration_id, Move.status, func.count()).where(Move.migration_id.in_(counts))
+    for migration_id, status, number in tx.session.execute(query.group_by(Move.migration_id, Move.status)):
+        counts[migration_id][status] = number
+    used = {version for one in migrations for version in (one.from_id, one.to_id)}
+    found = select(Definition).options(defer(Definition.content)).where(Definition.id.in_(used))
+    versions = {one.id: one for one in tx.session.scalars(found)}
+    return {one.id: _line(one, counts[one.id], versions) for one in migrations}
+
+
+def _line(migration: Migration, counts: Counter[str], versions: Mapping[str, Definition]) -> Json:
     return {
         "id": migration.id,
         "object": "migration",
         "status": _status(migration, counts),
-        **_versions_view(source, target),
+        **_versions_view(versions[migration.from_id], versions[migration.to_id]),
         "mapping": migration.mapping,
-        **migration.plan,
         "counts": dict(counts),
-        "moves": moves,
         "created_by": migration.created_by,
         "created_at": migration.created_at,
         "undone_by": migration.undone_by,

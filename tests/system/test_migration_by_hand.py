@@ -49,6 +49,14 @@ def test_over_http_a_migration_is_looked_at_then_carried_out_then_undone(house: 
     assert (found["status"], found["counts"]) == ("done", {"moved": 1})
     assert house.task(payment_id).element == "check"
 
+    listing = client.get(
+        "/v1/migrations?process=manual-review", headers={"Authorization": f"Bearer {secret}"}
+    ).get_json()
+    assert [(one["id"], one["status"], one["counts"]) for one in listing["data"]] == [
+        (begun["id"], "done", {"moved": 1})
+    ]
+    assert "moves" not in listing["data"][0]
+
     status, undone = post(client, secret, f"/v1/migrations/{begun['id']}/undo")
     assert (status, undone["status"]) == (202, "running")
     house.run()

@@ -6,10 +6,10 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from app.access.actor import Role
-from app.api.route import Answer, Body, Call, Resource, View
+from app.api.route import Answer, Body, Call, Listing, Resource, View
 from app.engine import migrate
 from app.engine.migrate import AlreadyUndone
-from app.engine.migration_views import migration_view, plan_view
+from app.engine.migration_views import migration_lines, migration_view, plan_view
 from app.engine.planning import INSTANCE_LIMIT, Command, plan
 from app.errors import Conflict, NotFound
 from app.kit.database import Json
@@ -48,8 +48,8 @@ class MoveView(View):
     at: datetime | None
 
 
-class MigrationView(View):
-    """`before` and `after` count the waits per element, over the instances that are allowed to move."""
+class MigrationLine(View):
+    """A migration without its moves."""
 
     id: str | None = Field(description="Null in the answer to a dry run")
     object: Literal["migration"]
@@ -60,15 +60,24 @@ class MigrationView(View):
     to: str
     to_version: int
     mapping: dict[str, str]
-    before: dict[str, int]
-    after: dict[str, int]
-    left_out: int = Field(description=f"A command moves at most {INSTANCE_LIMIT:,}; give it again for the rest")
     counts: dict[str, int] = Field(description="How many moves are in each status")
-    moves: list[MoveView]
     created_by: str | None
     created_at: datetime | None
     undone_by: str | None
     undone_at: datetime | None
+
+
+class MigrationView(MigrationLine):
+    """`before` and `after` count the waits per element, over the instances that are allowed to move."""
+
+    before: dict[str, int]
+    after: dict[str, int]
+    left_out: int = Field(description=f"A command moves at most {INSTANCE_LIMIT:,}; give it again for the rest")
+    moves: list[MoveView]
+
+
+class ListMigrations(Listing):
+    process: str | None = Field(None, max_length=200)
 
 
 class MigrateInstances(Body):
@@ -104,6 +113,22 @@ def migrate_instances(call: Call, body: MigrateInstances) -> Answer:
     if body.dry_run:
         return Answer(plan_view(plan(call.tx, call.actor, command)), status=200)
     return Answer(migration_view(call.tx, migrate.start(call.tx, call.actor, command)))
+
+
+@resource.route(
+    "GET",
+    "/v1/migrations",
+    summary="List migrations",
+    query=ListMigrations,
+    response=MigrationLine,
+    listed=True,
+    roles=READERS,
+)
+def list_migrations(call: Call, query: ListMigrations) -> Json:
+    """The newest first, each with what an undo needs: its id."""
+    page = migrate.listed(call.tx, call.actor.merchant_id, process=query.process, limit=query.limit, after=query.after)
+    lines = migration_lines(call.tx, page.rows)
+    return page.view(lambda one: lines[one.id])
 
 
 @resource.route("GET", "/v1/migrations/{migration}", summary="Get a migration", response=MigrationView, roles=READERS)

@@ -173,6 +173,15 @@ def test_the_index_of_flows_lists_every_process() -> None:
     assert listed == library(uploads(ROOT / "workflows"), registry).diagrams.keys()
 
 
-def test_the_analysts_page_names_every_operation_that_exists_and_no_other() -> None:
+def test_the_analysts_page_tells_every_operation_with_its_parameters_and_errors() -> None:
     text = (ROOT / "docs" / "analysts.md").read_text()
-    assert words(text, r"(?m)^\| `([a-z]+\.[a-z]+)`") == {operation.name for operation in registry}
+    rows = re.findall(r"(?m)^\| `([a-z]+\.[a-z]+)` \| ([^|]+) \| ([^|]*) \| ?([^|]*)\|$", text)
+    told = {name: (does, _named(parameters), set(_named(errors))) for name, does, parameters, errors in rows}
+    assert told == {
+        operation.name: (operation.title, list(operation.params.model_fields), set(operation.errors))
+        for operation in registry
+    }
+
+
+def _named(cell: str) -> list[str]:
+    return re.findall(r"`(\w+)`", cell)

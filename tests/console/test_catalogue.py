@@ -1,5 +1,6 @@
 """Every text is there in both languages, and no text is there for nothing."""
 
+import ast
 import re
 from html import unescape
 from pathlib import Path
@@ -28,7 +29,9 @@ TEXT = "\n".join(path.read_text() for path in SOURCES)
 
 STRICT = set(re.findall(r"""\bt\(\s*['"]([\w.]+)['"]\s*[,)]""", TEXT))
 FAMILIES = (
-    set(re.findall(r"""word\(\s*['"](\w+)['"]""", TEXT)) | set(LOOKS) | {"event", "journal", "problem", "status_reason"}
+    set(re.findall(r"""word\(\s*['"](\w+)['"]""", TEXT))
+    | set(LOOKS)
+    | {"event", "journal", "problem", "status_reason", "finding"}
 )
 PREFIXES = set(re.findall(r"""t\(\s*f?['"]([\w.]+?)['"{]\s*~""", TEXT))
 QUOTED = set(re.findall(r"""['"]([\w]+\.[\w.]+)['"]""", TEXT))
@@ -39,6 +42,23 @@ INCIDENTS = (
 )
 
 
+def _first_words(folder: str, functions: set[str]) -> set[str]:
+    """The fixed texts that these functions are called with first."""
+    calls = (
+        node
+        for path in (ROOT / "app" / folder).glob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and node.args and ast.unparse(node.func).rpartition(".")[2] in functions
+    )
+    return {one.args[0].value for one in calls if isinstance(one.args[0], ast.Constant)}
+
+
+#: `decision_` stands before what decision tables are told; an attribute's code is chosen where it is told.
+FINDINGS = sorted(
+    _first_words("engine/lint", {"error", "warning"})
+    | {f"decision_{code}" for code in _first_words("decisions", {"report", "_refused", "Finding"})}
+    | {"dangling_reference", "unsupported_attribute"}
+)
 POSTINGS = re.findall(r'_post\("(\w+)"', Path(postings.__file__).read_text())
 TOLD = {
     name
@@ -48,6 +68,7 @@ TOLD = {
 }
 assert POSTINGS
 assert TOLD
+assert len(FINDINGS) > 100
 
 
 def test_every_text_that_is_asked_for_is_there() -> None:
@@ -123,6 +144,7 @@ def test_every_refusal_that_a_page_may_show_is_there_in_chinese() -> None:
         ("reason", [one.value for form in FORMS for one in form.reasons]),
         ("incident_kind", INCIDENTS),
         ("posting", POSTINGS),
+        ("finding", FINDINGS),
         ("fact", sorted(TOLD - ELSEWHERE)),
     ],
 )

@@ -3,6 +3,7 @@
 import io
 import re
 from collections.abc import Callable
+from html import unescape
 from pathlib import Path
 
 import orjson
@@ -15,9 +16,11 @@ from app.engine.shipped import ENDINGS
 from app.kit.database import Database
 from tests.console.conftest import Visitor
 from tests.console.seed import DIAGRAMS, Seeded
+from tests.engine.lint.draw import TABLE, bpmn, end, path, rule, start
 
 Come = Callable[[str], Visitor]
 assert handlers  # importing them declares the operations that our own flows call
+JUDGE = bpmn(start(), rule("r", "risk-score"), end(), path("start", "r", "end"), process="judge")
 WORKFLOWS = Path(__file__).parents[2] / "workflows"
 
 
@@ -76,6 +79,14 @@ def test_findings_of_a_table_or_a_form_beside_a_diagram_are_told_with_file_and_l
     assert "payment.vallidate" in refused.text
 
 
+def test_findings_are_told_in_chinese_before_the_english_that_names_the_place(visitor: Come) -> None:
+    analyst = visitor("analyst")
+    assert "操作未知。" not in upload(analyst, DIAGRAMS / "refused.bpmn").text
+    analyst.post("/preferences", language="zh", back="/flows")
+    told = upload(analyst, DIAGRAMS / "refused.bpmn").text
+    assert re.search(r'操作未知。 <span lang="en">[^<]*payment\.vallidate', told)
+
+
 def test_a_diagram_cannot_break_out_of_the_page(visitor: Come, tmp_path: Path) -> None:
     hostile = tmp_path / "x.bpmn"
     hostile.write_bytes(
@@ -84,6 +95,42 @@ def test_a_diagram_cannot_break_out_of_the_page(visitor: Come, tmp_path: Path) -
     page = upload(visitor("analyst"), hostile).text
     assert "<script>" not in page
     assert "</textarea><" not in page.replace("</textarea>\n", "").split("csrf_token")[0] or "&lt;/textarea" in page
+
+
+def test_drafts_that_need_each_other_are_published_together(visitor: Come, tmp_path: Path) -> None:
+    author, other = visitor("analyst"), visitor("analyst2")
+    for name in (b"risk-score", b"risk-points"):
+        process, table = tmp_path / "judge.bpmn", tmp_path / "risk.dmn"
+        process.write_bytes(JUDGE.replace(b"risk-score", name))
+        table.write_bytes(TABLE.replace(b"risk-score", name))
+        assert upload(author, process, table).status_code == 303
+        page = other.read("/flows")
+        drafts = re.findall(r'form="together" name="definitions" value="(def_\w+)"', page)[:2]
+        assert len(set(drafts)) == 2
+        assert 'form="together"' not in author.read("/flows")
+        assert 'form="together"' not in visitor("reviewer").read("/flows")
+        author.post("/flows/publish", definitions=drafts)
+        assert "You deployed" in author.read("/flows")
+        if name == b"risk-points":
+            for alone in drafts:
+                other.post("/flows/publish", definitions=[alone])
+                assert "or both together" in unescape(other.read("/flows"))
+        other.post("/flows/publish", definitions=drafts)
+        assert "Published together" in other.read("/flows")
+
+
+def test_a_flow_tells_what_it_uses_and_who_uses_it(visitor: Come, tmp_path: Path) -> None:
+    process, table = tmp_path / "judge.bpmn", tmp_path / "risk.dmn"
+    process.write_bytes(JUDGE)
+    table.write_bytes(TABLE)
+    upload(visitor("analyst"), process, table)
+    other = visitor("analyst2")
+    assert 'href="/flows/risk?kind=dmn">risk-score</a>' in other.read("/flows/judge")
+    assert "Used by" not in other.read("/flows/risk?kind=dmn")
+    drafts = re.findall(r'form="together" name="definitions" value="(def_\w+)"', other.read("/flows"))
+    other.post("/flows/publish", definitions=drafts[:2])
+    assert '<a class="chip" href="/flows/judge">' in other.read("/flows/risk?kind=dmn").partition("Used by")[2]
+    assert '<a class="chip" href="/flows/card-payment">' in other.read("/flows/review?kind=form")
 
 
 def test_only_analysts_upload_and_publish(visitor: Come, database: Database, seeded: Seeded) -> None:

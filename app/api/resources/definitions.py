@@ -12,7 +12,7 @@ from app.engine import definitions, lint, versions
 from app.engine.definitions import DefinitionRefused, definition
 from app.engine.lint.gate import MAX_FILES
 from app.engine.versions import definition_view
-from app.errors import Conflict, FourEyes
+from app.errors import Conflict, FourEyes, NotFound
 from app.kit.database import Json
 
 READERS = tuple(Role)
@@ -116,7 +116,7 @@ def lint_definitions(call: Call, files: list[File]) -> Json:
     example={"definitions": ["def_01jd0c7xk3aa1b2c3d4e5f6g7h", "def_01jd0c7xk3bb1b2c3d4e5f6g7h"]},
     response=DefinitionList,
     roles=ANALYSTS,
-    errors=(FourEyes, DefinitionRefused, Conflict),
+    errors=(NotFound, FourEyes, DefinitionRefused, Conflict),
 )
 def publish_definitions(call: Call, body: PublishTogether) -> Json:
     """All or none become the versions that new flows use: for those that need each other, such as a process and the

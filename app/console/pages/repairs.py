@@ -2,7 +2,7 @@
 that could not be applied.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlencode
 
@@ -13,20 +13,36 @@ from app.access.actor import Actor, Role
 from app.console import identity
 from app.console.context import transaction
 from app.console.read import repairs as read
-from app.console.web import back_to, page, part, refused
+from app.console.web import back_to, page, part, refused, say, sentence
 from app.engine import inbox
-from app.errors import AppError
-from app.kit.database import Tx
+from app.errors import AppError, InvalidInput
+from app.kit import strict_json
+from app.kit.database import Json, Tx
 from app.payments import inbound
 
 pages = Blueprint("repairs", __name__)
 
 
-def _view() -> dict[str, Any]:
+def _view(typed: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """`typed` are the corrections that were refused, by the incident they are for."""
     status = "resolved" if request.args.get("status") == "resolved" else "open"
+    cursors = {"after": request.args.get("after", ""), "unknown": request.args.get("unknown", "")}
     with transaction() as tx:
-        view = read.repairs(tx, identity.actor(), status)
-    return {"view": view, "status": status}
+        view = read.repairs(tx, identity.actor(), status, cursors["after"], cursors["unknown"])
+
+    def at(**changed: str | None) -> str:
+        """The query of this page with one of the lists moved."""
+        return urlencode({name: value for name, value in {"status": status, **cursors, **changed}.items() if value})
+
+    pages_of = (("after", view.troubles.next), ("unknown", view.unknowns.next))
+    return {
+        "view": view,
+        "status": status,
+        "query": at(),
+        "typed": typed or {},
+        "following": {name: f"/repairs?{at(**{name: cursor})}" if cursor else "" for name, cursor in pages_of},
+        "first": {name: f"/repairs?{at(**{name: ''})}" if cursor else "" for name, cursor in cursors.items()},
+    }
 
 
 @pages.get("/repairs")
@@ -42,14 +58,25 @@ def live() -> Response:
 @pages.post("/repairs/<incident_id>/retry")
 def retry(incident_id: str) -> Response:
     target = identity.own_path(request.form.get("back"), "/repairs")
-    actor = identity.actor()
+    actor, typed = identity.actor(), request.form.get("variables", "").strip()
     try:
         actor.require(Role.OPERATOR)
         with transaction() as tx:
-            inbox.retry_incident(tx, actor, incident_id)
+            inbox.retry_incident(tx, actor, incident_id, _corrected(typed))
     except AppError as refusal:
+        if typed:
+            say(sentence(refusal), "bad")
+            return page("repairs/index.html", http_status=refusal.status, area="repairs", **_view({incident_id: typed}))
         return refused(target, refusal)
     return back_to(target, "repairs.asked")
+
+
+def _corrected(typed: str) -> Json:
+    """Variables as somebody typed them, a JSON object; nothing typed corrects nothing."""
+    values = strict_json.parse(typed.encode()) if typed else {}
+    if not isinstance(values, dict):
+        raise InvalidInput(identity.language().t("repairs.not_an_object"))
+    return values
 
 
 @pages.get("/repairs/webhooks")

@@ -1,20 +1,24 @@
 """What a person must look at: incidents that stop a flow, and attempts whose outcome nobody knows."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, and_, func, select
 
 from app.access.actor import Actor
 from app.console.read.flow import names_in
+from app.console.read.ordered import ordered
 from app.console.read.people import Names, names_of
 from app.engine import archive
 from app.engine.models import Incident, Instance, WaitRow
+from app.engine.reserved import is_money
 from app.kit.database import Tx
+from app.kit.paging import Page, fetch
 from app.payments.models import Attempt, Payment
 
-LIMIT = 200
+PAGE = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +26,11 @@ class Trouble:
     incident: Incident
     instance: Instance
     element: str
+
+    @property
+    def correctable(self) -> bool:
+        """Whether the element may be tried again with other variables, as `inbox.retry_incident` has it."""
+        return self.incident.source == "engine" and not is_money(self.incident.subject)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,34 +44,27 @@ class Unknown:
 
 @dataclass(frozen=True, slots=True)
 class Repairs:
-    troubles: Sequence[Trouble]
-    unknowns: Sequence[Unknown]
+    """`at_stake` is the money of all unknown attempts, in minor units by currency."""
+
+    troubles: Page[Trouble]
+    unknowns: Page[Unknown]
     open_incidents: int
+    at_stake: Mapping[str, int]
     names: Names
 
-    def at_stake(self) -> dict[str, int]:
-        """The money of all unknown attempts, in minor units by currency."""
-        sums: dict[str, int] = {}
-        for unknown in self.unknowns:
-            sums[unknown.attempt.currency] = sums.get(unknown.attempt.currency, 0) + unknown.attempt.amount
-        return sums
 
-
-def repairs(tx: Tx, actor: Actor, status: str) -> Repairs:
-    """`status` of the incidents: open or resolved."""
+def repairs(tx: Tx, actor: Actor, status: str, after: str, after_unknown: str) -> Repairs:
+    """`status` of the incidents: open or resolved. Each of the two lists has a cursor of its own."""
     mine = Incident.merchant_id == actor.merchant_id
-    incidents = tx.session.execute(
-        select(Incident, Instance)
-        .join(Instance, Instance.id == Incident.instance_id)
-        .where(mine, Incident.status == status)
-        .order_by(Incident.created_at.desc())
-        .limit(LIMIT)
-    ).all()
+    page = fetch(tx, select(Incident).where(mine, Incident.status == status), Incident.id, PAGE, after)
+    wanted = select(Instance).where(Instance.id.in_({row.instance_id for row in page.rows}))
+    instances = {row.id: row for row in tx.session.scalars(wanted)}
     return Repairs(
-        troubles=troubles(tx, [(row, instance) for row, instance in incidents]),
-        unknowns=_unknowns(tx, actor),
+        troubles=Page(troubles(tx, [(row, instances[row.instance_id]) for row in page.rows]), page.next),
+        unknowns=_unknowns(tx, actor, after_unknown),
         open_incidents=tx.session.scalar(select(func.count()).where(mine, Incident.status == "open")) or 0,
-        names=names_of(tx, {row.resolved_by for row, _ in incidents}),
+        at_stake=_at_stake(tx, actor),
+        names=names_of(tx, {row.resolved_by for row in page.rows}),
     )
 
 
@@ -74,19 +76,33 @@ def troubles(tx: Tx, incidents: Sequence[tuple[Incident, Instance]]) -> list[Tro
     return [Trouble(row, instance, names[instance.id].at(row.node, row.element)) for row, instance in incidents]
 
 
-def _unknowns(tx: Tx, actor: Actor) -> list[Unknown]:
-    """Oldest first: the longer nobody knows, the more it matters."""
-    next_look = (
-        select(func.min(WaitRow.due_at))
-        .where(WaitRow.instance_id == Attempt.instance_id, WaitRow.kind == "timer")
-        .correlate(Attempt)
-        .scalar_subquery()
+def _unknown(actor: Actor) -> ColumnElement[bool]:
+    return and_(Attempt.merchant_id == actor.merchant_id, Attempt.outcome == "unknown")
+
+
+def _at_stake(tx: Tx, actor: Actor) -> dict[str, int]:
+    query = select(Attempt.currency, func.sum(Attempt.amount)).where(_unknown(actor))
+    rows = tx.session.execute(query.group_by(Attempt.currency).order_by(Attempt.currency)).all()
+    return {row[0]: int(row[1]) for row in rows}
+
+
+def _unknowns(tx: Tx, actor: Actor, after: str) -> Page[Unknown]:
+    page = ordered(tx, select(Attempt).where(_unknown(actor)), Attempt, _oldest, PAGE, after)
+    payments = {
+        row.id: row
+        for row in tx.session.scalars(select(Payment).where(Payment.id.in_({row.payment_id for row in page.rows})))
+    }
+    looks = (
+        select(WaitRow.instance_id, func.min(WaitRow.due_at))
+        .where(WaitRow.instance_id.in_({row.instance_id for row in page.rows}), WaitRow.kind == "timer")
+        .group_by(WaitRow.instance_id)
     )
-    query = (
-        select(Attempt, Payment, next_look)
-        .join(Payment, Payment.id == Attempt.payment_id)
-        .where(Attempt.merchant_id == actor.merchant_id, Attempt.outcome == "unknown")
-        .order_by(Attempt.created_at)
-        .limit(LIMIT)
+    next_look: dict[str, datetime | None] = {row[0]: row[1] for row in tx.session.execute(looks).all()}
+    return Page(
+        [Unknown(row, payments[row.payment_id], next_look.get(row.instance_id or "")) for row in page.rows], page.next
     )
-    return [Unknown(attempt, payment, due) for attempt, payment, due in tx.session.execute(query).all()]
+
+
+def _oldest(attempt: type[Attempt]) -> list[ColumnElement[Any]]:
+    """The longer nobody knows, the more it matters."""
+    return [attempt.created_at.expression, attempt.id.expression]

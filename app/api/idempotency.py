@@ -29,10 +29,11 @@ KEEP = timedelta(days=8)
 #: How long an equal request waits for the first one's answer before it is told to come back.
 PATIENCE_SECONDS = 2.0
 _LONGEST_KEY = 255
-_CLAIM = text("""
-SELECT pg_try_advisory_xact_lock(hashtextextended(:place, 0)) AS mine, found.*
-FROM (VALUES (1)) AS one LEFT JOIN idempotency_keys AS found
-    ON found.merchant_id = :merchant_id AND found.route = :route AND found.key = :key
+_LOCK = text("SELECT pg_try_advisory_xact_lock(hashtextextended(:place, 0))")
+# A statement of its own after the lock, so that it sees what the lock's last holder has written.
+_LOOK = text("""
+SELECT fingerprint, status, headers, body, locked_until FROM idempotency_keys
+WHERE merchant_id = :merchant_id AND route = :route AND key = :key
 """)
 
 
@@ -122,21 +123,23 @@ class Idempotency:
 
     def claim(self, tx: Tx, scope: Scope) -> Claim | Stored | Busy:
         """The right to work, or the answer given before, or that somebody else is at work."""
+        mine = tx.execute(_LOCK, {"place": scope.place}).scalar_one()
         place = {"merchant_id": scope.merchant_id, "route": scope.route, "key": scope.key}
-        row = tx.execute(_CLAIM, {"place": scope.place, **place}).one()
-        if row.fingerprint is None:
-            return Claim(scope) if row.mine else Busy()
+        row = tx.execute(_LOOK, place).one_or_none()
+        if row is None:
+            return Claim(scope) if mine else Busy()
         if row.fingerprint != scope.fingerprint:
             raise KeyReused
         locked = row.locked_until is not None and row.locked_until > tx.now()
         if row.status is not None:
             stored = self._stored(scope, row)
             return Busy(stored) if locked else stored
-        if locked or not row.mine:
+        if locked or not mine:
             return Busy()
-        # The former version claimed keys by rows without an answer; whoever made this one has died.
-        tx.execute(delete(IdempotencyKey).where(*_same(scope)))
-        return Claim(scope)
+        # The former version claims keys by rows without an answer, and whoever made this one has died, unless he
+        # answers or claims anew at this very moment.
+        dead = (IdempotencyKey.status.is_(None), IdempotencyKey.locked_until == row.locked_until)
+        return Claim(scope) if tx.changed(delete(IdempotencyKey).where(*_same(scope), *dead)) == 1 else Busy()
 
     def complete(self, tx: Tx, claim: Claim, stored: Stored, better_in: timedelta | None = None) -> None:
         """Store the answer in the work's transaction, whose commit fails if another one has worked under the key.

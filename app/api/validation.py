@@ -4,6 +4,7 @@ from typing import Any
 
 from flask import Request
 from pydantic import BaseModel, ValidationError
+from werkzeug.datastructures import FileStorage
 
 from app.api.problems import UnsupportedMediaType
 from app.api.route import File, Query, Upload
@@ -63,10 +64,16 @@ def path_parts(parts: dict[str, str]) -> dict[str, str]:
     return parts
 
 
+def _read(part: FileStorage) -> File:
+    """The whole file, each time it is asked for: a request may be tried again."""
+    part.stream.seek(0)
+    return File(part.filename or part.name or "", part.read())
+
+
 def files(upload: Upload, request: Request, raw: bytes) -> list[File]:
     """The one file that is the body, or all files of a form, in their order."""
     if request.mimetype == "multipart/form-data":
-        found = [File(part.filename or part.name or "", part.read()) for _, part in request.files.items(multi=True)]
+        found = [_read(part) for _, part in request.files.items(multi=True)]
     elif request.mimetype in upload.media_types:
         found = [File(request.args.get("name", ""), raw)] if raw else []
     else:

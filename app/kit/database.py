@@ -202,6 +202,7 @@ class Tx:
         The row is gathered as it is now; only what changes from now on is the session's to write.
         """
         columns = _columns(model)
+        assert values.keys() <= columns.keys(), f"{model.__name__} has no {values.keys() - columns.keys()}"
         filled = {key: values[key] if key in values else _default(column) for key, column in columns.items()}
         new: M = manager_of_class(model).new_instance()
         new.__dict__.update(filled)
@@ -225,6 +226,8 @@ class Tx:
         try:
             with self.session.begin_nested():
                 yield
+                # What breaks when it is written belongs to the part, too.
+                self._write_gathered()
         except BaseException:
             # What locks made safe to remember went with the locks.
             self._own.clear()

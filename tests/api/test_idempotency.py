@@ -1,10 +1,11 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from io import BytesIO
 from threading import Barrier, Event
 
 import pytest
-from sqlalchemy import func, insert, select, text
+from sqlalchemy import func, insert, select, text, update
 
 from app.access.actor import Role
 from app.access.models import Merchant
@@ -127,6 +128,42 @@ def test_of_two_at_work_under_one_key_one_is_undone_and_gives_the_other_ones_ans
         answer = slow.result()
     assert (answer.status_code, answer.get_json()) == (201, {"id": "thi_other"})
     assert answer.headers["Idempotent-Replayed"] == "true"
+    assert things_made(api) == 0
+
+
+def test_an_upload_that_waits_for_its_equal_is_the_same_upload_when_it_is_tried_again(api: Api) -> None:
+    def send() -> tuple[int, bytes]:
+        form = {"file": (BytesIO(b"<a/>"), "a.xml")}
+        application = api.client.application.test_client()
+        answer = application.post("/v1/files", data=form, headers=api.headers(Idempotency_Key="k"))
+        return answer.status_code, answer.data
+
+    with api.database.begin() as tx, ThreadPoolExecutor(1) as pool:
+        place = f"idempotency_keys/{api.merchant_id}/POST /v1/files/k"
+        tx.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:place, 0))"), {"place": place})
+        waiting = pool.submit(send)
+        tx.execute(text("SELECT pg_sleep(0.3)"))
+        assert not waiting.done()
+        tx.session.rollback()
+        first = waiting.result()
+    assert first == send() == (200, b'{"files":[["a.xml",4]]}')
+
+
+def test_an_answer_the_former_version_gives_at_the_last_moment_is_kept(api: Api, clock: ShiftedClock) -> None:
+    mark = idempotency.fingerprint("/v1/things", {"amount": 5})
+    row = {"merchant_id": api.merchant_id, "route": "POST /v1/things", "key": "k", "fingerprint": mark}
+    with api.database.begin() as tx:
+        lease = {"created_at": tx.now(), "locked_until": tx.now() - timedelta(seconds=1)}
+        tx.execute(insert(IdempotencyKey).values(**row, **lease))
+    with ThreadPoolExecutor(1) as pool, api.database.begin() as tx:
+        place = f"idempotency_keys/{api.merchant_id}/POST /v1/things/k"
+        sealed = sealer().seal(b'{"id":"thi_former"}', place).encode()
+        answer = {"status": 201, "headers": {"Content-Type": "application/json"}, "body": sealed, "locked_until": None}
+        tx.execute(update(IdempotencyKey).values(**answer))
+        other = pool.submit(make, api, "k")
+        tx.execute(text("SELECT pg_sleep(0.3)"))
+        tx.session.commit()
+        assert other.result().get_json() == {"id": "thi_former"}
     assert things_made(api) == 0
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+from sqlalchemy import insert
 
 from app.access import passwords
 from app.access.models import Merchant, User
@@ -338,13 +339,18 @@ class Seeder:
             created_at=attempt.created_at,
         )
         self.add(posting)
-        for name, amount in sides.items():
-            account = self._account(name, payment.currency)
-            self.add(
-                Entry(
-                    posting_id=posting.id, account_id=account, amount=amount, currency=payment.currency, layer="posted"
-                )
-            )
+        entries = [
+            {
+                "posting_id": posting.id,
+                "account_id": self._account(name, payment.currency),
+                "amount": amount,
+                "currency": payment.currency,
+                "layer": "posted",
+            }
+            for name, amount in sides.items()
+        ]
+        # All of them at once: the database looks at a posting's balance at the end of each statement.
+        self.tx.execute(insert(Entry).values(entries))
 
     def _account(self, name: str, currency: str) -> str:
         key = f"{name}:{currency}"

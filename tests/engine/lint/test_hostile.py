@@ -1,7 +1,9 @@
 """Broken and hostile files: whatever is sent, the gate answers with findings, and soon."""
 
+import gc
 import random
 import time
+from collections.abc import Iterator
 
 import pytest
 
@@ -12,6 +14,14 @@ from tests.engine.lint.mutations import MUTATIONS, OF_BYTES, Mutation, flipped
 from tests.engine.lint.test_gate import everything
 
 SLOW = 1.0
+
+
+@pytest.fixture(autouse=True)
+def no_garbage() -> Iterator[None]:
+    """Looking through all that a whole run of tests has left takes longer than any file, and is not the gate's time."""
+    gc.disable()
+    yield
+    gc.enable()
 
 
 @pytest.mark.parametrize("mutate", MUTATIONS)

@@ -27,13 +27,12 @@ from sqlalchemy import (
     Text,
     create_engine,
     event,
-    inspect,
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError, InvalidatePoolError, OperationalError
-from sqlalchemy.orm import DeclarativeBase, Session, make_transient_to_detached
+from sqlalchemy.orm import DeclarativeBase, Session, class_mapper, make_transient_to_detached
 from sqlalchemy.orm.attributes import manager_of_class
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -294,8 +293,8 @@ def _ask_idle(dialect: Dialect, driver: DBAPIConnection, record: ConnectionPoolE
 
 @cache
 def _columns(model: type[Base]) -> Mapping[str, Column[Any]]:
-    """Every column by its attribute."""
-    return dict(inspect(model).columns.items())
+    """Every column by its attribute. Asking for the mapper makes it ready, should nothing have been mapped before."""
+    return dict(class_mapper(model).columns.items())
 
 
 def _default(column: Column[Any]) -> Any:

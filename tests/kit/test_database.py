@@ -7,7 +7,7 @@ import psycopg
 import pytest
 from sqlalchemy import text
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
 from app.access.models import Merchant
 from app.kit.clock import SystemClock
@@ -42,6 +42,24 @@ def test_a_hint_leaves_after_the_commit_once_per_channel_and_not_without_one(dat
         tx.notify("sluice_work")
         raise RuntimeError
     assert told == ["sluice_work"]
+
+
+def test_a_gathered_row_that_breaks_is_undone_with_its_part_alone(database: Database) -> None:
+    with database.begin() as tx:
+        tx.insert(Merchant, id="mer_1", name="Shop", settings={}, created_at=tx.now())
+        with suppress(IntegrityError), tx.part():
+            tx.gather(Merchant, {"id": "mer_1", "name": "Twice", "settings": {}, "created_at": tx.now()})
+        tx.insert(Merchant, id="mer_2", name="Other", settings={}, created_at=tx.now())
+    with database.begin() as tx:
+        assert tx.execute(text("SELECT name FROM merchants ORDER BY id")).scalars().all() == ["Shop", "Other"]
+
+
+def test_what_changes_after_a_row_was_gathered_is_written_too(database: Database) -> None:
+    with database.begin() as tx:
+        merchant = tx.insert(Merchant, id="mer_1", name="Shop", settings={}, created_at=tx.now())
+        merchant.name = "Renamed"
+    with database.begin() as tx:
+        assert tx.session.get_one(Merchant, "mer_1").name == "Renamed"
 
 
 def test_a_part_that_raises_takes_its_hints_and_what_it_knew_with_it(database: Database) -> None:

@@ -15,6 +15,7 @@ from app.decisions.visible import Others, Visible
 from app.decisions.xml import Element, child, children, tag, text_of
 from app.feel import Expression, FeelError, Limits, UnaryTests, compile_expression, compile_unary_tests
 from app.feel.expression import Compiled
+from app.feel.lexer import Names
 from app.feel.parser import split_tests
 from app.feel.scope import Run
 from app.feel.values import Range
@@ -32,14 +33,17 @@ EXPRESSIONS = (
 
 
 class Compiler:
-    """Compiles the expressions of one model; `names` are all names that may be written with spaces in it.
+    """Compiles the expressions of one model, each with the names it sees.
+
+    `names` are all of the model, `entries` those that count after a dot and inside filters.
 
     `findings` make a model unusable; `strange` is told of one that can be evaluated all the same.
     """
 
-    def __init__(self, types: Types, names: frozenset[str]) -> None:
+    def __init__(self, types: Types, names: frozenset[str], entries: frozenset[str]) -> None:
         self.types = types
-        self.names = names
+        self.entries = entries
+        self._names = Names(names)
         self.findings: list[Finding] = []
         self.strange: list[Finding] = []
         self._visible = Visible()
@@ -101,14 +105,14 @@ class Compiler:
 
     def expression(self, text: str, owner: str) -> Expression:
         try:
-            return self._looked_at(compile_expression(text, self.names), owner) if text else _NOTHING
+            return self._looked_at(compile_expression(text, *self._known(text)), owner) if text else _NOTHING
         except FeelError as error:
             self.report("invalid_expression", owner, error.detail, "Correct the expression.")
             return _NOTHING
 
     def tests(self, text: str, owner: str) -> UnaryTests:
         try:
-            return self._looked_at(compile_unary_tests(text, self.names), owner) if text else _ANYTHING
+            return self._looked_at(compile_unary_tests(text, *self._known(text)), owner) if text else _ANYTHING
         except FeelError as error:
             self.report("invalid_expression", owner, error.detail, "Correct the cell.")
             return _ANYTHING
@@ -117,6 +121,11 @@ class Compiler:
         """Those of an item definition: they see the value and nothing else."""
         with self.seeing(Visible(others=Others.NOTHING)):
             return self.tests(text, owner)
+
+    def _known(self, text: str) -> tuple[frozenset[str], frozenset[str]]:
+        """The names that are seen and the entries, of those in the text: so few that compiled texts can be kept."""
+        held = self._names.within(text)
+        return self._visible.names & held, self.entries & held
 
     def _looked_at(self, compiled: C, owner: str) -> C:
         if len(self.strange) < _TOLD:
@@ -150,12 +159,14 @@ class Compiler:
 
     def _context(self, element: Element, owner: str) -> Logic:
         entries: list[tuple[str, Logic, Coercion]] = []
+        visible = self._visible
         for entry in children(element, "contextEntry"):
             variable = child(entry, "variable")
             name = "" if variable is None else str(variable.get("name", ""))
             coerce = same if variable is None else self.coerce(str(variable.get("typeRef", "")), owner)
-            with self.seeing(self._visible.plus(earlier for earlier, _, _ in entries)):
+            with self.seeing(visible):
                 entries.append((name, self.inside(entry, owner), coerce))
+            visible = visible.plus([name])
         return boxed.context(entries)
 
     def _invocation(self, element: Element, owner: str) -> Logic:
@@ -181,7 +192,8 @@ class Compiler:
 
     def _filter(self, element: Element, owner: str) -> Logic:
         items = self._part(element, "in", owner)
-        with self.seeing(self._visible.plus(["item"]).open()):
+        # The item's entries are seen by their names alone.
+        with self.seeing(self._visible.plus(["item", *self.entries]).open()):
             return boxed.filtered(items, self._part(element, "match", owner))
 
     def _iteration(self, element: Element, owner: str) -> Logic:
@@ -261,7 +273,7 @@ class Compiler:
     def _values(self, text: str, owner: str) -> list[str]:
         """The tests an output value must pass one of; none for `-`, which is any value."""
         try:
-            return split_tests(text, self.names) if text else []
+            return split_tests(text, *self._known(text)) if text else []
         except FeelError as error:
             self.report("invalid_expression", owner, error.detail, "Correct the output values.")
             return []
@@ -270,7 +282,7 @@ class Compiler:
         """The values themselves, worked out once: a range or a comparison allows values but puts them in no order."""
         ranks = []
         for text in texts:
-            value = _constant(text, self.names)
+            value = self._constant(text)
             if value is None:
                 self.report(
                     "hit_policy",
@@ -280,6 +292,15 @@ class Compiler:
                 )
             ranks.append(value)
         return tuple(ranks)
+
+    def _constant(self, text: str) -> Any:
+        """The value of a text that reads nothing; None for a range, a comparison, and what depends on variables."""
+        try:
+            expression = compile_expression(text, *self._known(text))
+            value = None if expression.unknown(frozenset()) else expression.evaluate({}, limits=_CONSTANT)
+        except FeelError:
+            return None
+        return None if isinstance(value, Range) else value
 
     def _rule(self, element: Element, index: int, owner: str) -> Rule:
         name = str(element.get("id", ""))
@@ -293,16 +314,6 @@ class Compiler:
             tuple(self.tests(text_of(one), shown) for one in children(element, "inputEntry")),
             tuple(self.expression(text_of(one), shown) for one in children(element, "outputEntry")),
         )
-
-
-def _constant(text: str, names: frozenset[str]) -> Any:
-    """The value of a text that reads nothing; None for a range, a comparison, and what depends on variables."""
-    try:
-        expression = compile_expression(text, names)
-        value = None if expression.unknown(frozenset()) else expression.evaluate({}, limits=_CONSTANT)
-    except FeelError:
-        return None
-    return None if isinstance(value, Range) else value
 
 
 def _expressions(element: Element) -> list[Any]:

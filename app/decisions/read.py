@@ -10,11 +10,16 @@ from app.decisions.model import Coercion, Decision, DecisionModel, Knowledge
 from app.decisions.types import Types
 from app.decisions.visible import Others, Visible
 from app.decisions.xml import Element, child, children, read_xml, tag, target
+from app.feel.lexer import plain
 
 _READ = {"inputData", "decision", "businessKnowledgeModel", "itemDefinition"}
 _HARMLESS = {
     "", "description", "extensionElements", "knowledgeSource", "textAnnotation", "association", "group",
     "performanceIndicator", "organizationUnit", "elementCollection",
+}  # fmt: skip
+_NAMED = {
+    "inputData", "decision", "businessKnowledgeModel", "variable", "formalParameter", "parameter",
+    "for", "some", "every",
 }  # fmt: skip
 _MAX_DEPTH = 60
 
@@ -22,8 +27,7 @@ _MAX_DEPTH = 60
 def parse_decisions(xml: bytes) -> DecisionModel:
     """Read DMN 1.3, 1.4 or 1.5. DmnError with every finding when any element cannot be understood or run."""
     root = read_xml(xml)
-    types = Types(root)
-    compiler = Compiler(types, _names(root) | types.names)
+    compiler = Compiler(Types(root), *_names(root))
     _check_elements(root, compiler)
     data = {str(one.get("id", "")): one for one in children(root, "inputData")}
     called = _called(root)
@@ -39,21 +43,19 @@ def parse_decisions(xml: bytes) -> DecisionModel:
     return DecisionModel(str(root.get("id", "")), str(root.get("name", "")), decisions, knowledge, strange)
 
 
-def _names(root: Element) -> frozenset[str]:
-    """Every name an expression of this model may use: they may hold spaces, which FEEL has to know."""
-    tags = {
-        "inputData",
-        "decision",
-        "businessKnowledgeModel",
-        "variable",
-        "formalParameter",
-        "parameter",
-        "output",
-        "column",
+def _names(root: Element) -> tuple[frozenset[str], frozenset[str]]:
+    """All names of the model, and those of them that need not be seen to count after a dot and inside filters.
+
+    These are the names of what contexts hold, and whatever can be nothing but a name; `gross-tax` may be a subtraction.
+    """
+    held = {str(one.get("name", "")) for one in root.iter() if tag(one) in ("itemComponent", "output", "column")}
+    held.update(_variable(one)[0] for one in root.iter() if tag(one) == "contextEntry")
+    others = {
+        str(one.get("name") or one.get("iteratorVariable") or one.get("id", ""))
+        for one in root.iter()
+        if tag(one) in _NAMED
     }
-    found = {str(one.get("name", "")) for one in root.iter() if tag(one) in tags}
-    found.update(str(one.get("iteratorVariable", "")) for one in root.iter() if tag(one) in ("for", "some", "every"))
-    return frozenset(name for name in found if name)
+    return frozenset(held | others), frozenset(held.union(name for name in others if plain(name)))
 
 
 def _check_elements(root: Element, compiler: Compiler) -> None:

@@ -119,7 +119,7 @@ def test_allowed_values_see_the_value_and_nothing_else() -> None:
 
 def test_a_model_of_nothing_but_strange_names_is_told_of_at_once() -> None:
     cells = [[f"> v{row}a + v{row}b", f"w{row}(1)"] for row in range(3000)]
-    began = time.perf_counter()
+    began = time.process_time()
     found = strange(AMOUNT, decision(table("FIRST", ["amount"], ["fee"], cells), requires=NEEDS))
-    assert time.perf_counter() - began < 5
+    assert time.process_time() - began < 5
     assert 100 <= len(found) <= 140

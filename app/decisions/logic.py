@@ -12,7 +12,7 @@ from app.decisions.model import Coercion, Logic, Outcome
 from app.decisions.tables import AGGREGATIONS, ORDERED, POLICIES, Input, Output, Rule, Table
 from app.decisions.types import Types, coercion, same
 from app.decisions.visible import Others, Visible
-from app.decisions.xml import Element, child, children, tag, text_of
+from app.decisions.xml import EXPRESSIONS, Element, child, children, tag, text_of
 from app.feel import Expression, FeelError, Limits, UnaryTests, compile_expression, compile_unary_tests
 from app.feel.expression import Compiled
 from app.feel.lexer import Names
@@ -26,10 +26,6 @@ _CONSTANT = Limits(steps=100)
 _TOLD = 100
 _ANYTHING = compile_unary_tests("-")
 C = TypeVar("C", bound=Compiled)
-EXPRESSIONS = (
-    "decisionTable", "literalExpression", "context", "invocation", "functionDefinition", "list", "relation",
-    "conditional", "filter", "for", "some", "every",
-)  # fmt: skip
 
 
 class Compiler:
@@ -50,7 +46,7 @@ class Compiler:
         self._checks = Checks(types, self._item_tests)
         self._boxed: dict[str, Callable[[Element, str], Logic]] = {
             "decisionTable": self._table,
-            "literalExpression": lambda element, owner: boxed.literal(self._literal(element, owner)),
+            "literalExpression": lambda element, owner: boxed.literal(self.expression(text_of(element), owner)),
             "context": self._context,
             "invocation": self._invocation,
             "functionDefinition": lambda element, owner: boxed.function_logic(*self.function(element, owner)),
@@ -142,17 +138,6 @@ class Compiler:
         with self.seeing(self._visible.plus(name for name, _ in parameters)):
             return parameters, self.inside(element, owner)
 
-    def _literal(self, element: Element, owner: str) -> Expression:
-        if child(element, "importedValues") is not None:
-            self.report("unsupported", owner, "Imported values are not supported.", "Write the value in FEEL.")
-        self._language(element, owner)
-        return self.expression(text_of(element), owner)
-
-    def _language(self, element: Element, owner: str) -> None:
-        language = str(element.get("expressionLanguage", ""))
-        if language and "feel" not in language.lower():
-            self.report("unsupported", owner, f'The expression language is "{language}".', "Use FEEL.")
-
     def _part(self, element: Element, name: str, owner: str) -> Logic:
         part = child(element, name)
         return self.inside(element if part is None else part, owner)
@@ -177,7 +162,7 @@ class Compiler:
             name = "" if parameter is None else str(parameter.get("name", ""))
             bindings.append((name, self.inside(binding, owner)))
         with self.seeing(self._visible.closed()):
-            return boxed.invocation(_NOTHING if target is None else self._literal(target, owner), bindings)
+            return boxed.invocation(self.expression(text_of(target), owner), bindings)
 
     def _relation(self, element: Element, owner: str) -> Logic:
         columns = [str(one.get("name", "")) for one in children(element, "column")]
@@ -204,7 +189,6 @@ class Compiler:
         return boxed.iterated(kind, name, items, body)
 
     def _table(self, element: Element, owner: str) -> Logic:
-        self._language(element, owner)
         policy, aggregation = str(element.get("hitPolicy", "UNIQUE")), str(element.get("aggregation", ""))
         inputs = tuple(self._input(one, owner) for one in children(element, "input"))
         columns = children(element, "output")

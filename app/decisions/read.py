@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from app.decisions.boxed import function_of
+from app.decisions.content import unread
 from app.decisions.errors import DmnError, Finding
 from app.decisions.logic import Compiler
 from app.decisions.model import Coercion, Decision, DecisionModel, Knowledge
@@ -29,6 +30,7 @@ def parse_decisions(xml: bytes) -> DecisionModel:
     root = read_xml(xml)
     compiler = Compiler(Types(root), *_names(root))
     _check_elements(root, compiler)
+    compiler.findings += unread(root)
     data = {str(one.get("id", "")): one for one in children(root, "inputData")}
     called = _called(root)
     boxes = [_knowledge(one, called, compiler) for one in children(root, "businessKnowledgeModel")]

@@ -1,6 +1,6 @@
 """A DMN document to a decision model: requirements resolved, cycles refused, every expression compiled."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from app.decisions.boxed import function_of
@@ -105,10 +105,21 @@ def _variable(element: Element) -> tuple[str, str]:
     return str(named.get("name") or element.get("name", "")), str(named.get("typeRef", ""))
 
 
-def _called(root: Element) -> dict[str, str]:
-    """The name under which each decision and knowledge model is seen by what requires it, by id."""
+def _called(root: Element) -> dict[str, tuple[str, ...]]:
+    """The names under which each decision and knowledge model is seen by what requires it, by id."""
     boxes = [*children(root, "decision"), *children(root, "businessKnowledgeModel")]
-    return {(identity := str(one.get("id", ""))): _variable(one)[0] or identity for one in boxes}
+    return {str(one.get("id", "")): (_variable(one)[0] or str(one.get("id", "")), *_by_id(one)) for one in boxes}
+
+
+def _by_id(element: Element) -> tuple[str, ...]:
+    """The id of a decision without a variable, when it is a word: modelers that draw none mean the decision by it."""
+    identity = str(element.get("id", ""))
+    meant = tag(element) == "decision" and child(element, "variable") is None and identity.isidentifier()
+    return (identity,) if meant else ()
+
+
+def _known(ids: Iterable[str], called: Mapping[str, tuple[str, ...]]) -> frozenset[str]:
+    return frozenset(name for one in ids for name in called.get(one, (one,)))
 
 
 def _targets(element: Element, requirement: str, kind: str) -> tuple[str, ...]:
@@ -116,7 +127,9 @@ def _targets(element: Element, requirement: str, kind: str) -> tuple[str, ...]:
     return tuple(target(one) for one in found if one is not None)
 
 
-def _decision(element: Element, data: Mapping[str, Element], called: Mapping[str, str], compiler: Compiler) -> Decision:
+def _decision(
+    element: Element, data: Mapping[str, Element], called: Mapping[str, tuple[str, ...]], compiler: Compiler
+) -> Decision:
     identity = str(element.get("id", ""))
     variable, reference = _variable(element)
     inputs: dict[str, Coercion] = {}
@@ -129,12 +142,13 @@ def _decision(element: Element, data: Mapping[str, Element], called: Mapping[str
     required = _targets(element, "informationRequirement", "requiredDecision")
     knowledge = _targets(element, "knowledgeRequirement", "requiredKnowledge")
     seen = Visible(frozenset(inputs), Others.DOUBTFUL if inputs else Others.ANYTHING)
-    with compiler.seeing(seen.plus(called.get(one, one) for one in (*required, *knowledge))):
+    with compiler.seeing(seen.plus(_known((*required, *knowledge), called))):
         logic = compiler.inside(element, identity)
     return Decision(
         identity,
         str(element.get("name", identity)),
         variable or identity,
+        bool(_by_id(element)),
         logic,
         compiler.coerce(reference, identity),
         required,
@@ -143,20 +157,20 @@ def _decision(element: Element, data: Mapping[str, Element], called: Mapping[str
     )
 
 
-def _knowledge(element: Element, called: Mapping[str, str], compiler: Compiler) -> Knowledge:
+def _knowledge(element: Element, called: Mapping[str, tuple[str, ...]], compiler: Compiler) -> Knowledge:
     identity = str(element.get("id", ""))
     body = child(element, "encapsulatedLogic")
     if body is None:
         compiler.report("no_logic", identity, "It has no function.", "Add parameters and an expression.")
         body = element
     required = _targets(element, "knowledgeRequirement", "requiredKnowledge")
-    with compiler.seeing(Visible(frozenset(called.get(one, one) for one in required), Others.NOTHING)):
+    with compiler.seeing(Visible(_known(required, called), Others.NOTHING)):
         parameters, logic = compiler.function(body, identity)
 
     def bind(functions: Mapping[str, Any]) -> Any:
         return function_of(parameters, logic, functions)
 
-    return Knowledge(identity, called[identity], bind, required)
+    return Knowledge(identity, called[identity][0], bind, required)
 
 
 def _check_links(decisions: Mapping[str, Decision], knowledge: Mapping[str, Knowledge], compiler: Compiler) -> None:

@@ -37,6 +37,17 @@ def test_a_required_decision_is_seen_under_its_name_and_reported() -> None:
     assert [(one.decision, one.output, one.matched[0].index) for one in made.required] == [("risk", "high", 1)]
 
 
+def test_a_required_decision_without_a_variable_is_seen_under_its_id_as_well() -> None:
+    season = f'<decision id="season" name="Season now">{literal(chr(34) + "Summer" + chr(34))}</decision>'
+    both = decision(literal("[season, Season now]"), requires=[needs_decision("season")])
+    assert output(season, both) == ["Summer", "Summer"]
+    data = '<inputData id="i" name="season"/>'
+    drawn = decision(literal("[season, Season now]"), requires=[needs_input("i"), needs_decision("season")])
+    assert output(season, data, drawn, season="Winter") == ["Winter", "Summer"]
+    named = season.replace('now">', 'now"><variable name="Season now"/>')
+    assert output(named, both, season="Winter") == ["Winter", "Summer"]
+
+
 def test_a_decision_required_twice_is_made_once() -> None:
     model = parse_decisions(
         document(

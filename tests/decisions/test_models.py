@@ -252,6 +252,32 @@ def test_boxed_iterators_and_filters() -> None:
     assert output(decision(kept)) == [2, 3]
 
 
+@pytest.mark.parametrize(
+    ("items", "expected"),
+    [
+        ("[1..3]", ([2, 4, 6], True, False)),
+        ("(1..3)", ([4], False, False)),
+        ("[3..1]", (None, None, None)),
+        ('["a".."c"]', (None, None, None)),
+        ("null", (None, None, None)),
+        ("5", ([10], True, True)),
+    ],
+)
+def test_boxed_iterators_run_through_what_loops_in_texts_run_through(items: str, expected: tuple[Any, ...]) -> None:
+    drawn = f'<{{0}} iteratorVariable="x"><in>{literal(items)}</in><{{1}}>{{2}}</{{1}}></{{0}}>'
+    kinds = [("for", "return", "x * 2"), ("some", "satisfies", "x > 2"), ("every", "satisfies", "x > 2")]
+    boxes = [drawn.format(kind, part, literal(text)) for kind, part, text in kinds]
+    assert tuple(output(decision(box)) for box in boxes) == expected
+    texts = [f"{kind} x in {items} {part} {text}" for kind, part, text in kinds]
+    assert tuple(output(decision(literal(text))) for text in texts) == expected
+
+
+def test_a_boxed_iterator_over_a_long_range_is_on_the_budget_of_the_decision() -> None:
+    long = f'<for iteratorVariable="x"><in>{literal("[1..10 ** 18]")}</in><return>{literal("x")}</return></for>'
+    with pytest.raises(FeelError, match="steps"):
+        output(decision(long))
+
+
 def test_the_clock_is_handed_in() -> None:
     model = parse_decisions(document(decision(literal("today()"))))
     assert model.evaluate("d", {}, now=datetime(2026, 5, 6, tzinfo=UTC)).output == date(2026, 5, 6)

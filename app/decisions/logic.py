@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from app.decisions import boxed
-from app.decisions.allowed import Checks, checked
-from app.decisions.errors import Finding
+from app.decisions.allowed import Checks, NotAllowed, checked
+from app.decisions.errors import DecisionFailed, Finding
 from app.decisions.model import Coercion, Logic, Outcome
 from app.decisions.tables import AGGREGATIONS, ORDERED, POLICIES, Input, Output, Rule, Table
 from app.decisions.types import Types, coercion, same
@@ -246,13 +246,28 @@ class Compiler:
         default = text_of(child(element, "defaultOutputEntry"))
         listed = text_of(child(element, "outputValues"))
         values = self._values(listed, owner)
-        return Output(
+        output = Output(
             name,
             self.tests(listed, owner) if values else None,
             self._ranks(values, owner) if ranked else (),
             self.expression(default, owner) if default else None,
             self.coerce(str(element.get("typeRef", "")), owner),
         )
+        self._check_default(output, owner)
+        return output
+
+    def _check_default(self, output: Output, owner: str) -> None:
+        """A default that reads nothing is known to be allowed or not before anything runs."""
+        used = [one for one in (output.default, output.allowed) if one is not None]
+        if output.default is None or any(one.unknown(frozenset()) for one in used):
+            return
+        try:
+            output.otherwise(Run(output.default.text, None, _CONSTANT), {})
+        except (NotAllowed, DecisionFailed) as broken:
+            sentence = broken.sentence if isinstance(broken, DecisionFailed) else str(broken)
+            self.report("incomplete", owner, sentence, "Give a default that is allowed, or allow it.")
+        except (FeelError, RecursionError):
+            return  # it takes longer than a look at it may
 
     def _values(self, text: str, owner: str) -> list[str]:
         """The tests an output value must pass one of; none for `-`, which is any value."""

@@ -149,9 +149,10 @@ class Compiler:
             variable = child(entry, "variable")
             name = "" if variable is None else str(variable.get("name", ""))
             coerce = same if variable is None else self.coerce(str(variable.get("typeRef", "")), owner)
-            with self.seeing(visible):
+            outside, visible = visible, visible.plus([name])
+            # A function may call itself; anything else sees only what stands before it.
+            with self.seeing(outside if child(entry, "functionDefinition") is None else visible):
                 entries.append((name, self.inside(entry, owner), coerce))
-            visible = visible.plus([name])
         return boxed.context(entries)
 
     def _invocation(self, element: Element, owner: str) -> Logic:

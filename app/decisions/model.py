@@ -148,5 +148,5 @@ class DecisionModel:
         if knowledge_id not in functions:
             knowledge = self.knowledge[knowledge_id]
             inner = {self.knowledge[one].name: self._function(one, functions) for one in knowledge.required}
-            functions[knowledge_id] = knowledge.bind(inner)
+            functions[knowledge_id] = inner[knowledge.name] = knowledge.bind(inner)
         return functions[knowledge_id]

@@ -164,7 +164,7 @@ def _knowledge(element: Element, called: Mapping[str, tuple[str, ...]], compiler
         compiler.report("no_logic", identity, "It has no function.", "Add parameters and an expression.")
         body = element
     required = _targets(element, "knowledgeRequirement", "requiredKnowledge")
-    with compiler.seeing(Visible(_known(required, called), Others.NOTHING)):
+    with compiler.seeing(Visible(_known((identity, *required), called), Others.NOTHING)):
         parameters, logic = compiler.function(body, identity)
 
     def bind(functions: Mapping[str, Any]) -> Any:

@@ -13,6 +13,10 @@ NAMESPACES = {
     "https://www.omg.org/spec/DMN/20211108/MODEL/": "1.4",
     "https://www.omg.org/spec/DMN/20230324/MODEL/": "1.5",
 }
+EXPRESSIONS = (
+    "decisionTable", "literalExpression", "context", "invocation", "functionDefinition", "list", "relation",
+    "conditional", "filter", "for", "some", "every",
+)  # fmt: skip
 Element = Any
 """An lxml element; lxml brings no types."""
 

@@ -1,4 +1,4 @@
-"""The money of disputes: what a gateway takes, gives back, or keeps for good, booked once per stage."""
+"""The money of disputes, booked once per stage: what a gateway takes, gives back, or keeps; its fees as they grow."""
 
 from app.access.actor import Actor
 from app.disputes.models import Dispute
@@ -36,7 +36,7 @@ def book_funds(tx: Tx, payment: Payment, dispute: Dispute, fee: int, actor: Acto
     book = Book(tx, payment.merchant_id, payment.id, dispute.gateway)
     before = payment.amount_disputed
     if fee > dispute.fee:
-        book.dispute_fee(dispute.id, stage, Money(fee - dispute.fee, dispute.currency))
+        book.dispute_fee(dispute.id, Money(fee - dispute.fee, dispute.currency), Money(fee, dispute.currency))
         dispute.fee = fee
     if was_lost and not status.loses_funds and dispute.withdrawn:
         book.dispute_reopened(dispute.id, stage, Money(dispute.withdrawn, dispute.currency))

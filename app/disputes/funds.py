@@ -40,7 +40,9 @@ def book_funds(tx: Tx, payment: Payment, dispute: Dispute, fee: int, actor: Acto
         dispute.fee = fee
     if was_lost and not status.loses_funds and dispute.withdrawn:
         book.dispute_reopened(dispute.id, stage, Money(dispute.withdrawn, dispute.currency))
-    if stage.withholds and not status.returns_funds and not dispute.withdrawn:
+    # A payment's amounts are all in its currency; what a gateway takes in another is an incident.
+    ours = dispute.currency == payment.currency
+    if ours and stage.withholds and not status.returns_funds and not dispute.withdrawn:
         book.dispute_withdrawn(dispute.id, stage, Money(dispute.amount, dispute.currency))
         dispute.withdrawn = dispute.amount
         payment.amount_disputed += dispute.amount

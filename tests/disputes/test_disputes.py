@@ -102,6 +102,45 @@ def test_a_fee_that_the_ledger_does_not_have_is_found(till: Till) -> None:
     assert till.ledger_problems() == [f"{payment}: charged for disputes is 3000 in our books and 1500 in the other"]
 
 
+def test_an_inquiry_about_all_that_becomes_a_chargeback_of_a_part_takes_the_part(till: Till) -> None:
+    payment, dispute = disputed(till, "inquiry")
+    says(till, dispute, amount=Money(700, "EUR"))
+    assert (now(till).amount, now(till).withdrawn) == (700, 0)
+    says(till, dispute, amount=Money(400, "EUR"), stage="chargeback")
+    assert (now(till).amount, now(till).withdrawn, till.payment(payment).amount_disputed) == (400, 400, 400)
+    assert till.events(dispute.id) == ["dispute.created", "dispute.updated", "dispute.needs_response"]
+    assert (till.ledger_problems(), till.incidents()) == ([], [])
+    till.refund(payment, 600)
+
+
+def test_another_amount_than_was_taken_is_shown_to_people_and_the_rest_is_taken_in(till: Till) -> None:
+    payment, dispute = disputed(till)
+    says(till, dispute, amount=Money(400, "EUR"))
+    assert till.events(dispute.id) == ["dispute.created"]
+    says(till, dispute, amount=Money(400, "EUR"), status="under_review")
+    (incident,) = till.incidents()
+    assert (incident.kind, incident.subject, incident.details["amount"]) == ("amount_mismatch", dispute.id, 400)
+    assert incident.message == "sandbox_a says 4.00 EUR of a payment in EUR is disputed; booked is 10.00 EUR"
+    assert (now(till).status, now(till).amount, now(till).withdrawn) == ("under_review", 1000, 1000)
+    assert till.payment(payment).amount_disputed == 1000
+
+
+@pytest.mark.parametrize("stage", ["inquiry", "chargeback"])
+def test_a_dispute_in_another_currency_than_the_payment_is_shown_to_people_and_takes_nothing(
+    till: Till, stage: str
+) -> None:
+    payment = till.captured()
+    charge = till.payment(payment).gateway_reference
+    facts = GatewayDispute("dp_1", charge, Money(1200, "USD"), None, "fraudulent", stage, "needs_response", None)
+    with till.database.begin() as tx:
+        service.open_from_gateway(tx, "sandbox_a", facts, tx.now())
+    dispute = now(till)
+    says(till, dispute, stage="pre_arbitration")
+    assert [(one.kind, one.subject) for one in till.incidents()] == [("amount_mismatch", dispute.id)]
+    assert (now(till).stage, now(till).withdrawn, till.payment(payment).amount_disputed) == ("pre_arbitration", 0, 0)
+    assert till.ledger_problems() == []
+
+
 def test_an_inquiry_takes_no_money(till: Till) -> None:
     payment, dispute = disputed(till, "inquiry")
     assert (dispute.withdrawn, till.payment(payment).amount_disputed) == (0, 0)

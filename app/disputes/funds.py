@@ -1,4 +1,4 @@
-"""The money of disputes: what a gateway takes, gives back, or keeps for good, booked once per stage."""
+"""The money of disputes, booked once per stage: what a gateway takes, gives back, or keeps; its fees as they grow."""
 
 from app.access.actor import Actor
 from app.disputes.models import Dispute
@@ -36,11 +36,13 @@ def book_funds(tx: Tx, payment: Payment, dispute: Dispute, fee: int, actor: Acto
     book = Book(tx, payment.merchant_id, payment.id, dispute.gateway)
     before = payment.amount_disputed
     if fee > dispute.fee:
-        book.dispute_fee(dispute.id, stage, Money(fee - dispute.fee, dispute.currency))
+        book.dispute_fee(dispute.id, Money(fee - dispute.fee, dispute.currency), Money(fee, dispute.currency))
         dispute.fee = fee
     if was_lost and not status.loses_funds and dispute.withdrawn:
         book.dispute_reopened(dispute.id, stage, Money(dispute.withdrawn, dispute.currency))
-    if stage.withholds and not status.returns_funds and not dispute.withdrawn:
+    # A payment's amounts are all in its currency; what a gateway takes in another is an incident.
+    ours = dispute.currency == payment.currency
+    if ours and stage.withholds and not status.returns_funds and not dispute.withdrawn:
         book.dispute_withdrawn(dispute.id, stage, Money(dispute.amount, dispute.currency))
         dispute.withdrawn = dispute.amount
         payment.amount_disputed += dispute.amount

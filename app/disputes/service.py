@@ -15,6 +15,7 @@ from app.events import audit
 from app.gateways.port import GatewayDispute
 from app.kit.database import Json, Tx
 from app.kit.ids import derived_id, new_id
+from app.kit.money import Money
 from app.payments.models import Attempt, Payment
 from app.payments.outcomes import UNRESOLVED
 from app.payments.queries import lock_payment, moment
@@ -59,17 +60,23 @@ def take_in(tx: Tx, payment: Payment, dispute: Dispute, facts: GatewayDispute, a
     Of two that ask at once the first answer may be booked last. AnswerOutdated, with nothing written, when something
     else has been booked since `asked_at`.
     """
-    changed = (dispute.stage, dispute.status, dispute.due_by) != (facts.stage, facts.status, facts.due_by)
     fee = facts.fee.minor if facts.fee is not None else dispute.fee
-    if not changed and fee <= dispute.fee:
+    known = (dispute.stage, dispute.status, dispute.due_by, dispute.amount)
+    changed = known != (facts.stage, facts.status, facts.due_by, _amount(dispute, facts)) or fee > dispute.fee
+    if not changed and facts.amount == Money(dispute.amount, dispute.currency):
         return
     if dispute.updated_at >= asked_at:
         raise AnswerOutdated(f"{dispute.id} is {dispute.status} since {moment(dispute.updated_at)}")
+    _check_amount(tx, payment, dispute, facts)
+    if not changed:
+        return
     try:
         check_move(dispute, facts.stage, facts.status)
     except IllegalTransition as illegal:
-        _contradiction(tx, payment, dispute, facts, illegal)
+        message = f"{dispute.gateway} says the dispute is {facts.stage}, {facts.status}. {illegal.detail}"
+        _report(tx, payment, dispute, "contradiction", message, facts)
         return
+    dispute.amount = _amount(dispute, facts)
     if facts.stage != dispute.stage:
         dispute.submitted_at = None
     if facts.evidence_submitted and dispute.submitted_at is None:
@@ -77,7 +84,7 @@ def take_in(tx: Tx, payment: Payment, dispute: Dispute, facts: GatewayDispute, a
     dispute.due_by = facts.due_by
     move(tx, payment, dispute, facts.stage, facts.status, system(dispute.merchant_id), fee=fee)
     variables: Json = {"dispute": dispute.id, "stage": dispute.stage, "status": dispute.status}
-    message = derived_id("msg", dispute.id, facts.stage, facts.status, facts.due_by, fee)
+    message = derived_id("msg", dispute.id, facts.stage, facts.status, facts.due_by, fee, dispute.amount)
     if is_open(dispute) and (dispute.instance_id is None or inbox.has_ended(tx, dispute.instance_id)):
         _start_flow(tx, dispute)
         return
@@ -181,6 +188,7 @@ def _open(tx: Tx, payment: Payment, gateway: str, facts: GatewayDispute) -> Disp
     tx.session.flush()
     if is_open(dispute):
         _start_flow(tx, dispute)
+    _check_amount(tx, payment, dispute, facts)
     book_funds(tx, payment, dispute, facts.fee.minor if facts.fee is not None else 0, actor)
     tell(tx, dispute, "dispute.created", actor)
     return dispute
@@ -210,11 +218,30 @@ def flow_ended(tx: Tx, instance_id: str, subject: str) -> None:
     incidents.report(tx, dispute.merchant_id, instance_id, dispute.id, "", "flow_ended", message)
 
 
-def _contradiction(
-    tx: Tx, payment: Payment, dispute: Dispute, facts: GatewayDispute, illegal: IllegalTransition
-) -> None:
+def _amount(dispute: Dispute, facts: GatewayDispute) -> int:
+    """The gateway's word counts until the amount is taken; from then on it is what was taken."""
+    fixed = dispute.withdrawn or facts.amount.currency != dispute.currency
+    return dispute.amount if fixed else facts.amount.minor
+
+
+def _check_amount(tx: Tx, payment: Payment, dispute: Dispute, facts: GatewayDispute) -> None:
+    """Show people what the books cannot follow: another amount than was taken, or not the payment's currency."""
+    ours = {dispute.currency, facts.amount.currency} == {payment.currency}
+    if ours and _amount(dispute, facts) == facts.amount.minor:
+        return
+    taken = Money(dispute.withdrawn, dispute.currency)
+    message = f"{dispute.gateway} says {facts.amount} of a payment in {payment.currency} is disputed; booked is {taken}"
+    _report(tx, payment, dispute, "amount_mismatch", message, facts)
+
+
+def _report(tx: Tx, payment: Payment, dispute: Dispute, kind: str, message: str, facts: GatewayDispute) -> None:
     instance_id = dispute.instance_id or payment.instance_id
     assert instance_id is not None
-    message = f"{dispute.gateway} says the dispute is {facts.stage}, {facts.status}. {illegal.detail}"
-    details: Json = {"stage": facts.stage, "status": facts.status, "gateway_reference": facts.id}
-    incidents.report(tx, dispute.merchant_id, instance_id, dispute.id, "", "contradiction", message, details)
+    details: Json = {
+        "stage": facts.stage,
+        "status": facts.status,
+        "amount": facts.amount.minor,
+        "currency": facts.amount.currency,
+        "gateway_reference": facts.id,
+    }
+    incidents.report(tx, dispute.merchant_id, instance_id, dispute.id, "", kind, message, details)

@@ -14,6 +14,8 @@ from app.kit.pan import CardNumberRefused, contains_card_number
 
 MAX_DEPTH = 50
 _LARGEST = 2**63 - 1
+# A number of fewer digits is an amount in minor units; nearly all cards have fifteen or more.
+_SHORTEST_CARD_NUMBER = 10**14
 
 
 class MalformedJson(AppError):
@@ -81,6 +83,8 @@ def _inspect(root: Any) -> None:
         path, value, depth = stack.pop()
         if isinstance(value, str):
             _inspect_text(path, value)
+        elif isinstance(value, int) and value >= _SHORTEST_CARD_NUMBER:
+            _inspect_text(path, str(value))
         elif isinstance(value, dict | list):
             if depth > MAX_DEPTH:
                 _refuse(path[:200], f"is nested deeper than {MAX_DEPTH} levels", "too_deep")

@@ -66,9 +66,10 @@ class Book:
         lines = transfer(withheld(self.gateway), clearing(self.gateway), amount)
         self._post("dispute_withdrawn", "dispute", f"{dispute_id}:{stage}", lines)
 
-    def dispute_fee(self, dispute_id: str, stage: str, amount: Money) -> None:
+    def dispute_fee(self, dispute_id: str, amount: Money, total: Money) -> None:
+        """The gateway charged `amount` more, maybe twice in one stage; `total`, which only grows, tells them apart."""
         lines = transfer(fees(self.gateway), clearing(self.gateway), amount)
-        self._post("dispute_fee", "dispute", f"{dispute_id}:{stage}", lines)
+        self._post("dispute_fee", "dispute", f"{dispute_id}:{total.minor}", lines)
 
     def dispute_won(self, dispute_id: str, stage: str, amount: Money) -> None:
         lines = transfer(clearing(self.gateway), withheld(self.gateway), amount)

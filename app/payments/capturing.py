@@ -160,8 +160,10 @@ class CaptureVerb(Verb):
                 payment.amount_capturable += case.attempt.amount
                 if result.decline is DeclineCode.AUTHORIZATION_EXPIRED:
                     payment.authorization_expires_at = case.tx.now()
-                if payment.status == PaymentStatus.PROCESSING:
-                    self._show(case, held_status(payment), "")
+                shown = payment.status, payment.status_reason
+                moved = (held_status(payment), "") if payment.status == PaymentStatus.PROCESSING else shown
+                # Told also where it stays: what is capturable has changed.
+                move(case.tx, payment, *moved, case.actor)
 
     def result(self, case: Case) -> CaptureResult:
         payment = case.payment

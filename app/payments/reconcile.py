@@ -5,8 +5,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import or_, select
+from sqlalchemy import func, or_, select
 
+from app.disputes.models import Dispute
 from app.kit.database import Tx
 from app.ledger import service as ledger
 from app.ledger.accounts import CHARGEBACK_LOSSES, PAYABLE, REFUNDS_IN_FLIGHT, Layer
@@ -46,8 +47,10 @@ def verify_ledger(tx: Tx) -> list[str]:
     problems = ledger.verify(tx)
     for payments in _pages(tx):
         balances = ledger.balances_of(tx, [payment.id for payment in payments])
+        fees = _dispute_fees(tx, [payment.id for payment in payments])
         for payment in payments:
-            problems += [str(difference) for difference in _against_ledger(payment, balances[payment.id])]
+            found = _against_ledger(payment, fees.get(payment.id, 0), balances[payment.id])
+            problems += [str(difference) for difference in found]
     return problems
 
 
@@ -61,11 +64,20 @@ def _pages(tx: Tx) -> Iterator[Sequence[Payment]]:
         after = page[-1].id
 
 
-def _against_ledger(payment: Payment, balances: Mapping[tuple[str, str], int]) -> Iterator[Difference]:
+def _dispute_fees(tx: Tx, payment_ids: Sequence[str]) -> dict[str, int]:
+    rows = tx.session.execute(
+        select(Dispute.payment_id, func.sum(Dispute.fee))
+        .where(Dispute.payment_id.in_(payment_ids))
+        .group_by(Dispute.payment_id)
+    )
+    return {payment_id: int(fee) for payment_id, fee in rows}
+
+
+def _against_ledger(
+    payment: Payment, dispute_fees: int, balances: Mapping[tuple[str, str], int]
+) -> Iterator[Difference]:
     settled = payment.amount_captured - payment.amount_refunding - payment.amount_refunded
-    disputed = sum(
-        amount for (account, _), amount in balances.items() if account.startswith("disputes:")
-    ) + balances.get((CHARGEBACK_LOSSES.text, str(Layer.POSTED)), 0)
+    disputed = _under(balances, "disputes:") + _of(balances, CHARGEBACK_LOSSES.text, Layer.POSTED)
     wanted = (
         (
             "authorized",
@@ -75,6 +87,7 @@ def _against_ledger(payment: Payment, balances: Mapping[tuple[str, str], int]) -
         ("owed to the merchant", settled, -_of(balances, PAYABLE.text, Layer.POSTED)),
         ("refunds in flight", payment.amount_refunding, -_of(balances, REFUNDS_IN_FLIGHT.text, Layer.POSTED)),
         ("disputed", payment.amount_disputed, disputed),
+        ("charged for disputes", dispute_fees, _under(balances, "fees:")),
     )
     for what, ours, theirs in wanted:
         if ours != theirs:
@@ -83,6 +96,11 @@ def _against_ledger(payment: Payment, balances: Mapping[tuple[str, str], int]) -
 
 def _of(balances: Mapping[tuple[str, str], int], account: str, layer: Layer) -> int:
     return balances.get((account, str(layer)), 0)
+
+
+def _under(balances: Mapping[tuple[str, str], int], accounts: str) -> int:
+    """Over all gateways: what lies on the accounts whose names begin so."""
+    return sum(amount for (account, _), amount in balances.items() if account.startswith(accounts))
 
 
 def verify_books(tx: Tx, gateway: str, charges: Iterable[Mapping[str, Any]]) -> list[Difference]:

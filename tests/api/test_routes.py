@@ -230,6 +230,21 @@ def test_every_way_to_move_money_needs_an_idempotency_key() -> None:
     assert {route.name for route in ROUTES if route.path.startswith(money)} & free == {"put_evidence"}
 
 
+@pytest.mark.parametrize("number", ["4242 4242 4242 4242", 4242424242424242])
+def test_no_route_takes_a_card_number_in_its_body(api: Api, number: str | int) -> None:
+    key = key_with(api, list(Role))
+    before = everything(api)
+    for route in (one for one in ROUTES if one.method != "GET" and not isinstance(one.body, Upload)):
+        wanted = request_for(route)
+        headers = {"Authorization": f"Bearer {key}", "Idempotency-Key": "k"}
+        body = {**(route.example or {}), "data": {"typed": [number]}}
+        response = api.client.open(wanted.path, method=route.method, headers=headers, json=body)
+        problem = response.get_json()
+        assert (route.name, problem["code"], "4242" in str(problem)) == (route.name, "card_number_refused", False)
+        assert [one["field"] for one in problem["errors"]] == ["data.typed.0"]
+    assert everything(api) == before
+
+
 def everything(api: Api) -> dict[str, int]:
     """How many rows each table has, but for those that every request may write."""
     with api.database.begin() as tx:

@@ -1,18 +1,22 @@
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from app.disputes import service
 from app.disputes.models import Dispute
 from app.disputes.service import NotAnswerable
 from app.events.models import Event
+from app.gateways.port import GatewayDispute
+from app.kit.money import Money
+from app.ledger.service import balances
 from app.operations import Effect
 from app.payments.states import IllegalTransition
 from app.refunds.service import RefundExceedsCaptured
 from tests.fixtures_sandbox import until
-from tests.till import Till, pass_time
+from tests.till import MERCHANT, Till, pass_time
 
 
 def disputed(till: Till, stage: str = "chargeback", **more: Any) -> tuple[str, Dispute]:
@@ -27,6 +31,24 @@ def disputed(till: Till, stage: str = "chargeback", **more: Any) -> tuple[str, D
 def now(till: Till) -> Dispute:
     (dispute,) = till.disputes()
     return dispute
+
+
+def says(till: Till, dispute: Dispute, **changes: Any) -> None:
+    """Its gateway, asked now, tells the dispute as we know it but for `changes`."""
+    known = GatewayDispute(
+        id=dispute.gateway_reference,
+        charge=till.payment(dispute.payment_id).gateway_reference,
+        amount=Money(dispute.amount, dispute.currency),
+        fee=Money(dispute.fee, dispute.currency),
+        reason=dispute.reason,
+        stage=dispute.stage,
+        status=dispute.status,
+        due_by=dispute.due_by,
+        evidence_submitted=dispute.submitted_at is not None,
+    )
+    till.clock.advance(timedelta(seconds=1))
+    with till.database.begin() as tx:
+        service.open_from_gateway(tx, dispute.gateway, replace(known, **changes), tx.now())
 
 
 def put(till: Till, dispute: str, **facts: str) -> None:
@@ -61,6 +83,62 @@ def test_events_tell_what_was_taken_and_what_came_back(till: Till) -> None:
         ("dispute.created", 1000, 1500),
         ("dispute.won", 0, 1500),
     ]
+
+
+def test_each_fee_of_a_stage_is_booked(till: Till) -> None:
+    _, dispute = disputed(till)
+    says(till, dispute, fee=Money(3000, "EUR"))
+    says(till, dispute, fee=Money(3000, "EUR"))
+    assert now(till).fee == 3000
+    with till.database.begin() as tx:
+        assert {one.account: one.amount for one in balances(tx, MERCHANT)}["fees:sandbox_a"] == 3000
+    assert till.differences() == []
+
+
+def test_a_fee_that_the_ledger_does_not_have_is_found(till: Till) -> None:
+    payment, _ = disputed(till)
+    with till.database.begin() as tx:
+        tx.execute(update(Dispute).values(fee=3000))
+    assert till.ledger_problems() == [f"{payment}: charged for disputes is 3000 in our books and 1500 in the other"]
+
+
+def test_an_inquiry_about_all_that_becomes_a_chargeback_of_a_part_takes_the_part(till: Till) -> None:
+    payment, dispute = disputed(till, "inquiry")
+    says(till, dispute, amount=Money(700, "EUR"))
+    assert (now(till).amount, now(till).withdrawn) == (700, 0)
+    says(till, dispute, amount=Money(400, "EUR"), stage="chargeback")
+    assert (now(till).amount, now(till).withdrawn, till.payment(payment).amount_disputed) == (400, 400, 400)
+    assert till.events(dispute.id) == ["dispute.created", "dispute.updated", "dispute.needs_response"]
+    assert (till.ledger_problems(), till.incidents()) == ([], [])
+    till.refund(payment, 600)
+
+
+def test_another_amount_than_was_taken_is_shown_to_people_and_the_rest_is_taken_in(till: Till) -> None:
+    payment, dispute = disputed(till)
+    says(till, dispute, amount=Money(400, "EUR"))
+    assert till.events(dispute.id) == ["dispute.created"]
+    says(till, dispute, amount=Money(400, "EUR"), status="under_review")
+    (incident,) = till.incidents()
+    assert (incident.kind, incident.subject, incident.details["amount"]) == ("amount_mismatch", dispute.id, 400)
+    assert incident.message == "sandbox_a says 4.00 EUR of a payment in EUR is disputed; booked is 10.00 EUR"
+    assert (now(till).status, now(till).amount, now(till).withdrawn) == ("under_review", 1000, 1000)
+    assert till.payment(payment).amount_disputed == 1000
+
+
+@pytest.mark.parametrize("stage", ["inquiry", "chargeback"])
+def test_a_dispute_in_another_currency_than_the_payment_is_shown_to_people_and_takes_nothing(
+    till: Till, stage: str
+) -> None:
+    payment = till.captured()
+    charge = till.payment(payment).gateway_reference
+    facts = GatewayDispute("dp_1", charge, Money(1200, "USD"), None, "fraudulent", stage, "needs_response", None)
+    with till.database.begin() as tx:
+        service.open_from_gateway(tx, "sandbox_a", facts, tx.now())
+    dispute = now(till)
+    says(till, dispute, stage="pre_arbitration")
+    assert [(one.kind, one.subject) for one in till.incidents()] == [("amount_mismatch", dispute.id)]
+    assert (now(till).stage, now(till).withdrawn, till.payment(payment).amount_disputed) == ("pre_arbitration", 0, 0)
+    assert till.ledger_problems() == []
 
 
 def test_an_inquiry_takes_no_money(till: Till) -> None:

@@ -65,7 +65,7 @@ def test_every_business_fact_balances(books: Database) -> None:
         book.refund_failed_late("ref_1", Money(100, "EUR"))
         book.refund_dropped("ref_2", Money(100, "EUR"))
         book.dispute_withdrawn("dis_1", "chargeback", Money(300, "EUR"))
-        book.dispute_fee("dis_1", "chargeback", Money(15, "EUR"))
+        book.dispute_fee("dis_1", Money(15, "EUR"), Money(15, "EUR"))
         book.dispute_lost("dis_1", "chargeback", Money(300, "EUR"))
         book.dispute_reopened("dis_1", "arbitration", Money(300, "EUR"))
         book.dispute_won("dis_1", "arbitration", Money(300, "EUR"))

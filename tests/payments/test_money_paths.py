@@ -1,8 +1,9 @@
 """Captures, voids, ends and people's findings: what each does to the amounts, and what is refused."""
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
+from app.events.models import Event
 from app.gateways.port import GatewayResult, Outcome
 from app.kit.money import Money
 from app.payments import service
@@ -54,7 +55,19 @@ def test_a_declined_capture_gives_its_reservation_back(till: Till) -> None:
     assert till.fails("payment.capture", payment).code == "CAPTURE_DECLINED"
     assert amounts(till, payment) == (1000, 0, 0)
     assert till.status(payment) == ("requires_capture", "")
+    assert till.events(payment)[-2:] == ["payment.requires_capture", "payment.updated"]
+    with till.database.begin() as tx:
+        told = tx.session.scalars(select(Event).where(Event.object_id == payment).order_by(Event.sequence)).all()[-1]
+    assert told.data["amount_capturable"] == 1000
     assert till.differences() == []
+
+
+def test_a_capture_that_was_not_sent_gives_its_reservation_back_and_tells_it(till: Till) -> None:
+    payment = authorized(till)
+    till.sandbox.fault("unavailable", "capture")
+    assert till.fails("payment.capture", payment).code == "GATEWAY_UNAVAILABLE"
+    assert amounts(till, payment) == (1000, 0, 0)
+    assert till.events(payment)[-2:] == ["payment.requires_capture", "payment.updated"]
 
 
 def test_an_unknown_capture_keeps_its_reservation_and_blocks_another(till: Till) -> None:

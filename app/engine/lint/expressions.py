@@ -7,11 +7,13 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from app.engine.expressions import formula
 from app.engine.lint.finding import Finding, error
 from app.engine.lint.model import Model, Node
 from app.engine.lint.reading import zeebe_extensions
+from app.engine.timing import ANY_TIME
 from app.engine.xml import child, text_of
-from app.feel import Expression, FeelError, compile_expression
+from app.feel import Expression, FeelError, Limits, compile_expression
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
 _PATH = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}(\.[A-Za-z_][A-Za-z0-9_]{0,99}){0,9}")
@@ -20,6 +22,8 @@ _PEOPLE = (
     ("taskSchedule", "dueDate"),
     ("priorityDefinition", "priority"),
 )
+#: What is tried at the gate is small; a file holds many of them.
+_LITTLE = Limits(steps=1_000)
 _CONSTANTS = frozenset({"None", "True", "False"})
 _PYTHON = re.compile(r"__\w+__|\b(import|lambda|def|exec|eval|None|True|False|elif|return\s+\w+\()\b|==|!==|&&|\|\|")
 
@@ -49,6 +53,24 @@ def repeatable(source: str, target: str) -> bool:
     if expression is None:
         return not source.startswith("=")
     return target.partition(".")[0] not in expression.names | expression.possible
+
+
+def settled(text: str, what: str) -> str | None:
+    """What a text says whatever the variables are: a literal itself, or what an expression that reads none gives.
+
+    None where only a run can tell, or where the expression itself is wrong. Raises EvaluationFailed when it gives no
+    text; the sentence calls it `what`.
+    """
+    expression = feel(text)
+    if expression is None:
+        return None if text.startswith("=") else text
+    if expression.names or expression.possible or expression.uncallable(frozenset()):
+        return None
+    try:
+        expression.evaluate({}, now=ANY_TIME, limits=_LITTLE)
+    except FeelError:
+        return None
+    return formula(text).text_value({}, ANY_TIME, what)
 
 
 def compiled(model: Model) -> Iterator[Finding]:

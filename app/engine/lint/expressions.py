@@ -83,6 +83,10 @@ def compiled(model: Model) -> Iterator[Finding]:
                 message = f"{what} of {node.label} is {name!r}, which is no variable name"
                 remedy = "Use letters, digits and underscores, beginning with a letter; a.b sets b inside a."
                 yield error("invalid_variable_name", node.id, message, remedy, node.line)
+            elif not _can_be_read(name):
+                message = f"{what} of {node.label} is {name!r}, which no expression could read: the word has a meaning"
+                remedy = f"Choose another name, such as {name.partition('.')[0]}_value."
+                yield error("invalid_variable_name", node.id, message, remedy, node.line)
 
 
 def places(model: Model) -> Iterator[Place]:
@@ -155,10 +159,20 @@ def _checked(place: Place) -> Iterator[Finding]:
         where = f"line {unknown.line}, column {unknown.column}"
         message = f"{place.what} {_short(place.text)} calls a function that FEEL does not have ({where})"
         yield error("unknown_function", place.element, message, f"{unknown.sentence} {_remedy(place.text)}", place.line)
-    foreign = sorted(name for name in expression.names if name in _CONSTANTS or name.startswith("__"))
+    foreign = _foreign(expression)
     if foreign:
         message = f"{place.what} {_short(place.text)} looks like program code: {foreign[0]} is no variable"
         yield error("invalid_expression", place.element, message, _remedy(place.text), place.line)
+
+
+def _foreign(expression: Expression) -> list[str]:
+    return sorted(name for name in expression.names if name in _CONSTANTS or name.startswith("__"))
+
+
+def _can_be_read(path: str) -> bool:
+    """Whether FEEL takes it for a name: `null` and `if` are none."""
+    expression = feel(f"={path}")
+    return expression is not None and path in expression.names | expression.paths and not _foreign(expression)
 
 
 def _targets(node: Node) -> Iterator[tuple[str, str, re.Pattern[str]]]:

@@ -132,6 +132,10 @@ def expressions() -> Iterator[Case]:
     yield Case(
         "invalid_variable_name", "a", one(service("a", "risk.record", ("=1", "amount"), more=_output("x", "a-b")))
     )
+    for word in ("null", "true", "if", "in", "and", "function", "None"):
+        yield Case("invalid_variable_name", "a", one(script("a", result=word)))
+    inside = service("a", "risk.record", ("=1", "amount"), more=_output("x", "null.a"))
+    yield Case("invalid_variable_name", "a", one(inside))
     yield Case("invalid_expression", "news", one(WAIT, name="wait", before=message(key="=(")))
 
 

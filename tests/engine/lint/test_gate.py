@@ -155,6 +155,11 @@ def test_an_expression_that_gives_a_time_or_whose_value_only_a_run_can_tell_pass
     assert [f"{one.code}: {one.message}" for one in findings(drawn)] == []
 
 
+@pytest.mark.parametrize("name", ["date", "count", "item", "not", "_", "typename", "nullable", "in_time"])
+def test_a_variable_may_be_called_like_a_function_or_begin_like_a_word_of_feel(name: str) -> None:
+    assert codes(one(script("a", result=name))) == []
+
+
 def codes(content: bytes, name: str = "flow.bpmn") -> list[str]:
     return [finding.code for finding in findings(content, name=name)]
 

@@ -113,6 +113,8 @@ def _node_places(node: Node) -> Iterator[Place]:
             yield place(what, source, required=kind == "output" and not source.strip())
     if node.tag == "scriptTask" and "script" in node.extensions:
         yield place("the script", node.extension("script").get("expression", ""), required=True)
+    if "retries" in node.extension("taskDefinition"):
+        yield place("the retries", node.extension("taskDefinition")["retries"])
     yield from _people_places(node)
     for event in node.events:
         for tag, text in event.times:

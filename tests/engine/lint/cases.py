@@ -270,6 +270,8 @@ def operations() -> Iterator[Case]:
     yield Case("wrong_literal", "a", one(service("a", "risk.record", ('="10 EUR"', "amount"))))
     many = service("a", "risk.record", ("=1", "amount")).replace('retries="3"', 'retries="often"')
     yield Case("invalid_retries", "a", one(many))
+    for code, text in (("invalid_retries", "=null"), ("invalid_retries", "=11"), ("invalid_expression", "=(")):
+        yield Case(code, "a", one(many.replace('"often"', f'"{text}"')))
     never = boundary("b", "a", error_event("unknown"))
     yield Case(
         "error_never_thrown",

@@ -160,6 +160,12 @@ def test_a_variable_may_be_called_like_a_function_or_begin_like_a_word_of_feel(n
     assert codes(one(script("a", result=name))) == []
 
 
+@pytest.mark.parametrize("retries", ["0", "10", "=3", "=if urgent then 9 else 1"])
+def test_how_often_a_failure_is_tried_again_may_be_computed(retries: str) -> None:
+    drawn = service("a", "risk.record", ("=1", "amount")).replace('retries="3"', f'retries="{retries}"')
+    assert codes(one(drawn)) == []
+
+
 def codes(content: bytes, name: str = "flow.bpmn") -> list[str]:
     return [finding.code for finding in findings(content, name=name)]
 

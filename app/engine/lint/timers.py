@@ -12,7 +12,7 @@ from app.engine.timing import ANY_TIME, parse_cycle, parse_date, parse_due, pars
 _EXAMPLES = {
     "timeDate": "a date and time with its offset, such as 2030-01-31T09:00:00Z",
     "timeDuration": "a duration, such as PT15M or P2D",
-    "timeCycle": "a repeating interval, such as R3/PT10M",
+    "timeCycle": "a repeating interval, such as R3/PT10M or R/2030-01-31T09:00:00Z/P1D",
 }
 _READERS: dict[str, Callable[[str], object]] = {
     "timeDate": parse_date,

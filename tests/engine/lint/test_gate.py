@@ -126,6 +126,7 @@ def test_a_sound_diagram_of_every_element_passes_in_silence() -> None:
         (timer_event("2030-01-31T09:00:00Z", "timeDate"), ""),
         (timer_event("R/P1D", "timeCycle"), ""),
         (timer_event("R5/PT1M", "timeCycle"), ""),
+        (timer_event("R/2030-01-31T09:00:00Z/P1D", "timeCycle"), ""),
         (timer_event('=now() + duration("P1D")', "timeDate"), ""),
     ],
 )
@@ -189,6 +190,30 @@ def remedy(content: bytes, code: str) -> str:
 )
 def test_a_misspelt_name_is_answered_with_the_nearest(content: bytes, code: str, suggestion: str) -> None:
     assert suggestion in remedy(content, code)
+
+
+BOUND = {
+    "calledElement": call("a", "child").replace("processId", 'bindingType="deployment" processId'),
+    "formDefinition": user("a").replace("formId", 'bindingType="deployment" formId'),
+    "calledDecision": rule("a", "risk-score").replace("decisionId", 'bindingType="deployment" decisionId'),
+}
+
+
+@pytest.mark.parametrize("drawn", BOUND.values(), ids=BOUND)
+def test_versions_are_pinned_and_any_other_binding_is_told_so(drawn: str) -> None:
+    assert codes(one(drawn)) == []
+    for other in ("latest", "versionTag"):
+        refused = one(drawn.replace('"deployment"', f'"{other}"'))
+        assert "versions are pinned" in remedy(refused, "unsupported_attribute")
+
+
+def test_a_message_thrown_as_camunda_draws_it_is_told_both_ways_out() -> None:
+    job = '<zeebe:taskDefinition type="risk.record"/>'
+    thrown = f'<bpmn:messageEventDefinition messageRef="news"><bpmn:extensionElements>{job}</bpmn:extensionElements>'
+    drawn = element("intermediateThrowEvent", "a", f"{thrown}</bpmn:messageEventDefinition>")
+    told = remedy(one(drawn, before=message(key="")), "unsupported_extension")
+    assert "send task" in told
+    assert "subscription correlation key" in told
 
 
 def test_an_error_in_an_expression_names_line_and_column() -> None:

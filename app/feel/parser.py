@@ -153,8 +153,8 @@ class Parser(Reader):
         moment = read_any(content)
         if moment is None:
             raise self.error(
-                f'"{content}" is not a date, time, date and time or duration of the years 1 to 9999; '
-                'write for example @"2026-01-31" or @"P3D".',
+                f'"{content}" is not a date, time, date and time or duration of the years 1 to 9999, '
+                'no finer than a microsecond; write for example @"2026-01-31" or @"P3D".',
                 token.at,
             )
         return Literal(token.at, moment)

@@ -1,6 +1,6 @@
 """A DMN document to a decision model: requirements resolved, cycles refused, every expression compiled."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from typing import Any
 
 from app.decisions.boxed import function_of
@@ -10,7 +10,7 @@ from app.decisions.logic import Compiler
 from app.decisions.model import Coercion, Decision, DecisionModel, Knowledge
 from app.decisions.types import Types
 from app.decisions.visible import Others, Visible
-from app.decisions.xml import Element, child, children, read_xml, tag, target
+from app.decisions.xml import EXPRESSIONS, Element, child, children, read_xml, tag, target
 from app.feel.lexer import plain
 
 _READ = {"inputData", "decision", "businessKnowledgeModel", "itemDefinition"}
@@ -26,7 +26,7 @@ _MAX_DEPTH = 60
 
 
 def parse_decisions(xml: bytes) -> DecisionModel:
-    """Read DMN 1.3, 1.4 or 1.5. DmnError with every finding when any element cannot be understood or run."""
+    """Read DMN 1.2 to 1.5. DmnError with every finding when any element cannot be understood or run."""
     root = read_xml(xml)
     compiler = Compiler(Types(root), *_names(root))
     _check_elements(root, compiler)
@@ -34,7 +34,9 @@ def parse_decisions(xml: bytes) -> DecisionModel:
     data = {str(one.get("id", "")): one for one in children(root, "inputData")}
     called = _called(root)
     boxes = [_knowledge(one, called, compiler) for one in children(root, "businessKnowledgeModel")]
-    made = [_decision(one, data, called, compiler) for one in children(root, "decision")]
+    wanted = {target(one) for one in root.iter() if tag(one) == "requiredDecision"}
+    drawn = [one for one in children(root, "decision") if not _idle(one, wanted, compiler)]
+    made = [_decision(one, data, called, compiler) for one in drawn]
     knowledge, decisions = {one.id: one for one in boxes}, {one.id: one for one in made}
     _check_links(decisions, knowledge, compiler)
     if not decisions:
@@ -125,6 +127,16 @@ def _known(ids: Iterable[str], called: Mapping[str, tuple[str, ...]]) -> frozens
 def _targets(element: Element, requirement: str, kind: str) -> tuple[str, ...]:
     found = (child(one, kind) for one in children(element, requirement))
     return tuple(target(one) for one in found if one is not None)
+
+
+def _idle(element: Element, wanted: Container[str], compiler: Compiler) -> bool:
+    """Whether a decision has no logic and is required by none: it is told of, and no part of what can be called."""
+    identity = str(element.get("id", ""))
+    if identity in wanted or any(tag(one) in EXPRESSIONS for one in element):
+        return False
+    remedy = "Add a decision table or a literal expression, or remove it; nothing can call it."
+    compiler.strange.append(Finding("no_logic", identity, "It has no expression.", remedy, certain=False))
+    return True
 
 
 def _decision(

@@ -26,9 +26,10 @@ def codes(*elements: str) -> list[tuple[str, str]]:
     return [(finding.code, finding.element) for finding in refusal(document(*elements)).findings]
 
 
-@pytest.mark.parametrize("version", ["20191111", "20211108", "20230324"])
-def test_dmn_from_1_3_on_is_read(version: str) -> None:
-    xml = document(decision(literal("1")), namespace=f"https://www.omg.org/spec/DMN/{version}/MODEL/")
+@pytest.mark.parametrize("version", ["http/20180521", "https/20191111", "https/20211108", "https/20230324"])
+def test_dmn_from_1_2_on_is_read(version: str) -> None:
+    scheme, _, date = version.partition("/")
+    xml = document(decision(literal("1")), namespace=f"{scheme}://www.omg.org/spec/DMN/{date}/MODEL/")
     model = parse_decisions(xml)
     assert (model.id, model.name, list(model.decisions)) == ("model", "Model", ["d"])
 
@@ -76,7 +77,12 @@ def test_links_to_nothing_and_circles_are_found() -> None:
 
 def test_a_model_without_decisions_or_a_decision_without_logic_is_found() -> None:
     assert codes() == [("no_decision", "definitions")]
-    assert codes(decision("")) == [("no_logic", "d")]
+    assert codes(decision("")) == [("no_decision", "definitions")]
+    required = decision(literal("1"), identity="e", requires=[needs_decision("d")])
+    assert codes(decision(""), required) == [("no_logic", "d")]
+    drawn = parse_decisions(document(decision(""), decision(literal("1"), identity="e")))
+    assert [(one.code, one.element, one.certain) for one in drawn.strange] == [("no_logic", "d", False)]
+    assert list(drawn.decisions) == ["e"]
 
 
 def test_an_id_used_twice_is_found() -> None:

@@ -7,11 +7,11 @@ from typing import Any
 
 import orjson
 import pytest
-from sqlalchemy import text
+from sqlalchemy import text, update
 
 from app.access.actor import Role, system
 from app.access.api_keys import create_key
-from app.api.openapi import document
+from app.api.openapi import document, errors_of
 from app.api.problems import known_problems
 from app.api.resources import RESOURCES
 from app.api.route import Route, Upload
@@ -21,7 +21,7 @@ from app.events.catalog import EVENT_TYPES
 from app.events.models import Delivery, Event, WebhookEndpoint
 from app.jobs.models import LongJob
 from app.kit.database import Base, Tx
-from app.payments.models import Payment
+from app.payments.models import Attempt, Payment
 from app.refunds.models import Refund
 from tests.api.conftest import Api, build, client, sealer
 
@@ -228,6 +228,23 @@ def test_every_way_to_move_money_needs_an_idempotency_key() -> None:
     money = ("/v1/payments", "/v1/refunds", "/v1/disputes")
     free = {route.name for route in ROUTES if route.method == "POST" and not route.needs_key}
     assert {route.name for route in ROUTES if route.path.startswith(money)} & free == {"put_evidence"}
+
+
+def test_a_payment_whose_flow_ended_half_way_refuses_as_declared(api: Api) -> None:
+    key = key_with(api, list(Role))
+    with api.database.begin() as tx:
+        tx.execute(update(Instance).values(status="completed", ended_at=THEN))
+        unknown = {"operation": "authorize", "state": "begun", "gateway": "sandbox_a", "amount": 100}
+        tx.session.add(
+            row(Attempt, id="att_1", merchant_id=api.merchant_id, payment_id="pay_1", instance_id="ins_1", **unknown)
+        )
+    refusing = [route for route in ROUTES if route.name in ("capture_payment", "cancel_payment")]
+    assert codes(api, refusing, key) == {
+        "capture_payment": (409, "not_capturable"),
+        "cancel_payment": (409, "outcome_open"),
+    }
+    for route in refusing:
+        assert send(api, route, key).get_json()["code"] in {error.code for error in errors_of(route)}
 
 
 @pytest.mark.parametrize("number", ["4242 4242 4242 4242", 4242424242424242])

@@ -7,7 +7,6 @@ from pydantic import Field
 
 from app.access.actor import Role
 from app.api.route import Answer, Call, Listing, Resource, Rest, View
-from app.engine.inbox import InstanceEnded
 from app.kit.database import Json
 from app.payments import queries, service
 from app.payments.commands import CancelPayment, CapturePayment, ConfirmPayment, CreatePayment
@@ -162,7 +161,7 @@ def confirm_payment(call: Call, payment: str, body: ConfirmPayment) -> Answer:
     roles=MOVERS,
     needs_key=True,
     waits=True,
-    errors=(PaymentNotFound, service.CaptureExceedsAuthorized, InstanceEnded),
+    errors=(PaymentNotFound, service.CaptureExceedsAuthorized, service.NotCapturable),
 )
 def capture_payment(call: Call, payment: str, body: CapturePayment) -> Answer:
     """Reserves the amount and asks the flow to capture it; by default everything that is capturable."""
@@ -180,7 +179,7 @@ def capture_payment(call: Call, payment: str, body: CapturePayment) -> Answer:
     roles=MOVERS,
     needs_key=True,
     waits=True,
-    errors=(PaymentNotFound, IllegalTransition),
+    errors=(PaymentNotFound, IllegalTransition, service.OutcomeOpen),
 )
 def cancel_payment(call: Call, payment: str, body: CancelPayment) -> Answer:
     """Asks the flow to cancel, which releases what is authorized. What was captured is given back by a refund."""

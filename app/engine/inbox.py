@@ -145,6 +145,15 @@ def _start(tx: Tx, message: Message) -> None:
     tx.session.flush()
 
 
+def withdraw(tx: Tx, merchant_id: str, names: Sequence[str], correlation: str) -> None:
+    """What was published under these names and nobody has heard yet is not heard any more."""
+    for name in sorted(names):
+        lock_subscription(tx, merchant_id, name, correlation)
+    address = (Message.merchant_id == merchant_id, Message.name.in_(names), Message.correlation == correlation)
+    unheard = update(Message).where(*address, Message.delivered_to.is_(None), Message.expires_at > tx.now())
+    tx.execute(unheard.values(expires_at=tx.now()))
+
+
 def find_message(tx: Tx, merchant_id: str, name: str, correlation: str, dedupe: str) -> Message:
     """A message that was published, whatever became of it."""
     address = (Message.merchant_id == merchant_id, Message.name == name, Message.correlation == correlation)

@@ -11,6 +11,7 @@ from app.payments.queries import find_payment, lock_payment
 
 UNAVAILABLE = "The gateway could not be reached; surely nothing was sent"
 PENDING = "The gateway accepted it and decides later; wait for its message or look it up"
+CANCELED = "Somebody has asked to cancel the payment; facts: reason"
 UNKNOWN = "Nobody knows whether it took effect; look it up before anything else is tried"
 
 
@@ -68,6 +69,7 @@ class AuthorizeParams(Params):
         "SOFT_DECLINE": "Declined; another try, later or elsewhere, may succeed",
         "HARD_DECLINE": "Declined for good; do not try again",
         "AUTHENTICATION_REQUIRED": "The customer must authenticate first; facts: attempt, url",
+        "CANCEL_REQUESTED": CANCELED,
         "GATEWAY_UNAVAILABLE": UNAVAILABLE,
         "OUTCOME_PENDING": PENDING,
         "OUTCOME_UNKNOWN": UNKNOWN,
@@ -104,6 +106,7 @@ class CaptureParams(Params):
     errors={
         "CAPTURE_DECLINED": "The gateway refused the capture",
         "CAPTURE_EXCEEDS_AUTHORIZED": "More was asked for than is left of the authorization",
+        "CANCEL_REQUESTED": CANCELED,
         "GATEWAY_UNAVAILABLE": UNAVAILABLE,
         "OUTCOME_PENDING": PENDING,
         "OUTCOME_UNKNOWN": UNKNOWN,

@@ -183,11 +183,15 @@ def _check_takes_captures(tx: Tx, payment: Payment) -> None:
 
 
 def request_cancel(tx: Tx, actor: Actor, payment_id: str, reason: str) -> Payment:
-    """Ask the flow to cancel; a payment whose flow was never started is canceled at once."""
+    """Ask the flow to cancel; a payment whose flow was never started is canceled at once.
+
+    From now on the flow begins no authorization and no capture by itself, whether or not it waits for the message.
+    """
     actor.require(Role.INTEGRATOR, Role.OPERATOR)
     payment = lock_payment(tx, actor.merchant_id, payment_id)
     if is_terminal(payment.status):
         raise IllegalTransition(f"The payment is {payment.status}; that is final", extra={"status": payment.status})
+    payment.cancel_reason = reason
     if payment.instance_id is None:
         move(tx, payment, PaymentStatus.CANCELED, reason, actor)
     elif inbox.has_ended(tx, payment.instance_id):

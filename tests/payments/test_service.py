@@ -68,6 +68,28 @@ def test_an_unconfirmed_payment_is_canceled_at_once_and_a_running_one_by_its_flo
     assert (message.correlation, message.variables) == (running, {"reason": "duplicate"})
 
 
+def test_a_payment_that_is_asked_to_cancel_moves_no_money_by_itself_any_more(till: Till) -> None:
+    payment, held = till.create(), till.create()
+    till.run("payment.authorize", held, gateway="sandbox_a")
+    for one in (payment, held):
+        with till.database.begin() as tx:
+            service.request_cancel(tx, till.actor, one, "duplicate")
+    for error in (till.fails("payment.authorize", payment, gateway="sandbox_a"), till.fails("payment.capture", held)):
+        assert (error.code, error.facts) == ("CANCEL_REQUESTED", {"reason": "duplicate"})
+    assert [len(till.attempts(one)) for one in (payment, held)] == [0, 1]
+    till.run("payment.void", held)
+
+
+def test_a_capture_that_was_asked_for_is_not_undone_by_a_cancel(till: Till) -> None:
+    payment = till.create(capture_method="manual")
+    till.run("payment.authorize", payment, gateway="sandbox_a")
+    with till.database.begin() as tx:
+        asked = service.request_capture(tx, till.actor, payment, 400, final=False).id
+        service.request_cancel(tx, till.actor, payment, "duplicate")
+    assert till.run("payment.capture", payment, attempt=asked).amount_captured == 400
+    assert till.fails("payment.capture", payment).code == "CANCEL_REQUESTED"
+
+
 def test_requests_at_once_reserve_no_more_than_is_authorized(till: Till) -> None:
     payment = till.create(capture_method="manual")
     till.run("payment.authorize", payment, gateway="sandbox_a")

@@ -105,6 +105,32 @@ def test_a_pending_authorization_settles_by_itself(house: House) -> None:
     house.check_books()
 
 
+def test_a_payment_that_is_canceled_while_its_authorization_is_pending_is_given_back(house: House) -> None:
+    payment_id = house.pay("pm_card_pending")
+    house.run()
+    with house.database.begin() as tx:
+        service.request_cancel(tx, house.shop, payment_id, "duplicate")
+    house.run()
+    assert house.payment(payment_id).status == "processing", "what is pending is not known to hold anything yet"
+
+    house.later(seconds=3)
+    canceled = house.until(payment_id, "canceled", "succeeded")
+    assert (canceled.status, canceled.status_reason, canceled.amount_captured) == ("canceled", "duplicate", 0)
+    assert house.outcomes(payment_id) == [("authorize", "sandbox_a", "approved"), ("void", "sandbox_a", "approved")]
+    assert house.incidents() == []
+    house.check_books()
+
+
+def test_a_payment_that_is_canceled_before_its_flow_began_is_not_sent_to_any_gateway(house: House) -> None:
+    payment_id = house.pay()
+    with house.database.begin() as tx:
+        service.request_cancel(tx, house.shop, payment_id, "fraudulent")
+    house.run()
+    payment = house.payment(payment_id)
+    assert (payment.status, payment.status_reason) == ("canceled", "fraudulent")
+    assert house.attempts(payment_id) == []
+
+
 def test_a_customer_who_authenticates_pays(house: House) -> None:
     payment_id = house.pay("pm_card_3ds")
     house.run()

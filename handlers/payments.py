@@ -1,5 +1,6 @@
 """Operations on the payment that an instance is about."""
 
+from datetime import datetime
 from typing import Literal
 
 from pydantic import Field
@@ -164,6 +165,7 @@ class FactsResult(Result):
     amount_capturable: int = Field(title="Capturable", description="Minor units held, those asked for included")
     amount_captured: int = Field(title="Captured", description="Minor units")
     amount_refunded: int = Field(title="Refunded", description="Minor units")
+    expires_at: datetime | None = Field(title="Expires at", description="When the hold runs out; empty: nothing held")
 
 
 @operation("payment.facts", title="Read the payment")
@@ -175,6 +177,7 @@ def facts(context: OperationContext, params: Params) -> FactsResult:
         amount_capturable=payment.amount_capturable + payment.amount_capturing,
         amount_captured=payment.amount_captured,
         amount_refunded=payment.amount_refunded,
+        expires_at=payment.authorization_expires_at,
     )
 
 

@@ -225,7 +225,7 @@ def transition(tx: Tx, payment: Payment, to: str, reason: str, actor: Actor) -> 
         _check_nothing_open(tx, payment, to)
     if to in (PaymentStatus.CANCELED, PaymentStatus.FAILED, PaymentStatus.EXPIRED) and payment.amount_captured:
         raise MoneyHeld(f"{payment.amount_captured} {payment.currency} was captured; refund it instead")
-    if to == PaymentStatus.EXPIRED and _hold_ran_out(tx, payment):
+    if is_terminal(to) and _hold_ran_out(tx, payment):
         drop_requested(tx, payment, "The authorization ran out before this capture was begun")
         release(tx, payment, "payment", payment.id)
     amount = payment.amount_capturable + payment.amount_capturing

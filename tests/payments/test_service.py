@@ -149,6 +149,20 @@ def test_a_hold_that_ran_out_takes_a_requested_capture_with_it(till: Till) -> No
         assert verify_ledger(tx) == []
 
 
+def test_a_remainder_whose_hold_ran_out_ends_the_payment_with_what_was_captured(till: Till) -> None:
+    payment = till.create(capture_method="manual")
+    till.run("payment.authorize", payment, gateway="sandbox_a")
+    till.run("payment.capture", payment, amount=400, final=False)
+    assert till.run("payment.facts", payment).expires_at == till.payment(payment).authorization_expires_at
+    with pytest.raises(service.MoneyHeld):
+        till.run("payment.transition", payment, to="succeeded")
+    pass_time(till, days=8)
+    till.run("payment.transition", payment, to="succeeded", reason="authorization_expired")
+    after = till.payment(payment)
+    assert (after.status, after.amount_capturable, after.amount_captured) == ("succeeded", 0, 400)
+    assert till.ledger_problems() == []
+
+
 @pytest.mark.parametrize(
     ("fields", "where"),
     [

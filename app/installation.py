@@ -103,7 +103,7 @@ class Sending:
         A server that still replays its log can be read but not written: nothing is sent, and where it is will be seen
         when that is over.
         """
-        seen = tx.execute(_LOOK, {"settings": orjson.dumps(dict(settings)).decode()}).one()
+        seen = tx.row(_LOOK, {"settings": orjson.dumps(dict(settings)).decode()})
         tx.clocked(seen.clock)
         if seen.recovering:
             return True

@@ -180,14 +180,20 @@ class ResolveParams(Params):
     charged: bool = Field(title="It took effect", description="What the gateway's books show")
     by: list[str] = Field(title="By", description="User ids of the two people who looked")
     note: str = Field(title="Note", description="What was found, and where")
-    gateway_reference: str = Field(default="", title="Gateway reference", description="As read in its books")
+    gateway_reference: str = Field(default="", title="Gateway reference", description="As both read in its books")
 
 
-@operation("payment.resolve", title="Resolve an unknown outcome")
+@operation(
+    "payment.resolve",
+    title="Resolve an unknown outcome",
+    errors={"REFERENCE_MISSING": "It took effect, and nobody gave the charge's reference that a capture needs"},
+)
 def resolve(context: OperationContext, params: ResolveParams) -> recovery.LookupResolution:
     """Books what two different people found in the gateway's books. `resolution` is approved or absent.
 
-    Both must have decided `charged`, or both `not_charged`, in tasks of this flow that were given `attempt`.
+    Both must have decided `charged` and written the same `gateway_reference`, or both `not_charged`, in tasks of this
+    flow that were given `attempt`.
     """
-    finding = recovery.Finding(params.attempt, params.charged, params.by, params.note, params.gateway_reference)
+    reference = params.gateway_reference.strip()
+    finding = recovery.Finding(params.attempt, params.charged, params.by, params.note, reference)
     return recovery.resolve(context.tx, context.merchant_id, context.instance_id, finding)

@@ -21,7 +21,7 @@ from app.engine.models import Incident, Message, Task
 from app.events.models import Event
 from app.gateways.registry import Registry as Gateways
 from app.kit.clock import ShiftedClock
-from app.kit.database import Database, Tx
+from app.kit.database import Database, Json, Tx
 from app.kit.ids import new_id
 from app.operations import Effect, OperationContext, OperationError, Result, registry
 from app.payments import service, webhooks
@@ -90,14 +90,14 @@ class Till:
         with self.database.begin() as tx:
             return create_refund(tx, actor or self.actor, CreateRefund(payment=payment, amount=amount)).id
 
-    def decide(self, subject: str, name: str, decision: str, **facts: Any) -> None:
-        """A person has decided in a task of the subject's flow."""
+    def decide(self, subject: str, name: str, decision: str, data: Json | None = None, **facts: Any) -> None:
+        """A person has decided in a task of the subject's flow and filled `data` in."""
         with self.database.begin() as tx:
             task = Task(
                 id=new_id("tsk"), merchant_id=MERCHANT, instance_id=self._instance(tx, subject), process="test",
                 element="decide", node=self.activation("decide"), name="Decide", subject=subject, status="completed",
                 candidate_groups=["reviewer"], excluded=[], form_id="", facts=facts, priority=50, decision=decision,
-                completed_by=f"usr_{name}", created_at=tx.now(), completed_at=tx.now(),
+                data=data, completed_by=f"usr_{name}", created_at=tx.now(), completed_at=tx.now(),
             )  # fmt: skip
             tx.session.add(task)
 

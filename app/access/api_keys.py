@@ -56,7 +56,7 @@ def create_token(tx: Tx, user: User, name: str, roles: Iterable[Role] | None = N
 
 def authenticate(tx: Tx, secret: str) -> Actor:
     """Who holds this secret; Unauthenticated when it is unknown, revoked, or its person was disabled."""
-    row = tx.execute(_HOLDER, {"digest": _digest(secret)}).one_or_none()
+    row = tx.row(_HOLDER, {"digest": _digest(secret)})
     if row is None:
         raise Unauthenticated("The key is unknown or was revoked")
     if row.disabled_at is not None:

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import orjson
 from flask import Request
 from psycopg.errors import UniqueViolation
-from sqlalchemy import Row, delete, text, update
+from sqlalchemy import delete, text, update
 from sqlalchemy.exc import IntegrityError
 
 from app.api.models import IdempotencyKey
@@ -123,9 +123,9 @@ class Idempotency:
 
     def claim(self, tx: Tx, scope: Scope) -> Claim | Stored | Busy:
         """The right to work, or the answer given before, or that somebody else is at work."""
-        mine = tx.execute(_LOCK, {"place": scope.place}).scalar_one()
+        mine = tx.value(_LOCK, {"place": scope.place})
         place = {"merchant_id": scope.merchant_id, "route": scope.route, "key": scope.key}
-        row = tx.execute(_LOOK, place).one_or_none()
+        row = tx.row(_LOOK, place)
         if row is None:
             return Claim(scope) if mine else Busy()
         if row.fingerprint != scope.fingerprint:
@@ -171,7 +171,7 @@ class Idempotency:
             "body": self._sealer.seal(stored.body, scope.place).encode(),
         }
 
-    def _stored(self, scope: Scope, row: Row[Any]) -> Stored:
+    def _stored(self, scope: Scope, row: Any) -> Stored:
         media_type = (row.headers or {}).get("Content-Type", "application/json")
         return Stored(row.status, media_type, self._sealer.open(row.body.decode(), scope.place))
 

@@ -31,7 +31,7 @@ def database(settings: Settings) -> Iterator[Database]:
     opened = Database(database_url(settings), pool_size=2, patience=None)
     try:
         with opened.begin() as tx:
-            tx.execute(text("SELECT 1"))
+            tx.value(text("SELECT 1"))
     except OperationalError as error:
         opened.close()
         why = str(error.orig).strip().splitlines()[0]

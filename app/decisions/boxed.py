@@ -5,6 +5,7 @@ from typing import Any
 
 from app.decisions.model import Coercion, Logic, Outcome
 from app.feel import Expression, to_feel
+from app.feel.compile_loops import walked
 from app.feel.scope import Run
 from app.feel.values import Function
 
@@ -67,10 +68,10 @@ def filtered(items: Logic, match: Logic) -> Logic:
 
 
 def iterated(kind: str, name: str, items: Logic, body: Logic) -> Logic:
-    """`for`, `some` or `every` over a list: the item stands under a name, the results so far under `partial`."""
+    """`for`, `some` or `every` over a list or range: the item has a name, the results so far are `partial`."""
 
     def each(run: Run, variables: Mapping[str, Any]) -> Outcome:
-        values = _listed(items(run, variables).value)
+        values = walked(items(run, variables).value)
         if values is None:
             return Outcome(None)
         results: list[Any] = []

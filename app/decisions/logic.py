@@ -6,15 +6,16 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from app.decisions import boxed
-from app.decisions.allowed import Checks, checked
-from app.decisions.errors import Finding
+from app.decisions.allowed import Checks, NotAllowed, checked
+from app.decisions.errors import DecisionFailed, Finding
 from app.decisions.model import Coercion, Logic, Outcome
 from app.decisions.tables import AGGREGATIONS, ORDERED, POLICIES, Input, Output, Rule, Table
 from app.decisions.types import Types, coercion, same
 from app.decisions.visible import Others, Visible
-from app.decisions.xml import Element, child, children, tag, text_of
+from app.decisions.xml import EXPRESSIONS, Element, child, children, tag, text_of
 from app.feel import Expression, FeelError, Limits, UnaryTests, compile_expression, compile_unary_tests
 from app.feel.expression import Compiled
+from app.feel.lexer import Names
 from app.feel.parser import split_tests
 from app.feel.scope import Run
 from app.feel.values import Range
@@ -25,28 +26,27 @@ _CONSTANT = Limits(steps=100)
 _TOLD = 100
 _ANYTHING = compile_unary_tests("-")
 C = TypeVar("C", bound=Compiled)
-EXPRESSIONS = (
-    "decisionTable", "literalExpression", "context", "invocation", "functionDefinition", "list", "relation",
-    "conditional", "filter", "for", "some", "every",
-)  # fmt: skip
 
 
 class Compiler:
-    """Compiles the expressions of one model; `names` are all names that may be written with spaces in it.
+    """Compiles the expressions of one model, each with the names it sees.
+
+    `names` are all of the model, `entries` those that count after a dot and inside filters.
 
     `findings` make a model unusable; `strange` is told of one that can be evaluated all the same.
     """
 
-    def __init__(self, types: Types, names: frozenset[str]) -> None:
+    def __init__(self, types: Types, names: frozenset[str], entries: frozenset[str]) -> None:
         self.types = types
-        self.names = names
+        self.entries = entries
+        self._names = Names(names)
         self.findings: list[Finding] = []
         self.strange: list[Finding] = []
         self._visible = Visible()
         self._checks = Checks(types, self._item_tests)
         self._boxed: dict[str, Callable[[Element, str], Logic]] = {
             "decisionTable": self._table,
-            "literalExpression": lambda element, owner: boxed.literal(self._literal(element, owner)),
+            "literalExpression": lambda element, owner: boxed.literal(self.expression(text_of(element), owner)),
             "context": self._context,
             "invocation": self._invocation,
             "functionDefinition": lambda element, owner: boxed.function_logic(*self.function(element, owner)),
@@ -101,14 +101,14 @@ class Compiler:
 
     def expression(self, text: str, owner: str) -> Expression:
         try:
-            return self._looked_at(compile_expression(text, self.names), owner) if text else _NOTHING
+            return self._looked_at(compile_expression(text, *self._known(text)), owner) if text else _NOTHING
         except FeelError as error:
             self.report("invalid_expression", owner, error.detail, "Correct the expression.")
             return _NOTHING
 
     def tests(self, text: str, owner: str) -> UnaryTests:
         try:
-            return self._looked_at(compile_unary_tests(text, self.names), owner) if text else _ANYTHING
+            return self._looked_at(compile_unary_tests(text, *self._known(text)), owner) if text else _ANYTHING
         except FeelError as error:
             self.report("invalid_expression", owner, error.detail, "Correct the cell.")
             return _ANYTHING
@@ -117,6 +117,11 @@ class Compiler:
         """Those of an item definition: they see the value and nothing else."""
         with self.seeing(Visible(others=Others.NOTHING)):
             return self.tests(text, owner)
+
+    def _known(self, text: str) -> tuple[frozenset[str], frozenset[str]]:
+        """The names that are seen and the entries, of those in the text: so few that compiled texts can be kept."""
+        held = self._names.within(text)
+        return self._visible.names & held, self.entries & held
 
     def _looked_at(self, compiled: C, owner: str) -> C:
         if len(self.strange) < _TOLD:
@@ -133,28 +138,20 @@ class Compiler:
         with self.seeing(self._visible.plus(name for name, _ in parameters)):
             return parameters, self.inside(element, owner)
 
-    def _literal(self, element: Element, owner: str) -> Expression:
-        if child(element, "importedValues") is not None:
-            self.report("unsupported", owner, "Imported values are not supported.", "Write the value in FEEL.")
-        self._language(element, owner)
-        return self.expression(text_of(element), owner)
-
-    def _language(self, element: Element, owner: str) -> None:
-        language = str(element.get("expressionLanguage", ""))
-        if language and "feel" not in language.lower():
-            self.report("unsupported", owner, f'The expression language is "{language}".', "Use FEEL.")
-
     def _part(self, element: Element, name: str, owner: str) -> Logic:
         part = child(element, name)
         return self.inside(element if part is None else part, owner)
 
     def _context(self, element: Element, owner: str) -> Logic:
         entries: list[tuple[str, Logic, Coercion]] = []
+        visible = self._visible
         for entry in children(element, "contextEntry"):
             variable = child(entry, "variable")
             name = "" if variable is None else str(variable.get("name", ""))
             coerce = same if variable is None else self.coerce(str(variable.get("typeRef", "")), owner)
-            with self.seeing(self._visible.plus(earlier for earlier, _, _ in entries)):
+            outside, visible = visible, visible.plus([name])
+            # A function may call itself; anything else sees only what stands before it.
+            with self.seeing(outside if child(entry, "functionDefinition") is None else visible):
                 entries.append((name, self.inside(entry, owner), coerce))
         return boxed.context(entries)
 
@@ -166,7 +163,7 @@ class Compiler:
             name = "" if parameter is None else str(parameter.get("name", ""))
             bindings.append((name, self.inside(binding, owner)))
         with self.seeing(self._visible.closed()):
-            return boxed.invocation(_NOTHING if target is None else self._literal(target, owner), bindings)
+            return boxed.invocation(self.expression(text_of(target), owner), bindings)
 
     def _relation(self, element: Element, owner: str) -> Logic:
         columns = [str(one.get("name", "")) for one in children(element, "column")]
@@ -181,7 +178,8 @@ class Compiler:
 
     def _filter(self, element: Element, owner: str) -> Logic:
         items = self._part(element, "in", owner)
-        with self.seeing(self._visible.plus(["item"]).open()):
+        # The item's entries are seen by their names alone.
+        with self.seeing(self._visible.plus(["item", *self.entries]).open()):
             return boxed.filtered(items, self._part(element, "match", owner))
 
     def _iteration(self, element: Element, owner: str) -> Logic:
@@ -192,7 +190,6 @@ class Compiler:
         return boxed.iterated(kind, name, items, body)
 
     def _table(self, element: Element, owner: str) -> Logic:
-        self._language(element, owner)
         policy, aggregation = str(element.get("hitPolicy", "UNIQUE")), str(element.get("aggregation", ""))
         inputs = tuple(self._input(one, owner) for one in children(element, "input"))
         columns = children(element, "output")
@@ -250,18 +247,33 @@ class Compiler:
         default = text_of(child(element, "defaultOutputEntry"))
         listed = text_of(child(element, "outputValues"))
         values = self._values(listed, owner)
-        return Output(
+        output = Output(
             name,
             self.tests(listed, owner) if values else None,
             self._ranks(values, owner) if ranked else (),
             self.expression(default, owner) if default else None,
             self.coerce(str(element.get("typeRef", "")), owner),
         )
+        self._check_default(output, owner)
+        return output
+
+    def _check_default(self, output: Output, owner: str) -> None:
+        """A default that reads nothing is known to be allowed or not before anything runs."""
+        used = [one for one in (output.default, output.allowed) if one is not None]
+        if output.default is None or any(one.unknown(frozenset()) for one in used):
+            return
+        try:
+            output.otherwise(Run(output.default.text, None, _CONSTANT), {})
+        except (NotAllowed, DecisionFailed) as broken:
+            sentence = broken.sentence if isinstance(broken, DecisionFailed) else str(broken)
+            self.report("incomplete", owner, sentence, "Give a default that is allowed, or allow it.")
+        except (FeelError, RecursionError):
+            return  # it takes longer than a look at it may
 
     def _values(self, text: str, owner: str) -> list[str]:
         """The tests an output value must pass one of; none for `-`, which is any value."""
         try:
-            return split_tests(text, self.names) if text else []
+            return split_tests(text, *self._known(text)) if text else []
         except FeelError as error:
             self.report("invalid_expression", owner, error.detail, "Correct the output values.")
             return []
@@ -270,7 +282,7 @@ class Compiler:
         """The values themselves, worked out once: a range or a comparison allows values but puts them in no order."""
         ranks = []
         for text in texts:
-            value = _constant(text, self.names)
+            value = self._constant(text)
             if value is None:
                 self.report(
                     "hit_policy",
@@ -280,6 +292,15 @@ class Compiler:
                 )
             ranks.append(value)
         return tuple(ranks)
+
+    def _constant(self, text: str) -> Any:
+        """The value of a text that reads nothing; None for a range, a comparison, and what depends on variables."""
+        try:
+            expression = compile_expression(text, *self._known(text))
+            value = None if expression.unknown(frozenset()) else expression.evaluate({}, limits=_CONSTANT)
+        except FeelError:
+            return None
+        return None if isinstance(value, Range) else value
 
     def _rule(self, element: Element, index: int, owner: str) -> Rule:
         name = str(element.get("id", ""))
@@ -293,16 +314,6 @@ class Compiler:
             tuple(self.tests(text_of(one), shown) for one in children(element, "inputEntry")),
             tuple(self.expression(text_of(one), shown) for one in children(element, "outputEntry")),
         )
-
-
-def _constant(text: str, names: frozenset[str]) -> Any:
-    """The value of a text that reads nothing; None for a range, a comparison, and what depends on variables."""
-    try:
-        expression = compile_expression(text, names)
-        value = None if expression.unknown(frozenset()) else expression.evaluate({}, limits=_CONSTANT)
-    except FeelError:
-        return None
-    return None if isinstance(value, Range) else value
 
 
 def _expressions(element: Element) -> list[Any]:

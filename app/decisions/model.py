@@ -49,11 +49,15 @@ Coercion = Callable[[Run, Any], Any]
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """`variable` is the name under which other decisions see the result; `inputs` maps input names to coercions."""
+    """`variable` is the name under which other decisions see the result, with `by_id` its id is another.
+
+    `inputs` maps input names to coercions.
+    """
 
     id: str
     name: str
     variable: str
+    by_id: bool
     logic: Logic
     result: Coercion
     required: tuple[str, ...]
@@ -131,6 +135,8 @@ class DecisionModel:
         functions: dict[str, Any],
     ) -> Evaluation:
         seen = dict(variables)
+        # An id gives way to the names that are drawn.
+        seen.update((one.decision, one.output) for one in required if self.decisions[one.decision].by_id)
         for name, coerce in decision.inputs.items():
             seen[name] = coerce(run, variables.get(name))
         seen.update((self.decisions[one.decision].variable, one.output) for one in required)
@@ -142,5 +148,5 @@ class DecisionModel:
         if knowledge_id not in functions:
             knowledge = self.knowledge[knowledge_id]
             inner = {self.knowledge[one].name: self._function(one, functions) for one in knowledge.required}
-            functions[knowledge_id] = knowledge.bind(inner)
+            functions[knowledge_id] = inner[knowledge.name] = knowledge.bind(inner)
         return functions[knowledge_id]

@@ -1,34 +1,42 @@
 """A DMN document to a decision model: requirements resolved, cycles refused, every expression compiled."""
 
-from collections.abc import Mapping
+from collections.abc import Container, Iterable, Mapping
 from typing import Any
 
 from app.decisions.boxed import function_of
+from app.decisions.content import unread
 from app.decisions.errors import DmnError, Finding
 from app.decisions.logic import Compiler
 from app.decisions.model import Coercion, Decision, DecisionModel, Knowledge
 from app.decisions.types import Types
 from app.decisions.visible import Others, Visible
-from app.decisions.xml import Element, child, children, read_xml, tag, target
+from app.decisions.xml import EXPRESSIONS, Element, child, children, read_xml, tag, target
+from app.feel.lexer import plain
 
 _READ = {"inputData", "decision", "businessKnowledgeModel", "itemDefinition"}
 _HARMLESS = {
     "", "description", "extensionElements", "knowledgeSource", "textAnnotation", "association", "group",
     "performanceIndicator", "organizationUnit", "elementCollection",
 }  # fmt: skip
+_NAMED = {
+    "inputData", "decision", "businessKnowledgeModel", "variable", "formalParameter", "parameter",
+    "for", "some", "every",
+}  # fmt: skip
 _MAX_DEPTH = 60
 
 
 def parse_decisions(xml: bytes) -> DecisionModel:
-    """Read DMN 1.3, 1.4 or 1.5. DmnError with every finding when any element cannot be understood or run."""
+    """Read DMN 1.2 to 1.5. DmnError with every finding when any element cannot be understood or run."""
     root = read_xml(xml)
-    types = Types(root)
-    compiler = Compiler(types, _names(root) | types.names)
+    compiler = Compiler(Types(root), *_names(root))
     _check_elements(root, compiler)
+    compiler.findings += unread(root)
     data = {str(one.get("id", "")): one for one in children(root, "inputData")}
     called = _called(root)
     boxes = [_knowledge(one, called, compiler) for one in children(root, "businessKnowledgeModel")]
-    made = [_decision(one, data, called, compiler) for one in children(root, "decision")]
+    wanted = {target(one) for one in root.iter() if tag(one) == "requiredDecision"}
+    drawn = [one for one in children(root, "decision") if not _idle(one, wanted, compiler)]
+    made = [_decision(one, data, called, compiler) for one in drawn]
     knowledge, decisions = {one.id: one for one in boxes}, {one.id: one for one in made}
     _check_links(decisions, knowledge, compiler)
     if not decisions:
@@ -39,21 +47,19 @@ def parse_decisions(xml: bytes) -> DecisionModel:
     return DecisionModel(str(root.get("id", "")), str(root.get("name", "")), decisions, knowledge, strange)
 
 
-def _names(root: Element) -> frozenset[str]:
-    """Every name an expression of this model may use: they may hold spaces, which FEEL has to know."""
-    tags = {
-        "inputData",
-        "decision",
-        "businessKnowledgeModel",
-        "variable",
-        "formalParameter",
-        "parameter",
-        "output",
-        "column",
+def _names(root: Element) -> tuple[frozenset[str], frozenset[str]]:
+    """All names of the model, and those of them that need not be seen to count after a dot and inside filters.
+
+    These are the names of what contexts hold, and whatever can be nothing but a name; `gross-tax` may be a subtraction.
+    """
+    held = {str(one.get("name", "")) for one in root.iter() if tag(one) in ("itemComponent", "output", "column")}
+    held.update(_variable(one)[0] for one in root.iter() if tag(one) == "contextEntry")
+    others = {
+        str(one.get("name") or one.get("iteratorVariable") or one.get("id", ""))
+        for one in root.iter()
+        if tag(one) in _NAMED
     }
-    found = {str(one.get("name", "")) for one in root.iter() if tag(one) in tags}
-    found.update(str(one.get("iteratorVariable", "")) for one in root.iter() if tag(one) in ("for", "some", "every"))
-    return frozenset(name for name in found if name)
+    return frozenset(held | others), frozenset(held.union(name for name in others if plain(name)))
 
 
 def _check_elements(root: Element, compiler: Compiler) -> None:
@@ -101,10 +107,21 @@ def _variable(element: Element) -> tuple[str, str]:
     return str(named.get("name") or element.get("name", "")), str(named.get("typeRef", ""))
 
 
-def _called(root: Element) -> dict[str, str]:
-    """The name under which each decision and knowledge model is seen by what requires it, by id."""
+def _called(root: Element) -> dict[str, tuple[str, ...]]:
+    """The names under which each decision and knowledge model is seen by what requires it, by id."""
     boxes = [*children(root, "decision"), *children(root, "businessKnowledgeModel")]
-    return {(identity := str(one.get("id", ""))): _variable(one)[0] or identity for one in boxes}
+    return {str(one.get("id", "")): (_variable(one)[0] or str(one.get("id", "")), *_by_id(one)) for one in boxes}
+
+
+def _by_id(element: Element) -> tuple[str, ...]:
+    """The id of a decision without a variable, when it is a word: modelers that draw none mean the decision by it."""
+    identity = str(element.get("id", ""))
+    meant = tag(element) == "decision" and child(element, "variable") is None and identity.isidentifier()
+    return (identity,) if meant else ()
+
+
+def _known(ids: Iterable[str], called: Mapping[str, tuple[str, ...]]) -> frozenset[str]:
+    return frozenset(name for one in ids for name in called.get(one, (one,)))
 
 
 def _targets(element: Element, requirement: str, kind: str) -> tuple[str, ...]:
@@ -112,7 +129,19 @@ def _targets(element: Element, requirement: str, kind: str) -> tuple[str, ...]:
     return tuple(target(one) for one in found if one is not None)
 
 
-def _decision(element: Element, data: Mapping[str, Element], called: Mapping[str, str], compiler: Compiler) -> Decision:
+def _idle(element: Element, wanted: Container[str], compiler: Compiler) -> bool:
+    """Whether a decision has no logic and is required by none: it is told of, and no part of what can be called."""
+    identity = str(element.get("id", ""))
+    if identity in wanted or any(tag(one) in EXPRESSIONS for one in element):
+        return False
+    remedy = "Add a decision table or a literal expression, or remove it; nothing can call it."
+    compiler.strange.append(Finding("no_logic", identity, "It has no expression.", remedy, certain=False))
+    return True
+
+
+def _decision(
+    element: Element, data: Mapping[str, Element], called: Mapping[str, tuple[str, ...]], compiler: Compiler
+) -> Decision:
     identity = str(element.get("id", ""))
     variable, reference = _variable(element)
     inputs: dict[str, Coercion] = {}
@@ -125,12 +154,13 @@ def _decision(element: Element, data: Mapping[str, Element], called: Mapping[str
     required = _targets(element, "informationRequirement", "requiredDecision")
     knowledge = _targets(element, "knowledgeRequirement", "requiredKnowledge")
     seen = Visible(frozenset(inputs), Others.DOUBTFUL if inputs else Others.ANYTHING)
-    with compiler.seeing(seen.plus(called.get(one, one) for one in (*required, *knowledge))):
+    with compiler.seeing(seen.plus(_known((*required, *knowledge), called))):
         logic = compiler.inside(element, identity)
     return Decision(
         identity,
         str(element.get("name", identity)),
         variable or identity,
+        bool(_by_id(element)),
         logic,
         compiler.coerce(reference, identity),
         required,
@@ -139,20 +169,20 @@ def _decision(element: Element, data: Mapping[str, Element], called: Mapping[str
     )
 
 
-def _knowledge(element: Element, called: Mapping[str, str], compiler: Compiler) -> Knowledge:
+def _knowledge(element: Element, called: Mapping[str, tuple[str, ...]], compiler: Compiler) -> Knowledge:
     identity = str(element.get("id", ""))
     body = child(element, "encapsulatedLogic")
     if body is None:
         compiler.report("no_logic", identity, "It has no function.", "Add parameters and an expression.")
         body = element
     required = _targets(element, "knowledgeRequirement", "requiredKnowledge")
-    with compiler.seeing(Visible(frozenset(called.get(one, one) for one in required), Others.NOTHING)):
+    with compiler.seeing(Visible(_known((identity, *required), called), Others.NOTHING)):
         parameters, logic = compiler.function(body, identity)
 
     def bind(functions: Mapping[str, Any]) -> Any:
         return function_of(parameters, logic, functions)
 
-    return Knowledge(identity, called[identity], bind, required)
+    return Knowledge(identity, called[identity][0], bind, required)
 
 
 def _check_links(decisions: Mapping[str, Decision], knowledge: Mapping[str, Knowledge], compiler: Compiler) -> None:

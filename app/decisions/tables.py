@@ -6,7 +6,7 @@ from datetime import timedelta
 from functools import cmp_to_key
 from typing import Any
 
-from app.decisions.allowed import show
+from app.decisions.allowed import NotAllowed, show
 from app.decisions.errors import DecisionFailed
 from app.decisions.model import Coercion, MatchedRule, Outcome
 from app.feel import Expression, UnaryTests
@@ -40,6 +40,16 @@ class Output:
     ranks: tuple[Any, ...]
     default: Expression | None
     coerce: Coercion
+
+    def given(self, expression: Expression, giver: str, run: Run, variables: Mapping[str, Any]) -> Any:
+        """The value of an expression as one of the column. NotAllowed when it is none of its values."""
+        value = self.coerce(run, expression.value(run, variables))
+        if value is not None and self.allowed and not _allows(self.allowed, run, value, variables):
+            raise NotAllowed(f'{giver} gives {show(value)} for "{self.name}"; allowed is {self.allowed.text}.')
+        return value
+
+    def otherwise(self, run: Run, variables: Mapping[str, Any]) -> Any:
+        return self.given(self.default, "The default", run, variables) if self.default else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,17 +114,13 @@ class Table:
         return found
 
     def _outputs(self, rule: Rule, run: Run, variables: Mapping[str, Any]) -> tuple[Any, ...]:
-        values = []
-        for column, expression in zip(self.outputs, rule.outputs, strict=True):
-            value = column.coerce(run, expression.value(run, variables))
-            if value is not None and column.allowed and not _allows(column.allowed, run, value, variables):
-                raise DecisionFailed(
-                    self.decision,
-                    f'Rule {rule.shown} gives {show(value)} for "{column.name}"; allowed is {column.allowed.text}.',
-                    [rule.shown],
-                )
-            values.append(value)
-        return tuple(values)
+        try:
+            return tuple(
+                column.given(expression, f"Rule {rule.shown}", run, variables)
+                for column, expression in zip(self.outputs, rule.outputs, strict=True)
+            )
+        except NotAllowed as broken:
+            raise DecisionFailed(self.decision, str(broken), [rule.shown]) from None
 
     def _named(self, values: tuple[Any, ...]) -> dict[str, Any]:
         return {column.name: value for column, value in zip(self.outputs, values, strict=True)}
@@ -127,10 +133,10 @@ class Table:
         """No rule holds: the defaults, else an empty list, a count of 0, or null."""
         several = self.policy in ("RULE ORDER", "OUTPUT ORDER") or (self.policy == "COLLECT" and not self.aggregation)
         if any(column.default for column in self.outputs):
-            values = tuple(
-                column.coerce(run, column.default.value(run, variables)) if column.default else None
-                for column in self.outputs
-            )
+            try:
+                values = tuple(column.otherwise(run, variables) for column in self.outputs)
+            except NotAllowed as broken:
+                raise DecisionFailed(self.decision, str(broken)) from None
             return [self._single(values)] if several else self._single(values)
         if several:
             return []

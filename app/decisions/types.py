@@ -74,13 +74,6 @@ class Types:
             item = self.find(reference)
         return Type("list", (item,)) if item and element.get("isCollection") == "true" else item
 
-    @property
-    def names(self) -> frozenset[str]:
-        """The names of all components, which may hold spaces."""
-        return frozenset(
-            str(part.get("name", "")) for item in self._definitions.values() for part in item.iter("{*}itemComponent")
-        )
-
 
 def coercion(wanted: Type) -> Coercion:
     """Bring a value to a type, else null. JSON has no dates, so a text stands for the date or duration it spells."""

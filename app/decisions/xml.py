@@ -9,16 +9,21 @@ from app.decisions.errors import DmnError, Finding
 MAX_BYTES = 1_000_000
 MAX_ELEMENTS = 20_000
 NAMESPACES = {
+    "http://www.omg.org/spec/DMN/20180521/MODEL/": "1.2",
     "https://www.omg.org/spec/DMN/20191111/MODEL/": "1.3",
     "https://www.omg.org/spec/DMN/20211108/MODEL/": "1.4",
     "https://www.omg.org/spec/DMN/20230324/MODEL/": "1.5",
 }
+EXPRESSIONS = (
+    "decisionTable", "literalExpression", "context", "invocation", "functionDefinition", "list", "relation",
+    "conditional", "filter", "for", "some", "every",
+)  # fmt: skip
 Element = Any
 """An lxml element; lxml brings no types."""
 
 
 def read_xml(xml: bytes) -> Element:
-    """The `definitions` element. DmnError when this is not a safe DMN 1.3 to 1.5 document."""
+    """The `definitions` element. DmnError when this is not a safe DMN 1.2 to 1.5 document."""
     if len(xml) > MAX_BYTES:
         raise _refused("too_large", f"The file has {len(xml)} bytes.", f"Keep it below {MAX_BYTES} bytes.")
     if b"<!DOCTYPE" in xml or b"<!ENTITY" in xml:
@@ -41,7 +46,7 @@ def read_xml(xml: bytes) -> Element:
     if sum(1 for _ in root.iter()) > MAX_ELEMENTS:
         raise _refused("too_large", f"The file has more than {MAX_ELEMENTS} elements.", "Split the model.")
     if tag(root) != "definitions":
-        raise _refused("not_dmn", "The file is not a DMN 1.3, 1.4 or 1.5 model.", "Export it as DMN 1.3 or later.")
+        raise _refused("not_dmn", "The file is not a DMN 1.2 to 1.5 model.", "Export it as DMN 1.2 or later.")
     return root
 
 

@@ -1,6 +1,7 @@
 """Disputes: opened and changed by the gateway's word alone, answered with evidence or accepted by people."""
 
 from datetime import datetime, timedelta
+from typing import Final
 
 from sqlalchemy import or_, select
 
@@ -23,6 +24,8 @@ from app.payments.states import IllegalTransition
 
 PROCESS = "dispute"
 REQUEST_LASTS = timedelta(days=60)
+_SUBMIT: Final = "dispute.submit_requested"
+_ACCEPT: Final = "dispute.accept_requested"
 
 
 class NotAnswerable(Conflict):
@@ -78,6 +81,8 @@ def take_in(tx: Tx, payment: Payment, dispute: Dispute, facts: GatewayDispute, a
         return
     dispute.amount = _amount(dispute, facts)
     if facts.stage != dispute.stage:
+        # A request is about the stage in which it was made: the next one is for people to decide anew.
+        inbox.withdraw(tx, dispute.merchant_id, (_SUBMIT, _ACCEPT), dispute.id)
         dispute.submitted_at = None
     if facts.evidence_submitted and dispute.submitted_at is None:
         dispute.submitted_at = tx.now()
@@ -104,12 +109,12 @@ def put_evidence(tx: Tx, actor: Actor, dispute_id: str, facts: dict[str, str]) -
 
 def request_submit(tx: Tx, actor: Actor, dispute_id: str) -> Dispute:
     """Ask the flow to hand the evidence in."""
-    return _request(tx, actor, dispute_id, "dispute.submit_requested")
+    return _request(tx, actor, dispute_id, _SUBMIT)
 
 
 def request_accept(tx: Tx, actor: Actor, dispute_id: str) -> Dispute:
     """Ask the flow to accept the dispute, which gives the amount up."""
-    return _request(tx, actor, dispute_id, "dispute.accept_requested")
+    return _request(tx, actor, dispute_id, _ACCEPT)
 
 
 def transition(tx: Tx, merchant_id: str, dispute_id: str, to: str) -> Dispute:

@@ -50,11 +50,11 @@ DELETE FROM messages WHERE id IN (
 
 def fold(tx: Tx, after: timedelta, limit: int) -> int:
     """Move the journals of up to `limit` instances that ended longer than `after` ago; how many there were."""
-    ids = list(tx.session.scalars(_CHOOSE, {"before": tx.now() - after, "limit": limit}))
+    ids = tx.column(_CHOOSE, {"before": tx.now() - after, "limit": limit})
     if ids:
         for statement in (_FOLD, *_CLEAR):
-            tx.execute(statement, {"ids": ids})
-        tx.execute(_MARK, {"ids": ids, "now": tx.now()})
+            tx.rows(statement, {"ids": ids})
+        tx.rows(_MARK, {"ids": ids, "now": tx.now()})
     return len(ids)
 
 

@@ -285,5 +285,8 @@ def _facts(one: Definition) -> Json:
     return facts
 
 
+_TAKE_TURNS = text("SELECT pg_advisory_xact_lock(hashtext('definitions:' || :m))::text")
+
+
 def _lock(tx: Tx, merchant_id: str) -> None:
-    tx.session.execute(text("SELECT pg_advisory_xact_lock(hashtext('definitions:' || :m))"), {"m": merchant_id})
+    tx.rows(_TAKE_TURNS, {"m": merchant_id})

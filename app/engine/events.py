@@ -26,7 +26,7 @@ def open_timer(token: Token, timer: Timer) -> None:
         due = parse_duration(text).after(now)
     else:
         cycle = parse_cycle(text)
-        due = cycle.interval.after(now)
+        due = cycle.first(now)
         token.internal_data["cycle"] = [text, cycle.count]
     token.internal_data["due"] = due.isoformat()
 

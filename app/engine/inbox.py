@@ -19,6 +19,7 @@ from app.engine.reserved import is_money, is_own_message
 from app.engine.step import InstanceStatus, Item, ItemKind, WaitKind
 from app.errors import Conflict, Forbidden, NotFound
 from app.events import audit
+from app.kit.bulk import insert_rows
 from app.kit.database import Json, Tx
 from app.kit.ids import new_id
 from app.kit.trace import mark
@@ -26,6 +27,8 @@ from app.kit.trace import mark
 CHANNEL = "sluice_work"
 #: Failures in a row after which an instance is shown to people instead of being tried again.
 PARK_AFTER = 5
+
+_TAKE_TURNS = text("SELECT pg_advisory_xact_lock(hashtextextended(:address, 0))::text")
 
 
 class InstanceEnded(Conflict):
@@ -74,17 +77,17 @@ def start_instance(
 
 def put(tx: Tx, instance_id: str, item: Item, dedupe: str) -> bool:
     """Leave `item` for the instance; False when the same `dedupe` already lies there."""
-    row = insert(InboxItem).values(
-        instance_id=instance_id,
-        kind=item.kind,
-        node=item.node,
-        payload=dict(item.payload),
-        actor=item.actor,
-        dedupe=dedupe,
-        trace=mark(),
-        created_at=tx.now(),
-    )
-    inserted = tx.changed(row.on_conflict_do_nothing(index_elements=["instance_id", "dedupe"])) == 1
+    values = {
+        "instance_id": instance_id,
+        "kind": item.kind,
+        "node": item.node,
+        "payload": dict(item.payload),
+        "actor": item.actor,
+        "dedupe": dedupe,
+        "trace": mark(),
+        "created_at": tx.now(),
+    }
+    inserted = bool(insert_rows(tx, InboxItem, [values], once=True))
     tx.notify(CHANNEL)
     return inserted
 
@@ -142,6 +145,15 @@ def _start(tx: Tx, message: Message) -> None:
     tx.session.flush()
 
 
+def withdraw(tx: Tx, merchant_id: str, names: Sequence[str], correlation: str) -> None:
+    """What was published under these names and nobody has heard yet is not heard any more."""
+    for name in sorted(names):
+        lock_subscription(tx, merchant_id, name, correlation)
+    address = (Message.merchant_id == merchant_id, Message.name.in_(names), Message.correlation == correlation)
+    unheard = update(Message).where(*address, Message.delivered_to.is_(None), Message.expires_at > tx.now())
+    tx.execute(unheard.values(expires_at=tx.now()))
+
+
 def find_message(tx: Tx, merchant_id: str, name: str, correlation: str, dedupe: str) -> Message:
     """A message that was published, whatever became of it."""
     address = (Message.merchant_id == merchant_id, Message.name == name, Message.correlation == correlation)
@@ -150,10 +162,7 @@ def find_message(tx: Tx, merchant_id: str, name: str, correlation: str, dedupe: 
 
 def lock_subscription(tx: Tx, merchant_id: str, name: str, correlation: str) -> None:
     """Publishers and new subscriptions of one address take turns, so that neither can miss the other."""
-    tx.session.execute(
-        text("SELECT pg_advisory_xact_lock(hashtextextended(:address, 0))"),
-        {"address": f"message:{merchant_id}:{name}:{correlation}"},
-    )
+    tx.rows(_TAKE_TURNS, {"address": f"message:{merchant_id}:{name}:{correlation}"})
 
 
 def deliver(tx: Tx, merchant_id: str, name: str, correlation: str) -> Sequence[Message]:

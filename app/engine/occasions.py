@@ -35,7 +35,7 @@ class Drawn:
         if self.kind == MESSAGE:
             return None
         if self.cycle is not None:
-            return self.cycle.interval.after(now)
+            return self.cycle.first(now)
         moment = parse_date(self.text)
         return moment if moment > now else None
 

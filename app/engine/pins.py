@@ -41,7 +41,7 @@ def pins_for(tx: Tx, merchant_id: str, process: str) -> Pinned:
 
     NotFound when it is not published, Conflict when something it reaches is not.
     """
-    ids = tuple(tx.execute(_PUBLISHED, {"merchant_id": merchant_id, "status": PUBLISHED}).scalars())
+    ids = tuple(tx.column(_PUBLISHED, {"merchant_id": merchant_id, "status": PUBLISHED}))
     return _pinned.get((process, *ids), lambda: _pin(tx, merchant_id, process))
 
 

@@ -4,10 +4,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from sqlalchemy import select
+from sqlalchemy import text
 
-from app.engine.models import Instance
 from app.kit.database import Json, Tx
+
+_NAMED = text("SELECT id, process, version FROM instances WHERE id = ANY(:ids)")
 
 
 @dataclass
@@ -28,9 +29,8 @@ def reference(tx: Tx, instance_id: str | None) -> Json | None:
     seen = tx.own(_Seen)
     if instance_id is not None and instance_id not in seen.views:
         missing = {instance_id, *seen.expected} - seen.views.keys()
-        query = select(Instance.id, Instance.process, Instance.version).where(Instance.id.in_(missing))
         with tx.session.no_autoflush:
-            for row in tx.session.execute(query):
+            for row in tx.rows(_NAMED, {"ids": list(missing)}):
                 seen.views[row.id] = {"id": row.id, "process": row.process, "version": row.version}
     return seen.views.get(instance_id) if instance_id is not None else None
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import delete, text, tuple_, update
+from sqlalchemy import text, tuple_, update
 
 from app.engine import inbox, incidents
 from app.engine.archive import page_line
-from app.engine.models import InboxItem, Incident, JournalPage, Task, WaitRow
+from app.engine.models import Incident, JournalPage, Task, WaitRow
 from app.engine.step import ItemKind, Step, Thrown, Wait, WaitKind
 from app.engine.store import LEASE, Claim, LeaseLost, Rows, WaitKey, rows_of
 from app.kit.bulk import as_json, insert_rows
@@ -80,6 +80,13 @@ RETURNING instances.id
 """)
 
 
+_TAKEN = text("DELETE FROM inbox WHERE id = ANY(:ids)")
+_OVER = text("""
+DELETE FROM waits USING json_to_recordset(CAST(:rows AS json)) AS gone(instance_id text, node text, kind text)
+WHERE waits.instance_id = gone.instance_id AND waits.node = gone.node AND waits.kind = gone.kind
+""")
+
+
 def save(tx: Tx, owner: str, outcome: Outcome) -> Claim:
     """Write one step; the claim to use for the next one. LeaseLost when the fence or the lease does not match."""
     return save_many(tx, owner, [outcome])[0]
@@ -91,7 +98,7 @@ def save_many(tx: Tx, owner: str, outcomes: Sequence[Outcome]) -> list[Claim]:
     _write_instances(tx, owner, outcomes, now)
     taken = [row_id for outcome in outcomes for row_id in outcome.taken]
     if taken:
-        tx.execute(delete(InboxItem).where(InboxItem.id.in_(taken)))
+        tx.rows(_TAKEN, {"ids": taken})
     _write_pages(tx, outcomes, now)
     unread = [outcome.claim.id for outcome in outcomes if outcome.claim.rows is None]
     read = rows_of(tx, unread) if unread else {}
@@ -126,7 +133,7 @@ def _write_instances(tx: Tx, owner: str, outcomes: Iterable[Outcome], now: datet
     rows = {outcome.claim.id: _instance(outcome) for outcome in outcomes}
     # In the order of their ids, as everybody locks many of them.
     ordered = [rows[one] for one in sorted(rows)]
-    saved = tx.execute(
+    saved = tx.column(
         _UPDATE,
         {
             "rows": as_json(ordered),
@@ -136,7 +143,7 @@ def _write_instances(tx: Tx, owner: str, outcomes: Iterable[Outcome], now: datet
             "until": now + LEASE,
         },
     )
-    lost = rows.keys() - set(saved.scalars())
+    lost = rows.keys() - set(saved)
     if lost:
         raise LeaseLost(lost)
 
@@ -202,8 +209,8 @@ def _write_waits(tx: Tx, changes: Iterable[Change], now: datetime) -> None:
     for address in sorted(closed.union(subscriptions)):
         inbox.lock_subscription(tx, *address)
     if gone:
-        keys = [(claim.id, wait[0], wait[1]) for claim, wait in gone]
-        tx.execute(delete(WaitRow).where(tuple_(WaitRow.instance_id, WaitRow.node, WaitRow.kind).in_(keys)))
+        keys = [{"instance_id": claim.id, "node": wait[0], "kind": wait[1]} for claim, wait in gone]
+        tx.rows(_OVER, {"rows": as_json(keys)})
     if not opened:
         return
     fields = ("node", "element", "kind", "due_at", "message", "correlation")

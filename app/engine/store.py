@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, select, text, update
+from sqlalchemy import text, update
 
 from app.engine import due, inbox, incidents
-from app.engine.models import Incident, Instance, Task, WaitRow
+from app.engine.models import Instance
 from app.engine.step import InstanceStatus, Item, ItemKind, WaitKind
 from app.errors import Conflict
 from app.kit.database import Json, Tx
@@ -111,9 +111,9 @@ def claim(tx: Tx, owner: str, limit: int, except_for: Collection[str] = (), *, f
     for when more is due than one claim takes.
     """
     now = tx.now()
-    unheard = [row.payload["message"] for row in tx.execute(_DISCARD) if row.kind == ItemKind.MESSAGE]
+    unheard = [row.payload["message"] for row in tx.rows(_DISCARD) if row.kind == ItemKind.MESSAGE]
     inbox.give_back(tx, unheard)
-    rows = tx.execute(
+    rows = tx.rows(
         due.FAIR if fair else due.OLDEST,
         {
             "except_for": list(except_for),
@@ -137,10 +137,12 @@ UPDATE instances SET lease_until = :until FROM (
 
 
 def renew(tx: Tx, owner: str, instance_ids: Sequence[str]) -> None:
-    tx.execute(_RENEW, {"until": tx.now() + LEASE, "ids": list(instance_ids), "owner": owner})
+    tx.rows(_RENEW, {"until": tx.now() + LEASE, "ids": list(instance_ids), "owner": owner})
 
 
-_COLUMNS = tuple(getattr(Instance, name) for name in due.COLUMNS)
+_READ = f"SELECT {', '.join(due.COLUMNS)} FROM instances WHERE"  # noqa: S608 - put together from constants
+_MINE = text(f"{_READ} id = ANY(:ids) AND lease_owner = :owner AND ended_at IS NULL")
+_PEEK = text(f"{_READ} id = :id")
 
 
 def load(tx: Tx, owner: str, instance_id: str) -> Claim:
@@ -153,22 +155,16 @@ def load(tx: Tx, owner: str, instance_id: str) -> Claim:
 
 def load_many(tx: Tx, owner: str, instance_ids: Collection[str]) -> list[Claim]:
     """Those of the instances that are still `owner`'s and have not ended."""
-    mine = (Instance.id.in_(instance_ids), Instance.lease_owner == owner, Instance.ended_at.is_(None))
-    return _read(tx, *mine)
+    return [_claim(row) for row in tx.rows(_MINE, {"ids": list(instance_ids), "owner": owner})]
 
 
 def peek(tx: Tx, instance_id: str) -> Claim:
     """The instance whoever holds it, for looking only."""
-    (found,) = _read(tx, Instance.id == instance_id)
-    return found
-
-
-def _read(tx: Tx, *conditions: ColumnElement[bool]) -> list[Claim]:
-    return [_claim(row) for row in tx.session.execute(select(*_COLUMNS).where(*conditions))]
+    return _claim(tx.row(_PEEK, {"id": instance_id}))
 
 
 def _claim(row: Any) -> Claim:
-    values = {**row._mapping, "status": InstanceStatus(row.status)}  # noqa: SLF001 - a row's documented mapping
+    values = {**row._asdict(), "status": InstanceStatus(row.status)}
     # Nothing can have been written about an instance that has not taken its first step.
     return Claim(**values, rows=NOTHING if row.state is None and not row.journal_seq else None)
 
@@ -176,7 +172,7 @@ def _claim(row: Any) -> Claim:
 def arrivals(tx: Tx, instance_ids: Sequence[str]) -> dict[str, list[Arrival]]:
     """What lies in the inboxes, oldest first."""
     found: dict[str, list[Arrival]] = {}
-    rows = tx.execute(_ARRIVALS, {"ids": list(instance_ids)})
+    rows = tx.rows(_ARRIVALS, {"ids": list(instance_ids)})
     for row in rows:
         item = Item(ItemKind(row.kind), row.node, row.payload, row.actor)
         found.setdefault(row.instance_id, []).append(Arrival(row.id, item, row.trace))
@@ -188,22 +184,28 @@ SELECT instance_id, id, kind, node, payload, actor, trace FROM inbox WHERE insta
 """)
 
 
+_ROWS = text("""
+SELECT instance_id, 'wait' AS what, node, kind, due_at, message, correlation FROM waits WHERE instance_id = ANY(:ids)
+UNION ALL
+SELECT instance_id, 'task', node, status, NULL, '', '' FROM tasks WHERE instance_id = ANY(:ids)
+UNION ALL
+SELECT instance_id, 'incident', node, '', NULL, '', '' FROM incidents
+WHERE instance_id = ANY(:ids) AND status = 'open' AND source = 'engine'
+""")
+
+
 def rows_of(tx: Tx, instance_ids: Collection[str]) -> Mapping[str, Rows]:
     """What the tables say about each of the instances."""
     waits: dict[str, set[WaitKey]] = {one: set() for one in instance_ids}
     tasks: dict[str, dict[str, str]] = {one: {} for one in instance_ids}
     stopped: dict[str, set[str]] = {one: set() for one in instance_ids}
-    columns = (WaitRow.instance_id, WaitRow.node, WaitRow.kind, WaitRow.due_at, WaitRow.message, WaitRow.correlation)
-    for row in tx.session.execute(select(*columns).where(WaitRow.instance_id.in_(instance_ids))):
-        waits[row.instance_id].add((row.node, row.kind, row.due_at, row.message, row.correlation))
-    known = select(Task.instance_id, Task.node, Task.status).where(Task.instance_id.in_(instance_ids))
-    for one, node, status in tx.session.execute(known):
-        tasks[one][node] = status
-    open_ones = select(Incident.instance_id, Incident.node).where(
-        Incident.instance_id.in_(instance_ids), Incident.status == "open", Incident.source == "engine"
-    )
-    for one, node in tx.session.execute(open_ones):
-        stopped[one].add(node)
+    for one, what, node, kind, due_at, message, correlation in tx.rows(_ROWS, {"ids": list(instance_ids)}):
+        if what == "wait":
+            waits[one].add((node, kind, due_at, message, correlation))
+        elif what == "task":
+            tasks[one][node] = kind
+        else:
+            stopped[one].add(node)
     return {
         one: Rows(
             frozenset(waits[one]),

@@ -16,7 +16,7 @@ _DURATION = re.compile(
     re.ASCII,
 )
 _PARTS = ("years", "months", "weeks", "days", "hours", "minutes", "seconds")
-_CYCLE = re.compile(r"R(?P<count>\d{0,6})/(?P<interval>P.+)", re.ASCII)
+_CYCLE = re.compile(r"R(?P<count>\d{0,6})/(?:(?P<begins>\d[^/]*)/)?(?P<interval>P[^/]+)", re.ASCII)
 
 
 #: Any moment at all: literals are checked against it when a diagram is read.
@@ -84,14 +84,22 @@ def parse_date(text: str) -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class Cycle:
-    """`count` firings, None for no end, `interval` apart."""
+    """`count` firings, None for no end, `interval` apart; the first at `begins`, None for an interval from now."""
 
     count: int | None
     interval: Duration
+    begins: datetime | None = None
+
+    def first(self, now: datetime) -> datetime:
+        """When it is due at first: a date that has passed is a round that was missed, so it is due at once."""
+        return self.interval.after(now) if self.begins is None else self.begins
 
 
 def parse_cycle(text: str) -> Cycle:
-    """`R3/PT1M`, `R/PT1M`. Raises EvaluationFailed, also for an interval below a second: it would fire all the time."""
+    """`R3/PT1M`, `R/PT1M`, `R/2030-01-31T09:00:00Z/P1D`.
+
+    Raises EvaluationFailed, also for an interval below a second: it would fire all the time.
+    """
     match = _CYCLE.fullmatch(text)
     if match is None:
         raise EvaluationFailed(f"{text!r} is not a repeating interval; write it as in R3/PT1M")
@@ -100,7 +108,8 @@ def parse_cycle(text: str) -> Cycle:
     interval = parse_duration(match["interval"])
     if interval.after(ANY_TIME) < ANY_TIME + _LEAST:
         raise EvaluationFailed(f"{text!r} fires more often than once a second; use a longer interval")
-    return Cycle(int(match["count"]) if match["count"] else None, interval)
+    begins = parse_date(match["begins"]) if match["begins"] else None
+    return Cycle(int(match["count"]) if match["count"] else None, interval, begins)
 
 
 def parse_due(text: str, now: datetime) -> datetime:

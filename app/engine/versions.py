@@ -62,5 +62,5 @@ def definition_view(one: Definition, *, content: bool = False) -> Json:
 
 def in_use(tx: Tx, merchant_id: str) -> dict[str, int]:
     """Definition id -> how many instances that have not ended are pinned to it, as their own flow or as a part."""
-    rows = tx.execute(_IN_USE, {"merchant": merchant_id, "running": _RUNNING})
+    rows = tx.rows(_IN_USE, {"merchant": merchant_id, "running": _RUNNING})
     return {row.definition_id: row.running for row in rows}

@@ -9,10 +9,13 @@ from app.access.actor import Actor
 from app.events.models import AuditEntry
 from app.kit.database import Json, Tx
 
+# The digest of each entry covers the one before.
+_TAKE_TURNS = text("SELECT pg_advisory_xact_lock(hashtext('audit:' || :m))::text")
+
 
 def record(tx: Tx, actor: Actor, action: str, object_id: str, facts: Json | None = None) -> None:
     """Write that `actor` did `action` (e.g. `task.completed`) to `object_id`. `facts` must hold no secret."""
-    tx.session.execute(text("SELECT pg_advisory_xact_lock(hashtext('audit:' || :m))"), {"m": actor.merchant_id})
+    tx.rows(_TAKE_TURNS, {"m": actor.merchant_id})
     previous = tx.session.scalar(
         select(AuditEntry.digest)
         .where(AuditEntry.merchant_id == actor.merchant_id)

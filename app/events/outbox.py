@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from sqlalchemy import func, select
+from sqlalchemy import text
 
 from app.events.models import Event
 from app.kit.database import Json, Tx
@@ -13,6 +13,7 @@ from app.kit.trace import mark
 CHANNEL = "sluice_events"
 #: How far the events of the objects in :ids have come; none of those that have no event yet.
 LAST = "SELECT object_id, max(sequence) FROM events WHERE object_id = ANY(:ids) GROUP BY object_id"
+_LAST = text(LAST)
 
 
 @dataclass
@@ -62,9 +63,8 @@ def _count(tx: Tx, object_id: str) -> None:
     counted = tx.own(_Counted)
     missing = {object_id, *counted.expected} - counted.last.keys()
     counted.last.update((one, 0) for one in missing)
-    last = select(Event.object_id, func.max(Event.sequence)).where(Event.object_id.in_(missing))
     with tx.session.no_autoflush:
-        counted.last.update((row[0], row[1]) for row in tx.session.execute(last.group_by(Event.object_id)))
+        counted.last.update(tx.rows(_LAST, {"ids": list(missing)}))
 
 
 def begin(tx: Tx, object_id: str, last: int = 0) -> None:

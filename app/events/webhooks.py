@@ -126,9 +126,9 @@ class Webhooks:
 
     def drain(self, tx: Tx, limit: int = 500) -> int:
         """Turn new events into deliveries; how many events were taken."""
-        ids = list(tx.execute(_DRAIN, {"now": tx.now(), "limit": limit}).scalars())
+        ids = tx.column(_DRAIN, {"now": tx.now(), "limit": limit})
         if ids:
-            pairs = tx.execute(_PAIRS, {"ids": ids, "enabled": ENABLED})
+            pairs = tx.rows(_PAIRS, {"ids": ids, "enabled": ENABLED})
             insert_rows(
                 tx, Delivery, [_new_delivery(tx, row.id, row.merchant_id, row.endpoint_id) for row in pairs], once=True
             )
@@ -136,7 +136,7 @@ class Webhooks:
 
     def claim_due(self, tx: Tx, limit: int = 20) -> list[DeliveryJob]:
         """Take deliveries whose time has come; each is due again after LEASE unless it is booked."""
-        ids = list(tx.execute(_DUE, {"now": tx.now(), "limit": limit}).scalars())
+        ids = tx.column(_DUE, {"now": tx.now(), "limit": limit})
         if not ids:
             return []
         due = tx.session.execute(

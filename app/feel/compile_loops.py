@@ -134,13 +134,16 @@ def _rounds(scope: Scope, domains: _Domains, depth: int) -> Iterator[Scope | Non
 
 
 def _values(start: Any, end: Any, *, counted: bool) -> Iterator[Any] | None:
-    if counted:
-        return _counted(start, end)
-    if type(start) is list:
-        return iter(start)
-    if type(start) is Range:
-        return _range_values(start)
-    return None if start is None else iter((start,))
+    return _counted(start, end) if counted else walked(start)
+
+
+def walked(value: Any) -> Iterator[Any] | None:
+    """What a loop over a value runs through; None for null and for a range that cannot be walked through."""
+    if type(value) is list:
+        return iter(value)
+    if type(value) is Range:
+        return _range_values(value)
+    return None if value is None else iter((value,))
 
 
 def _range_values(bounds: Range) -> Iterator[Any] | None:

@@ -19,6 +19,7 @@ from app.feel.syntax import Node
 
 load_standard_functions()
 _FUNCTIONS = frozenset(BUILTINS)
+_NONE: frozenset[str] = frozenset()
 #: Characters of a text that is kept as one of thousands; conditions and cells are shorter by far.
 _SHORT = 500
 #: How many strange names of one text are told: finding what each was meant to be takes time.
@@ -132,30 +133,31 @@ def input_scope(run: Run, value: Any, variables: Mapping[str, Any]) -> Scope:
     return Scope(variables, run, {"?": value}, Scope(variables, run))
 
 
-def compile_expression(text: str, names: frozenset[str] | None = None) -> Expression:
+def compile_expression(text: str, names: frozenset[str] = _NONE, entries: frozenset[str] = _NONE) -> Expression:
     """Compile an expression, written without a leading "=". FeelError says where the text is wrong.
 
-    `names` are variables (and their entries) whose names hold spaces or signs; others need no declaration.
+    `names` are variables whose names hold spaces or signs, `entries` such names of what variables hold, which count
+    after a dot and inside filters; others need no declaration.
     """
-    return (_expression if len(text) <= _SHORT else _long_expression)(text, names or frozenset())
+    return (_expression if len(text) <= _SHORT else _long_expression)(text, names, entries)
 
 
-def compile_unary_tests(text: str, names: frozenset[str] | None = None) -> UnaryTests:
+def compile_unary_tests(text: str, names: frozenset[str] = _NONE, entries: frozenset[str] = _NONE) -> UnaryTests:
     """Compile a cell: `-`, `"A","B"`, `[1..5]`, `< 10`, `not(...)`, or any condition on `?`."""
-    return (_tests if len(text) <= _SHORT else _long_tests)(text, names or frozenset())
+    return (_tests if len(text) <= _SHORT else _long_tests)(text, names, entries)
 
 
-def _read(text: str, names: frozenset[str]) -> Expression:
+def _read(text: str, names: frozenset[str], entries: frozenset[str]) -> Expression:
     try:
-        node = parse_expression(text, names, _FUNCTIONS)
+        node = parse_expression(text, names, _FUNCTIONS, entries)
         return Expression(text, node, compile_node(node, names))
     except RecursionError:
         raise FeelError("The expression is nested too deeply; split it up.", text) from None
 
 
-def _read_tests(text: str, names: frozenset[str]) -> UnaryTests:
+def _read_tests(text: str, names: frozenset[str], entries: frozenset[str]) -> UnaryTests:
     try:
-        node = parse_tests(text, names, _FUNCTIONS)
+        node = parse_tests(text, names, _FUNCTIONS, entries)
         return UnaryTests(text, node, compile_tests(node, names))
     except RecursionError:
         raise FeelError("The tests are nested too deeply; split them up.", text) from None

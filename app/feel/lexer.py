@@ -5,9 +5,9 @@ name at a token; the tokens themselves are cut without knowing any name.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from app.feel.errors import MAX_TEXT, FeelError
 
@@ -22,6 +22,13 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
+KEYWORDS = frozenset(
+    {
+        "for", "return", "if", "then", "else", "some", "every", "satisfies", "in", "between", "and", "or", "instance",
+        "function", "true", "false", "null",
+    }
+)  # fmt: skip
+_NO_NAMES: Mapping[str | None, Any] = {}
 _ESCAPE = re.compile(r"""\\(?:u([0-9a-fA-F]{4})|U([0-9a-fA-F]{6})|([nrtbf"'\\/]))""")
 _SIMPLE = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f", '"': '"', "'": "'", "\\": "\\", "/": "/"}
 
@@ -82,34 +89,64 @@ def _character(match: re.Match[str]) -> str:
 
 
 class Names:
-    """Names of more than one token, found by their first token, longest first."""
+    """Names as a tree of their tokens; under None stands the name that ends there."""
 
-    __slots__ = ("_by_first",)
+    __slots__ = ("_tree",)
 
     def __init__(self, names: Iterable[str] = ()) -> None:
-        self._by_first: dict[str, list[tuple[tuple[str, ...], str]]] = {}
+        self._tree: dict[str | None, Any] = {}
         for name in names:
             self.add(name)
 
     def add(self, name: str) -> None:
-        parts = tuple(match.group() for match in _TOKEN.finditer(name) if match.lastgroup != "space")
-        if len(parts) < 2:
-            return
-        known = self._by_first.setdefault(parts[0], [])
-        known.append((parts, name))
-        known.sort(key=lambda entry: -len(entry[0]))
+        at = self._tree
+        for _, part in _parts(name):
+            at = at.setdefault(part, {})
+        at.setdefault(None, name)
 
     def longest(self, found: list[Token], index: int) -> tuple[str, int] | None:
-        """The longest known name that starts at a token, with its number of tokens."""
-        for parts, name in self._by_first.get(found[index].text, ()):
-            if len(found) > index + len(parts) - 1 and all(
-                found[index + offset].text == part for offset, part in enumerate(parts)
-            ):
-                return name, len(parts)
-        return None
+        """The longest known name of more than one token that starts at a token, with its number of tokens."""
+        best = None
+        for name, length in self._starting(found, index):
+            best = (name, length) if length > 1 else None
+        return best
+
+    def within(self, text: str) -> frozenset[str]:
+        """All names that a text can be read to hold. FeelError when it cannot be cut into tokens."""
+        found = tokens(text)
+        return frozenset(name for index in range(len(found)) for name, _ in self._starting(found, index))
+
+    def _starting(self, found: list[Token], index: int) -> Iterator[tuple[str, int]]:
+        """The names that start at a token, the shortest first."""
+        at = self._tree
+        for end in range(index, len(found) - 1):
+            at = at.get(found[end].text, _NO_NAMES)
+            if not at:
+                return
+            if None in at:
+                yield at[None], end + 1 - index
+
+
+def _parts(name: str) -> list[tuple[str, str]]:
+    """Kind and text of the tokens of a name."""
+    found = ((match.lastgroup or "", match.group()) for match in _TOKEN.finditer(name))
+    return [(kind, text) for kind, text in found if kind != "space"]
+
+
+def plain(name: str) -> bool:
+    """Whether a name of several words can be nothing but a name: nothing in it joins or compares values."""
+    return all(
+        kind == "number" or text == "'" or (kind == "word" and text not in KEYWORDS) for kind, text in _parts(name)
+    )
 
 
 @lru_cache(maxsize=256)
 def known_names(names: frozenset[str]) -> Names:
     """The names of a set that need looking for; shared, so nothing may be added to them."""
     return Names(names)
+
+
+@lru_cache(maxsize=256)
+def plain_names(names: frozenset[str]) -> Names:
+    """The same of those among them that are `plain`."""
+    return Names(name for name in names if plain(name))

@@ -83,8 +83,10 @@ def _parts(node: Node) -> Iterator[tuple[Node, frozenset[str]]]:
         yield node.value, _NONE
         yield from ((test, frozenset("?")) for test in node.tests)
     elif isinstance(node, ContextOf):
-        for index, (_, entry) in enumerate(node.entries):
-            yield entry, frozenset(key for key, _ in node.entries[:index])
+        for index, (_, entry) in enumerate(node.entries, 1):
+            # A function may call itself; anything else sees only what stands before it.
+            seen = index if isinstance(entry, FunctionOf) else index - 1
+            yield entry, frozenset(key for key, _ in node.entries[:seen])
     elif isinstance(node, FunctionOf):
         yield node.body, frozenset(name for name, _ in node.parameters)
     else:

@@ -101,8 +101,12 @@ def context_form(reader: Reader) -> Node:
         else:
             key = reader.new_name((":", "}", ","))
         reader.expect(":", f'after the key "{key}"')
+        recursive = reader.is_at("function")
+        if recursive:
+            reader.introduce(key)
         entries.append((key, reader.expression()))
-        reader.introduce(key)
+        if not recursive:
+            reader.introduce(key)
         if not reader.accept(","):
             break
     reader.expect("}", "at the end of the context")

@@ -48,27 +48,34 @@ _FORMS: dict[str, Callable[[Reader], Node]] = {
 }
 
 
-def parse_expression(text: str, names: frozenset[str], functions: frozenset[str]) -> Node:
-    """One expression. `names` and `functions` are what may be written with spaces or signs inside."""
-    parser = Parser(text, names, functions)
+def parse_expression(
+    text: str, names: frozenset[str], functions: frozenset[str], entries: frozenset[str] = frozenset()
+) -> Node:
+    """One expression. `names` and `functions` are what may be written with spaces or signs inside.
+
+    `entries` may after a dot and inside filters; those of plain words may anywhere, as they mean nothing else.
+    """
+    parser = Parser(text, names, functions, entries)
     node = parser.expression()
     return parser.finished(node)
 
 
-def parse_tests(text: str, names: frozenset[str], functions: frozenset[str]) -> Tests:
+def parse_tests(
+    text: str, names: frozenset[str], functions: frozenset[str], entries: frozenset[str] = frozenset()
+) -> Tests:
     """The unary tests of one cell."""
-    parser = Parser(text, names, functions)
+    parser = Parser(text, names, functions, entries)
     tests = parser.cell()
     parser.finished(tests)
     return tests
 
 
-def split_tests(text: str, names: frozenset[str]) -> list[str]:
+def split_tests(text: str, names: frozenset[str], entries: frozenset[str]) -> list[str]:
     """The texts of the tests of a cell, cut at the commas between them: the values of an output, in their order.
 
     Empty for `-`, which is any value.
     """
-    parser = Parser(text, names, frozenset())
+    parser = Parser(text, names, frozenset(), entries)
     tests = parser.cell()
     parser.finished(tests)
     if tests.negated:
@@ -146,8 +153,8 @@ class Parser(Reader):
         moment = read_any(content)
         if moment is None:
             raise self.error(
-                f'"{content}" is not a date, time, date and time or duration of the years 1 to 9999; '
-                'write for example @"2026-01-31" or @"P3D".',
+                f'"{content}" is not a date, time, date and time or duration of the years 1 to 9999, '
+                'no finer than a microsecond; write for example @"2026-01-31" or @"P3D".',
                 token.at,
             )
         return Literal(token.at, moment)
@@ -301,5 +308,5 @@ class Parser(Reader):
         if tests and self.token.kind == "end":
             return Tests(0, tests, negated=True)
         self.index, self.depth, self.filters = 0, 0, 0
-        del self.scopes[2:]
+        del self.scopes[3:]
         return None

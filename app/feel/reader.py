@@ -4,30 +4,25 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable
 
 from app.feel.errors import FeelError
-from app.feel.lexer import Names, Token, known_names, tokens
+from app.feel.lexer import KEYWORDS, Names, Token, known_names, plain_names, tokens
 from app.feel.syntax import Node
 from app.feel.temporal import PROPERTY_NAMES
 
-KEYWORDS = frozenset(
-    {
-        "for", "return", "if", "then", "else", "some", "every", "satisfies", "in", "between", "and", "or", "instance",
-        "function", "true", "false", "null",
-    }
-)  # fmt: skip
-
 
 class Reader(ABC):
-    """`scopes` hold the names with spaces visible here, `seen` what may follow a dot: these and the keys read."""
+    """`scopes` hold the names with spaces visible here, `seen` what may follow a dot: `entries` and the keys read."""
 
-    def __init__(self, text: str, names: frozenset[str], functions: frozenset[str]) -> None:
+    def __init__(
+        self, text: str, names: frozenset[str], functions: frozenset[str], entries: frozenset[str] = frozenset()
+    ) -> None:
         self.text = text
         self.tokens = tokens(text)
         self.index = 0
         self.depth = 0
         self.filters = 0
-        self.scopes = [known_names(names), known_names(functions)]
+        self.scopes = [known_names(names), plain_names(entries), known_names(functions)]
         self.keys = Names()
-        self.seen = [known_names(names), known_names(PROPERTY_NAMES), self.keys]
+        self.seen = [known_names(entries), known_names(PROPERTY_NAMES), self.keys]
 
     @abstractmethod
     def expression(self, power: int = 0) -> Node:

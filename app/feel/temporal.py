@@ -1,6 +1,7 @@
 """Dates, times and durations: reading, writing and calculating, for the years 1 to 9999.
 
-Results outside that span, or that mix local with zoned values, are None. Fractions finer than a microsecond are cut.
+Results outside that span, or that mix local with zoned values, are None. Texts finer than a microsecond are none of
+them; what is calculated is cut to microseconds.
 """
 
 import re
@@ -75,8 +76,16 @@ def _time(match: re.Match[str]) -> time | None:
         zone = zone_of(match["zone"])
     if zone is None and (match["offset"] or match["zone"]):
         return None
-    micro = int((match["fraction"] or "0")[:6].ljust(6, "0"))
+    micro = _micro(match["fraction"])
+    if micro is None:
+        return None
     return make_time(int(match["hour"]), int(match["minute"]), int(match["second"]), micro, zone)
+
+
+def _micro(fraction: str | None) -> int | None:
+    """The digits after the point as microseconds; None for a fraction finer than that."""
+    digits = (fraction or "").rstrip("0")
+    return None if len(digits) > 6 else int(digits.ljust(6, "0"))
 
 
 def _offset(text: str) -> tzinfo | None:
@@ -114,13 +123,16 @@ def _read_days(text: str) -> timedelta | None:
     if match is None or text.endswith(("P", "T")) or any(len(part or "") > 15 for part in match.groups()[:4]):
         return None
     seconds, _, fraction = (match["seconds"] or "0").partition(".")
+    micro = _micro(fraction)
+    if micro is None:
+        return None
     try:
         span = timedelta(
             days=int(match["days"] or 0),
             hours=int(match["hours"] or 0),
             minutes=int(match["minutes"] or 0),
             seconds=int(seconds[:15]),
-            microseconds=int((fraction[:6] or "0").ljust(6, "0")),
+            microseconds=micro,
         )
         # The shortest span Python holds is a day nearer to zero than the longest.
         return -span if match["sign"] else span
@@ -181,7 +193,7 @@ def _show_range(value: Range) -> str:
     def end(part: Any) -> str:
         if isinstance(part, str):
             return f'"{part}"'
-        return "null" if part is None else plain(part) if type(part) in NUMBERS else show(part)
+        return "null" if part is None else plain(part) if type(part) in NUMBERS else f'@"{show(part)}"'
 
     if value.start_open:
         return f"({'<=' if value.end_included else '<'}{end(value.end)})"

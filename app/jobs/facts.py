@@ -5,7 +5,7 @@ look into a partial index.
 """
 
 from collections.abc import Iterable, Iterator
-from typing import Any, Final
+from typing import Final
 
 import structlog
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -106,7 +106,7 @@ class DatabaseFacts(Collector):
     def collect(self) -> Iterator[Metric]:
         try:
             with self._database.begin() as tx:
-                tx.execute(text("SET LOCAL statement_timeout = '2s'"))
+                tx.local({"statement_timeout": "2s"})
                 found = [*_numbers(tx), *_unknowns(tx)]
         except SQLAlchemyError as error:
             log.warning("facts.unknown", error=type(error).__name__)
@@ -118,8 +118,7 @@ class DatabaseFacts(Collector):
 
 def _numbers(tx: Tx) -> Iterator[Metric]:
     for name, meaning, query in _NUMBERS:
-        found: Any = tx.execute(text(query), {"now": tx.now()}).scalar()
-        yield _gauge(name, meaning, found or 0)
+        yield _gauge(name, meaning, tx.value(text(query), {"now": tx.now()}) or 0)
 
 
 def _unknowns(tx: Tx) -> Iterator[Metric]:
@@ -128,8 +127,7 @@ def _unknowns(tx: Tx) -> Iterator[Metric]:
         "sluice_unknown_amount", "Money in such attempts, in minor units", labels=["gateway", "currency"]
     )
     counts: dict[str, int] = {}
-    rows: list[Any] = list(tx.execute(text(_UNKNOWN)))
-    for gateway, currency, number, amount in rows:
+    for gateway, currency, number, amount in tx.rows(text(_UNKNOWN)):
         counts[gateway] = counts.get(gateway, 0) + number
         money.add_metric([gateway, currency], int(amount))
     for gateway, number in counts.items():

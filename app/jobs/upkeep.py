@@ -37,6 +37,6 @@ class Upkeep:
 
     def book(self, tx: Tx, job: str, answer: None) -> None:  # noqa: ARG002 - there is none
         mine = text("SELECT pg_try_advisory_xact_lock(hashtextextended(:name, 0))")
-        if tx.execute(mine, {"name": f"upkeep:{job}"}).scalar_one():
+        if tx.value(mine, {"name": f"upkeep:{job}"}):
             self._purges[job](tx)
             log.debug("upkeep.done", purge=job)

@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any, Protocol
 
 import orjson
-from sqlalchemy import Executable, Result, Table, TextClause, text
+from sqlalchemy import Table, TextClause, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import DeclarativeBase
 
@@ -19,14 +19,14 @@ FROM unnest(CAST(:channels AS text[]), CAST(:payloads AS text[])) AS told (chann
 _DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]  # it has none
 
 
-class Executing(Protocol):
+class Reading(Protocol):
     """A transaction."""
 
-    def execute(self, statement: Executable, parameters: Mapping[str, Any], /) -> Result[Any]: ...
+    def column(self, statement: TextClause, parameters: Mapping[str, Any], /) -> list[Any]: ...
 
 
 def insert_rows(
-    tx: Executing, model: type[DeclarativeBase], rows: Sequence[Mapping[str, Any]], *, once: bool = False
+    tx: Reading, model: type[DeclarativeBase], rows: Sequence[Mapping[str, Any]], *, once: bool = False
 ) -> list[Any]:
     """Insert `rows`, which all have the same columns; the first column of those inserted.
 
@@ -35,15 +35,13 @@ def insert_rows(
     if not rows:
         return []
     table, columns = _shape(model, rows)
-    return list(tx.execute(_insert(table, columns, once), {"rows": as_json(rows)}).scalars())
+    return tx.column(_insert(table, columns, once), {"rows": as_json(rows)})
 
 
-def insert_and_tell(
-    tx: Executing,
-    rows: Iterable[tuple[type[DeclarativeBase], Sequence[Mapping[str, Any]]]],
-    hints: Sequence[tuple[str, str]],
-) -> None:
-    """Insert the rows of each table and send `hints`, channels and payloads, all in one statement.
+def inserting_and_telling(
+    rows: Iterable[tuple[type[DeclarativeBase], Sequence[Mapping[str, Any]]]], hints: Sequence[tuple[str, str]]
+) -> tuple[TextClause, Mapping[str, Any]]:
+    """One statement, and its parameters, that inserts the rows of each table and sends `hints`, channels and payloads.
 
     Rows may refer to each other in any order: PostgreSQL checks foreign keys at the end of a statement.
     """
@@ -52,7 +50,7 @@ def insert_and_tell(
     parameters: dict[str, Any] = {f"rows_{place}": as_json(some) for place, (_, some) in enumerate(ordered)}
     parameters["channels"] = [channel for channel, _ in hints]
     parameters["payloads"] = [payload for _, payload in hints]
-    tx.execute(_insert_and_tell(tuple(_shape(model, some) for model, some in ordered)), parameters)
+    return _insert_and_tell(tuple(_shape(model, some) for model, some in ordered)), parameters
 
 
 def as_json(rows: Iterable[Mapping[str, Any]]) -> str:

@@ -17,6 +17,7 @@ import psycopg
 import structlog
 from sqlalchemy import (
     Column,
+    Connection,
     CursorResult,
     DateTime,
     Dialect,
@@ -25,6 +26,7 @@ from sqlalchemy import (
     MetaData,
     Result,
     Text,
+    TextClause,
     create_engine,
     event,
     text,
@@ -36,7 +38,8 @@ from sqlalchemy.orm import DeclarativeBase, Session, class_mapper, make_transien
 from sqlalchemy.orm.attributes import manager_of_class
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from app.kit.bulk import insert_and_tell
+from app.kit import direct
+from app.kit.bulk import inserting_and_telling
 from app.kit.clock import Clock
 from app.kit.patience import PatientConnection, connect
 
@@ -115,13 +118,14 @@ class Tx:
 
     def __init__(
         self,
-        session: _Session,
+        connection: Connection,
         shift: Callable[[], timedelta],
         tell: Callable[[str], None] | None = None,
         known: set[str] | None = None,
         clock: Clock | None = None,
     ) -> None:
-        self.session = session
+        self._connection = connection
+        self._session: _Session | None = None
         #: Rows that this database is known to hold for ever, such as accounts; shared by all its transactions.
         self.known = known if known is not None else set()
         self._shift = shift
@@ -132,8 +136,15 @@ class Tx:
         self._own: dict[type, Any] = {}
         self._before: list[Callable[[], None]] = []
         self._rows: dict[type[Base], list[Mapping[str, Any]]] = {}
-        session.gathered = self._write_rows
         self._after: list[Callable[[], None]] = []
+
+    @property
+    def session(self) -> Session:
+        """Made when first asked for: what needs only fixed texts does without."""
+        if self._session is None:
+            self._session = _Session(self._connection, expire_on_commit=False)
+            self._session.gathered = self._write_rows
+        return self._session
 
     def now(self) -> datetime:
         """The database's clock, read once per transaction, so that every row of it carries the same moment."""
@@ -142,12 +153,12 @@ class Tx:
         return self._now
 
     def _read(self) -> datetime:
-        read: datetime = self.session.execute(_CLOCK).scalar_one()
+        read: datetime = self.value(_CLOCK)
         return read.astimezone(UTC)
 
     def local(self, settings: Mapping[str, str]) -> None:
         """Settings of PostgreSQL for the rest of this transaction; the same statement reads its clock."""
-        self.clocked(self.session.execute(_LOCAL, {"settings": orjson.dumps(dict(settings)).decode()}).scalar_one())
+        self.clocked(self.value(_LOCAL, {"settings": orjson.dumps(dict(settings)).decode()}))
 
     def clocked(self, read: datetime) -> None:
         """A statement read PostgreSQL's clock on its way, so that no other one need ask for it."""
@@ -157,7 +168,31 @@ class Tx:
     def execute(
         self, statement: Executable, parameters: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None
     ) -> Result[Any]:
+        """A statement that SQLAlchemy builds; `rows`, `row`, `column` and `value` are for fixed texts."""
         return self.session.execute(statement, parameters)
+
+    def rows(self, statement: TextClause, parameters: Mapping[str, Any] | None = None) -> list[Any]:
+        """What a fixed text returns, as named tuples. What the session or the gathered rows hold is written before."""
+        if self._session is not None and self._session.autoflush:
+            self._session.flush()
+        elif self._session is None and self._rows:
+            self._write_rows()
+        return direct.rows(self._connection, statement, parameters)
+
+    def row(self, statement: TextClause, parameters: Mapping[str, Any] | None = None) -> Any:
+        """The one row that a fixed text returns, or None."""
+        found = self.rows(statement, parameters)
+        assert len(found) <= 1, "a statement for one row found more"
+        return found[0] if found else None
+
+    def column(self, statement: TextClause, parameters: Mapping[str, Any] | None = None) -> list[Any]:
+        """The first column of what a fixed text returns."""
+        return [row[0] for row in self.rows(statement, parameters)]
+
+    def value(self, statement: TextClause, parameters: Mapping[str, Any] | None = None) -> Any:
+        """The one value that a fixed text returns, or None."""
+        found = self.row(statement, parameters)
+        return found[0] if found is not None else None
 
     def changed(self, statement: Executable, parameters: Mapping[str, Any] | None = None) -> int:
         """Execute an UPDATE, DELETE or INSERT; how many rows it touched."""
@@ -184,9 +219,7 @@ class Tx:
     def be_patient(self) -> None:
         """Let the statements of this transaction take as long as they need: for jobs that nobody waits for."""
         self.local({"statement_timeout": "0"})
-        driver = self.session.connection().connection.driver_connection
-        assert isinstance(driver, PatientConnection)
-        driver.unhurried = True
+        direct.driver_of(self._connection).unhurried = True
 
     def gather(self, model: type[Base], row: Mapping[str, Any]) -> None:
         """Insert a row together with the others, of whatever tables, before the session writes or reads anything.
@@ -213,9 +246,7 @@ class Tx:
     def _write_rows(self, hints: Sequence[tuple[str, str]] = ()) -> None:
         rows, self._rows = self._rows, {}
         if rows or hints:
-            # What the session writes may refer to these rows, so it waits for them.
-            with self.session.no_autoflush:
-                insert_and_tell(self, rows.items(), hints)
+            direct.rows(self._connection, *inserting_and_telling(rows.items(), hints))
 
     @contextmanager
     def part(self) -> Iterator[None]:
@@ -224,6 +255,8 @@ class Tx:
         told, after = dict(self._told), list(self._after)
         try:
             with self.session.begin_nested():
+                # It sets its savepoint when it first asks for something, and fixed texts do not go through it.
+                self.session.connection()
                 yield
                 # What breaks when it is written belongs to the part, too.
                 self._write_gathered()
@@ -247,6 +280,20 @@ class Tx:
         hints, self._told = list(self._told), {}
         self._write_rows(hints)
 
+    def commit(self) -> None:
+        """Write what is left, and make it certain."""
+        self.settle()
+        if self._session is not None:
+            self._session.commit()
+        # The session ends what it has begun itself, and it may not have asked the database for anything.
+        with direct.as_sqlalchemy_raises(self._connection):
+            direct.driver_of(self._connection).commit()
+
+    def close(self) -> None:
+        """What was not committed is undone; the objects that were read are nobody's any more."""
+        if self._session is not None:
+            self._session.close()
+
     def _write_gathered(self) -> None:
         self._prepare()
         self.session.flush()
@@ -259,7 +306,8 @@ class Tx:
             self._before.pop(0)()
 
     def _is_dirty(self) -> bool:
-        return bool(self.session.new or self.session.dirty or self.session.deleted)
+        session = self._session
+        return session is not None and bool(session.new or session.dirty or session.deleted)
 
     def after_commit(self, action: Callable[[], None]) -> None:
         """Run `action` once the commit is certain. It is a hint: nothing may depend on its being run."""
@@ -344,15 +392,15 @@ class Database:
 
     @contextmanager
     def begin(self) -> Iterator[Tx]:
-        with _Session(self.engine, expire_on_commit=False) as session:
-            tx = Tx(session, self._shift, self._tell, self._known, self._clock)
+        with self.engine.connect() as connection:
+            tx = Tx(connection, self._shift, self._tell, self._known, self._clock)
             outer = _open_transactions.set(_open_transactions.get() + 1)
             try:
-                with session.begin():
-                    yield tx
-                    tx.settle()
+                yield tx
+                tx.commit()
             finally:
                 _open_transactions.reset(outer)
+                tx.close()
         tx.committed()
 
     def run(self, work: Callable[[Tx], T], tries: int = 4) -> T:

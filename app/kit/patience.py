@@ -5,11 +5,13 @@ that hangs, or a proxy before it that swallows what it is sent, does neither: so
 """
 
 from datetime import timedelta
+from functools import cached_property
 from typing import Any, Final, TypeVar
 
 import psycopg
 from psycopg import errors
 from psycopg.abc import PQGen
+from psycopg.rows import namedtuple_row
 
 RV = TypeVar("RV")
 
@@ -25,6 +27,11 @@ class PatientConnection(psycopg.Connection[Any]):
 
     limit: timedelta | None = None
     unhurried: bool = False
+
+    @cached_property
+    def cursor_of_tuples(self) -> psycopg.Cursor[Any]:
+        """One for all that is read whole at once: making a cursor costs as much as a short statement."""
+        return self.cursor(binary=True, row_factory=namedtuple_row)
 
     def wait(self, gen: PQGen[RV], interval: float = _INTERVAL, timeout: float | None = None) -> RV:
         """As psycopg's own; out of patience the connection is closed and OperationalError raised."""

@@ -118,7 +118,7 @@ def write(tx: Tx) -> None:
     ]
     if facts:
         rows = [_posting(tx, one, postings[one][0]) for one in facts]
-        tx.execute(_WRITE, {"postings": as_json(rows), "entries": as_json(entries)})
+        tx.rows(_WRITE, {"postings": as_json(rows), "entries": as_json(entries)})
 
 
 def _key(fact: Fact) -> tuple[str, str, str]:

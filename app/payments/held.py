@@ -70,8 +70,8 @@ def _lock(tx: Tx, payment_ids: Iterable[str]) -> None:
 
 def _locked(tx: Tx, payment_ids: list[str]) -> list[Found]:
     """The versions of the payments, now locked, and of their attempts; how far their events have come is noted."""
-    found = {row.id: Found(row.id, row.version, row.mine, {}) for row in tx.execute(_LOCK, {"ids": payment_ids})}
-    for row in tx.execute(_UNDER_LOCK, {"ids": list(found)}):
+    found = {row.id: Found(row.id, row.version, row.mine, {}) for row in tx.rows(_LOCK, {"ids": payment_ids})}
+    for row in tx.rows(_UNDER_LOCK, {"ids": list(found)}):
         if row.id is None:
             outbox.begin(tx, row.payment_id, row.number)
         else:

@@ -18,7 +18,7 @@ from app.errors import AppError, FourEyes, InvalidInput, NotFound
 from app.gateways.port import Gateway, GatewayResult, Lookup, LookupResult, Outcome
 from app.gateways.registry import Registry as Gateways
 from app.kit.database import Tx, in_transaction
-from app.operations import Effect, OperationContext, Result
+from app.operations import Effect, OperationContext, OperationError, Result
 from app.payments.attempts import lookup_of, read, rungs
 from app.payments.booking import settle
 from app.payments.models import Attempt, Payment
@@ -158,7 +158,7 @@ def find_attempt(tx: Tx, merchant_id: str, attempt_id: str) -> Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What two people found in the gateway's books about one attempt; `gateway_reference` is what they read there."""
+    """What two people found in the gateway's books about one attempt; `gateway_reference` is what both read there."""
 
     attempt: str
     charged: bool
@@ -170,7 +170,8 @@ class Finding:
 def resolve(tx: Tx, merchant_id: str, instance_id: str, finding: Finding) -> LookupResolution:
     """Book what two different people of the merchant found; TwoPeopleNeeded for fewer.
 
-    A name in `finding` is no evidence: each of them must have said so last in a task of the instance.
+    A name in `finding` is no evidence: each of them must have said so last in a task of the instance, and of what took
+    effect each must have written the same reference. REFERENCE_MISSING when a capture would not know its charge.
     """
     attempt = find_attempt(tx, merchant_id, finding.attempt)
     payment = lock_payment(tx, merchant_id, attempt.payment_id)
@@ -185,7 +186,9 @@ def resolve(tx: Tx, merchant_id: str, instance_id: str, finding: Finding) -> Loo
         raise InvalidInput("Say in a note what was found in the gateway's books")
     reference = finding.gateway_reference or attempt.gateway_reference
     if finding.charged and attempt.operation == "authorize" and not reference:
-        raise InvalidInput("Give the charge's reference as the gateway's books show it; a capture needs it")
+        raise OperationError(
+            "REFERENCE_MISSING", "A capture needs the charge's reference as the gateway's books show it"
+        )
     case = Case(tx, payment, attempt)
     result = GatewayResult(found, gateway_reference=finding.gateway_reference, message="Resolved by people")
     settle(case, result, Source("people", agreeing, finding.note))
@@ -198,8 +201,15 @@ def _people(tx: Tx, merchant_id: str, instance_id: str, finding: Finding) -> tup
     )
     about = Task.facts["attempt"].astext == finding.attempt
     decided = people.decisions(tx, Task.instance_id == instance_id, about)
-    wanted = CHARGED if finding.charged else NOT_CHARGED
-    agreeing = tuple(sorted(user for user in known if user in decided and decided[user].decision == wanted))
+    agreeing = tuple(sorted(user for user in known if user in decided and _says(decided[user], finding)))
     if len(agreeing) < 2:
-        raise TwoPeopleNeeded(f"Two different people of the merchant must have decided “{wanted}” about the attempt")
+        what = f"“{CHARGED}” and written the same reference" if finding.charged else f"“{NOT_CHARGED}”"
+        raise TwoPeopleNeeded(f"Two different people of the merchant must have decided {what} about the attempt")
     return agreeing
+
+
+def _says(task: Task, finding: Finding) -> bool:
+    if not finding.charged:
+        return task.decision == NOT_CHARGED
+    reference = str((task.data or {}).get("gateway_reference", "")).strip()
+    return task.decision == CHARGED and reference == finding.gateway_reference

@@ -6,7 +6,7 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any
 
 from pydantic import Field
-from sqlalchemy import Row, text
+from sqlalchemy import text
 
 from app.kit.bulk import as_json
 from app.kit.database import Tx
@@ -54,7 +54,7 @@ CROSS JOIN LATERAL (
 class _Counted:
     """Counts of payments of one transaction that have not been told, by id."""
 
-    rows: dict[str, Row[Any]] = field(default_factory=dict)
+    rows: dict[str, Any] = field(default_factory=dict)
 
 
 class RiskFacts(Result):
@@ -116,7 +116,7 @@ def _count(tx: Tx, payment: Payment) -> None:
     since = {"hour_ago": now - _HOUR, "day_ago": now - _DAY, "two_days_ago": now - 2 * _DAY}
     # What other payments did in this very transaction is not worth writing down early for: it counts the next time.
     with tx.session.no_autoflush:
-        found = tx.execute(_COUNTS, {"rows": as_json(rows), **since})
+        found = tx.rows(_COUNTS, {"rows": as_json(rows), **since})
         tx.own(_Counted).rows.update((row.payment, row) for row in found)
 
 

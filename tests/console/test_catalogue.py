@@ -103,6 +103,8 @@ def test_both_languages_have_the_same_places_to_fill() -> None:
 
 NAMED = re.compile(rb'<bpmn:(?!message|error|escalation)\w+ [^>]*?\bname="([^"]+)"')
 SENTENCE = re.compile(rb"<text>&?\"?\"([A-Z][^\"]+ [^\"]+)\"</text>")
+WHY = re.compile(r'="=([^"]+)" (?:target|resultVariable)="why"')
+TEXT = re.compile(r'"([A-Z][^"]+ [^"]+)"')
 ROOMS = ("access", "engine", "payments", "refunds", "disputes", "events", "console", "errors")
 
 
@@ -111,6 +113,7 @@ def test_every_name_and_sentence_of_the_shipped_flows_is_there_in_chinese() -> N
     ruled = [path.read_bytes() for path in ROOT.glob("workflows/*/*.dmn")]
     found = {unescape(name.decode()) for text in drawn for name in NAMED.findall(text)}
     found |= {unescape(one.decode()) for text in ruled for one in SENTENCE.findall(text)}
+    found |= {one for text in drawn for why in WHY.findall(text.decode()) for one in TEXT.findall(unescape(why))}
     assert len(found) > 150
     assert sorted(text for text in found if language.Language("zh").said(text) == text) == []
 

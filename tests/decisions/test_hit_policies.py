@@ -177,6 +177,27 @@ def test_an_output_outside_its_allowed_values_fails() -> None:
         evaluate(logic, level="z")
 
 
+def test_a_default_is_held_to_the_output_values_like_a_rule() -> None:
+    logic = table("FIRST", ["level"], ["x"], [['"a"', "1"]], values=['"a","b"'], defaults=["level"])
+    assert evaluate(logic, level="b").output == "b"
+    assert evaluate(logic, level=None).output is None
+    with pytest.raises(DecisionFailed, match="The default gives 'z' for \"x\"; allowed is"):
+        evaluate(logic, level="z")
+
+
+def test_a_default_that_is_never_allowed_is_refused() -> None:
+    with pytest.raises(DmnError) as refused:
+        output("FIRST", 1, values=['"low","high"'], defaults=['"none"'])
+    (finding,) = refused.value.findings
+    assert (finding.code, finding.message) == (
+        "incomplete",
+        """The default gives 'none' for "level"; allowed is "low","high".""",
+    )
+    assert evaluate(table("FIRST", ["a"], ["x"], [["1", "1"]], values=["1, b"], defaults=["2"]), b=2).output == 2
+    assert output("FIRST", 1, values=['"low","high"'], defaults=["null"]) is None
+    assert output("FIRST", 1, values=['"low","high"'], defaults=['lower case("LOW")']) == "low"
+
+
 @pytest.mark.parametrize(
     ("policy", "extra"),
     [

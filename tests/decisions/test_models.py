@@ -37,6 +37,17 @@ def test_a_required_decision_is_seen_under_its_name_and_reported() -> None:
     assert [(one.decision, one.output, one.matched[0].index) for one in made.required] == [("risk", "high", 1)]
 
 
+def test_a_required_decision_without_a_variable_is_seen_under_its_id_as_well() -> None:
+    season = f'<decision id="season" name="Season now">{literal(chr(34) + "Summer" + chr(34))}</decision>'
+    both = decision(literal("[season, Season now]"), requires=[needs_decision("season")])
+    assert output(season, both) == ["Summer", "Summer"]
+    data = '<inputData id="i" name="season"/>'
+    drawn = decision(literal("[season, Season now]"), requires=[needs_input("i"), needs_decision("season")])
+    assert output(season, data, drawn, season="Winter") == ["Winter", "Summer"]
+    named = season.replace('now">', 'now"><variable name="Season now"/>')
+    assert output(named, both, season="Winter") == ["Winter", "Summer"]
+
+
 def test_a_decision_required_twice_is_made_once() -> None:
     model = parse_decisions(
         document(
@@ -239,6 +250,32 @@ def test_boxed_iterators_and_filters() -> None:
     assert output(decision(every)) is False
     kept = f"<filter>{items}<match>{literal('item > 1')}</match></filter>"
     assert output(decision(kept)) == [2, 3]
+
+
+@pytest.mark.parametrize(
+    ("items", "expected"),
+    [
+        ("[1..3]", ([2, 4, 6], True, False)),
+        ("(1..3)", ([4], False, False)),
+        ("[3..1]", (None, None, None)),
+        ('["a".."c"]', (None, None, None)),
+        ("null", (None, None, None)),
+        ("5", ([10], True, True)),
+    ],
+)
+def test_boxed_iterators_run_through_what_loops_in_texts_run_through(items: str, expected: tuple[Any, ...]) -> None:
+    drawn = f'<{{0}} iteratorVariable="x"><in>{literal(items)}</in><{{1}}>{{2}}</{{1}}></{{0}}>'
+    kinds = [("for", "return", "x * 2"), ("some", "satisfies", "x > 2"), ("every", "satisfies", "x > 2")]
+    boxes = [drawn.format(kind, part, literal(text)) for kind, part, text in kinds]
+    assert tuple(output(decision(box)) for box in boxes) == expected
+    texts = [f"{kind} x in {items} {part} {text}" for kind, part, text in kinds]
+    assert tuple(output(decision(literal(text))) for text in texts) == expected
+
+
+def test_a_boxed_iterator_over_a_long_range_is_on_the_budget_of_the_decision() -> None:
+    long = f'<for iteratorVariable="x"><in>{literal("[1..10 ** 18]")}</in><return>{literal("x")}</return></for>'
+    with pytest.raises(FeelError, match="steps"):
+        output(decision(long))
 
 
 def test_the_clock_is_handed_in() -> None:

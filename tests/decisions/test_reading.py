@@ -26,9 +26,10 @@ def codes(*elements: str) -> list[tuple[str, str]]:
     return [(finding.code, finding.element) for finding in refusal(document(*elements)).findings]
 
 
-@pytest.mark.parametrize("version", ["20191111", "20211108", "20230324"])
-def test_dmn_from_1_3_on_is_read(version: str) -> None:
-    xml = document(decision(literal("1")), namespace=f"https://www.omg.org/spec/DMN/{version}/MODEL/")
+@pytest.mark.parametrize("version", ["http/20180521", "https/20191111", "https/20211108", "https/20230324"])
+def test_dmn_from_1_2_on_is_read(version: str) -> None:
+    scheme, _, date = version.partition("/")
+    xml = document(decision(literal("1")), namespace=f"{scheme}://www.omg.org/spec/DMN/{date}/MODEL/")
     model = parse_decisions(xml)
     assert (model.id, model.name, list(model.decisions)) == ("model", "Model", ["d"])
 
@@ -76,7 +77,12 @@ def test_links_to_nothing_and_circles_are_found() -> None:
 
 def test_a_model_without_decisions_or_a_decision_without_logic_is_found() -> None:
     assert codes() == [("no_decision", "definitions")]
-    assert codes(decision("")) == [("no_logic", "d")]
+    assert codes(decision("")) == [("no_decision", "definitions")]
+    required = decision(literal("1"), identity="e", requires=[needs_decision("d")])
+    assert codes(decision(""), required) == [("no_logic", "d")]
+    drawn = parse_decisions(document(decision(""), decision(literal("1"), identity="e")))
+    assert [(one.code, one.element, one.certain) for one in drawn.strange] == [("no_logic", "d", False)]
+    assert list(drawn.decisions) == ["e"]
 
 
 def test_an_id_used_twice_is_found() -> None:
@@ -98,6 +104,13 @@ def test_what_is_not_supported_is_named_with_a_way_out() -> None:
         (f'<context><contextEntry><variable name="a" typeRef="Nope"/>{ONE}</contextEntry></context>', "unknown_type"),
         ('<literalExpression expressionLanguage="juel"><text>1</text></literalExpression>', "unsupported"),
         ("<literalExpression><importedValues/></literalExpression>", "unsupported"),
+        (ONE + literal("2"), "unsupported"),
+        (ONE + "<foo/>", "unsupported"),
+        (f"<list>{ONE}</list>{ONE}", "unsupported"),
+        ("<literalExpression><text>1</text><text>2</text></literalExpression>", "unsupported"),
+        ("<literalExpression><text>1<b/> + 1</text></literalExpression>", "unsupported"),
+        (table("FIRST", ["a"], ["x"], [["-", "1"]]).replace("<rule", "<foo/><rule"), "unsupported"),
+        (f"<invocation>{ONE}{ONE}</invocation>", "unsupported"),
         ('<relation><column name="a"/><row/></relation>', "incomplete"),
         ("<decisionTable><input/><output/></decisionTable>", "incomplete"),
         ("<decisionTable/>", "incomplete"),
@@ -108,6 +121,33 @@ def test_what_is_not_supported_is_named_with_a_way_out() -> None:
 )
 def test_unsupported_or_incomplete_logic_is_found(logic: str, code: str) -> None:
     assert {found for found, _ in codes(decision(logic))} == {code}
+
+
+LANGUAGES = ["inputExpression", "inputValues", "inputEntry", "outputEntry", "outputValues", "defaultOutputEntry"]
+
+
+@pytest.mark.parametrize("where", [*LANGUAGES, "decisionTable", "decision", "definitions"])
+def test_another_language_than_feel_is_found_wherever_it_stands(where: str) -> None:
+    drawn = table("FIRST", ["a"], ["x"], [["-", "1"]], allowed="1", values=["1"], defaults=["1"])
+    xml = document(decision(drawn)).decode()
+    other = refusal(xml.replace(f"<{where}", f'<{where} expressionLanguage="groovy"', 1).encode())
+    assert [(one.code, one.message) for one in other.findings] == [
+        ("unsupported", 'The expression language is "groovy".')
+    ]
+    feel = f'<{where} expressionLanguage="https://www.omg.org/spec/DMN/20191111/FEEL/"'
+    assert list(parse_decisions(xml.replace(f"<{where}", feel, 1).encode()).decisions) == ["d"]
+
+
+def test_elements_of_other_vocabularies_and_notes_may_stand_anywhere() -> None:
+    extra = (
+        '<m:width xmlns:m="urn:m">1</m:width><description>x</description><extensionElements><m/></extensionElements>'
+    )
+    drawn = (
+        table("FIRST", ["a"], ["x"], [["-", "1"]])
+        .replace("<rule", f"{extra}<rule")
+        .replace("</input>", f"{extra}</input>")
+    )
+    assert parse_decisions(document(decision(drawn + extra))).evaluate("d", {}).output == 1
 
 
 def test_types_that_contain_themselves_are_found() -> None:

@@ -234,6 +234,22 @@ def test_missed_rounds_of_a_cycle_are_folded_into_one() -> None:
     assert step.due_at == drive.now + timedelta(seconds=1)
 
 
+def test_a_cycle_with_a_date_fires_at_it_first() -> None:
+    drive = Drive(bordered(timer("timeCycle", "R2/2026-03-01T15:00:00+01:00/PT5M")))
+    first = START + timedelta(hours=2)
+    assert drive.step.due_at == first
+    assert drive.after(hours=1, minutes=59).calls == ()
+    step = drive.after(minutes=1)
+    assert ([call.node for call in step.calls], step.due_at) == (["x#1"], first + timedelta(minutes=5))
+    step = drive.after(minutes=5)
+    assert ([call.node for call in step.calls], step.due_at) == (["x#1", "x#2"], None)
+
+
+def test_a_cycle_whose_date_has_passed_fires_at_once_for_all_that_was_missed() -> None:
+    step = Drive(bordered(timer("timeCycle", "R/2020-01-01T09:00:00Z/P1D"))).step
+    assert ([call.node for call in step.calls], step.due_at) == (["x#1"], START + timedelta(days=1))
+
+
 def test_a_task_that_is_done_takes_its_timers_with_it() -> None:
     drive = Drive(bordered(timer("timeCycle", "R/PT1M")))
     assert drive.decide("u#1", "approve").status is InstanceStatus.COMPLETED

@@ -220,6 +220,24 @@ def test_missed_rounds_are_folded_into_one_and_the_next_counts_from_now(house: H
     assert len(started(house)) == 2
 
 
+def test_a_cycle_with_a_date_starts_it_at_the_date_first(house: House) -> None:
+    moment = house.clock.now() + timedelta(hours=5)
+    publish(house, begun(timer_event(tag="timeCycle", text=f"R/{moment.isoformat()}/PT1H")))
+    assert occasion(house).due_at == moment
+    house.later(hours=4, minutes=59)
+    assert started(house) == []
+    house.later(minutes=2)
+    assert len(started(house)) == 1
+    assert occasion(house).due_at == moment + timedelta(hours=1)
+
+
+def test_a_cycle_whose_date_has_passed_starts_it_once_and_the_next_counts_from_now(house: House) -> None:
+    publish(house, begun(timer_event(tag="timeCycle", text="R/2020-01-01T09:00:00Z/PT1H")))
+    for minutes, so_far in ((1, 1), (58, 1), (3, 2)):
+        house.later(minutes=minutes)
+        assert len(started(house)) == so_far
+
+
 def test_the_rhythm_outlives_a_new_version_that_draws_the_same(house: House) -> None:
     publish(house, begun(timer_event(tag="timeCycle", text="R/PT1H")))
     house.later(minutes=50)

@@ -67,8 +67,36 @@ def test_a_cycle_has_a_count_and_an_interval(text: str, count: int | None) -> No
     assert (cycle.count, cycle.interval.rest) == (count, timedelta(minutes=1))
 
 
-@pytest.mark.parametrize("text", ["R/PT0S", "R/-PT1M", "R/PT0.000001S", "PT1M", "R", "R3/"])
+def test_a_cycle_may_begin_at_a_date() -> None:
+    cycle = parse_cycle("R3/2030-01-31T09:00:00+01:00/P1D")
+    assert (cycle.count, cycle.interval.rest, cycle.begins) == (
+        3,
+        timedelta(days=1),
+        datetime(2030, 1, 31, 8, tzinfo=UTC),
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["R/PT0S", "R/-PT1M", "R/PT0.000001S", "PT1M", "R", "R3/", "R/soon/P1D", "R//P1D"],
+)
 def test_a_cycle_that_would_fire_without_end_is_refused(text: str) -> None:
+    with pytest.raises(EvaluationFailed):
+        parse_cycle(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "R/2030-01-31T09:00:00/P1D",
+        "R/2030-01-31/P1D",
+        "R/P1D/2030-01-31T09:00:00Z",
+        "R/2030-01-31T09:00:00Z/PT0S",
+        "R0/2030-01-31T09:00:00Z/P1D",
+        "R/2030-01-31T09:00:00Z/P1D/P1D",
+    ],
+)
+def test_a_cycle_whose_date_is_no_moment_or_stands_elsewhere_is_refused(text: str) -> None:
     with pytest.raises(EvaluationFailed):
         parse_cycle(text)
 

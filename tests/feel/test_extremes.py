@@ -97,7 +97,7 @@ def test_a_text_whose_ends_are_no_constants_of_one_order_is_no_range(text: str) 
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ('[-@\\"P2D\\"..-@\\"P1D\\"]', "[-P2D..-P1D]"),
+        ('[-@\\"P2D\\"..-@\\"P1D\\"]', '[@"-P2D"..@"-P1D"]'),
         ("[-1.234567890123456789012345678901234..0)", "[-1.234567890123456789012345678901234..0)"),
         ("[null..5]", "[null..5]"),
         ("(>3)", None),

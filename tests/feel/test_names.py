@@ -48,6 +48,7 @@ def test_an_unknown_function_is_found_with_a_suggestion() -> None:
     ):
         assert [error.sentence for error in errors] == ['"sums" is not known here. Did you mean "sum"?']
     assert compile_expression("{f: function(x) x, y: f(1)}.y + g(2)").uncallable(frozenset({"g"})) == []
+    assert compile_expression("{f: function(x) f(x - 1)}").uncallable(frozenset()) == []
 
 
 def test_a_call_that_can_never_fit_is_found() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from app.feel import compile_expression
+from app.feel import FeelError, compile_expression
 
 
 def value_of(text: str, **variables: Any) -> Any:
@@ -256,3 +256,29 @@ def test_explaining_gives_the_same_value_as_evaluating() -> None:
 def test_numbers_of_json_become_decimals_without_passing_through_binary_fractions() -> None:
     assert value_of("x + y = 0.3", x=0.1, y=0.2) is True
     assert value_of("x.y[1] * 3", x={"y": [0.1]}) == Decimal("0.3")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['time("10:00:00.1234567")', 'date and time("2026-01-31T10:00:00.0000001Z")', 'duration("PT0.0000001S")'],
+)
+def test_a_text_finer_than_a_microsecond_is_null_and_a_note_says_so(text: str) -> None:
+    value, notes = compile_expression(text).explain({})
+    assert value is None
+    assert notes
+    with pytest.raises(FeelError):
+        compile_expression('@"10:00:00.1234567"')
+
+
+def test_zeros_behind_the_microseconds_change_nothing() -> None:
+    assert compile_expression('time("10:00:00.123456000") = time("10:00:00.123456")').evaluate({}) is True
+    assert compile_expression('duration("PT1.500000000S") = duration("PT1.5S")').evaluate({}) is True
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['[@"2026-01-01"..@"2026-02-01")', '(@"10:00:00Z"..@"11:00:00Z"]', '[@"P1D"..@"P2D"]', '["a".."b"]', "[1..2]"],
+)
+def test_a_range_that_was_written_is_read_back(text: str) -> None:
+    value = compile_expression(f"range(string({text})) = {text}")
+    assert value.evaluate({}) is True

@@ -11,14 +11,16 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
 from app.access.models import Merchant
 from app.kit.clock import SystemClock
-from app.kit.database import Database, is_away
+from app.kit.database import Database, Tx, is_away
 
 
 def test_an_error_never_repeats_what_somebody_sent(database: Database) -> None:
-    with pytest.raises(DBAPIError) as caught, database.begin() as tx:
-        tx.execute(text("SELECT CAST(:typed AS text) || :other"), {"typed": "4111\x00", "other": "secret"})
-    assert "4111" not in str(caught.value)
-    assert "secret" not in str(caught.value)
+    asked, given = text("SELECT CAST(:typed AS text) || :other"), {"typed": "4111\x00", "other": "secret"}
+    for way in (Tx.execute, Tx.rows):
+        with pytest.raises(DBAPIError) as caught, database.begin() as tx:
+            way(tx, asked, given)
+        assert "4111" not in str(caught.value)
+        assert "secret" not in str(caught.value)
 
 
 def test_changed_counts_the_rows_of_every_kind_of_statement(database: Database) -> None:
@@ -28,6 +30,32 @@ def test_changed_counts_the_rows_of_every_kind_of_statement(database: Database) 
         assert [tx.changed(add), tx.changed(add)] == [1, 0]
         assert tx.changed(text("UPDATE merchants SET name = 'Other'")) == 1
         assert tx.changed(text("DELETE FROM merchants WHERE id = 'mer_2'")) == 0
+
+
+def test_a_fixed_text_finds_what_the_session_and_the_gathered_rows_hold(database: Database) -> None:
+    names = text("SELECT name, settings, created_at FROM merchants ORDER BY id")
+    with database.begin() as tx:
+        tx.gather(Merchant, {"id": "mer_1", "name": "Shop", "settings": {"a": [1]}, "created_at": tx.now()})
+        assert tx.rows(names) == [("Shop", {"a": [1]}, tx.now())]
+        tx.session.get_one(Merchant, "mer_1").name = "Renamed"
+        assert tx.row(names).name == "Renamed"
+        assert tx.column(names) == ["Renamed"]
+        assert tx.value(text("SELECT name FROM merchants WHERE id = 'mer_2'")) is None
+
+
+def test_what_breaks_in_a_fixed_text_or_at_the_commit_is_told_as_sqlalchemy_does(database: Database) -> None:
+    add = text("INSERT INTO merchants (id, name, settings, created_at) VALUES ('mer_1', 'Shop', '{}', now())")
+    with pytest.raises(IntegrityError), database.begin() as tx:
+        tx.rows(text(f"{add.text}, {add.text.partition('VALUES ')[2]}"))
+    late = text("ALTER TABLE merchants ADD CONSTRAINT only_one UNIQUE (name) DEFERRABLE INITIALLY DEFERRED")
+    with database.begin() as tx:
+        tx.rows(late)
+        tx.rows(add)
+    with pytest.raises(IntegrityError), database.begin() as tx:
+        tx.rows(text("INSERT INTO merchants SELECT 'mer_2', name, settings, created_at FROM merchants"))
+    with database.begin() as tx:
+        assert tx.column(text("SELECT id FROM merchants")) == ["mer_1"]
+        tx.rows(text("ALTER TABLE merchants DROP CONSTRAINT only_one"))
 
 
 def test_a_hint_leaves_after_the_commit_once_per_channel_and_not_without_one(database: Database) -> None:
@@ -121,10 +149,15 @@ def test_connections_that_died_in_the_pool_are_not_used(
     assert not at_once() & before
 
 
-def test_a_connection_that_died_a_moment_ago_is_one_error_and_no_more(database: Database, database_url: str) -> None:
+@pytest.mark.parametrize("fixed", [False, True])
+def test_a_connection_that_died_a_moment_ago_is_one_error_and_no_more(
+    database: Database, database_url: str, *, fixed: bool
+) -> None:
+    who = text("SELECT pg_backend_pid()")
+
     def backend() -> int:
         with database.begin() as tx:
-            return int(tx.execute(text("SELECT pg_backend_pid()")).scalar_one())
+            return int(tx.value(who) if fixed else tx.execute(who).scalar_one())
 
     with psycopg.connect(database_url.replace("+psycopg", "", 1), autocommit=True) as other:
         other.execute("SELECT pg_terminate_backend(%s, 5000)", [backend()])

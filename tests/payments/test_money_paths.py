@@ -307,14 +307,29 @@ def test_people_who_read_the_charge_in_the_books_make_it_capturable(till: Till) 
     payment = till.create("pm_card_timeout_applied")
     attempt = till.fails("payment.authorize", payment, gateway="sandbox_a").facts["attempt"]
     charge = till.sandbox.charge(attempt)["id"]
-    for name in ("ada", "bob"):
-        till.decide(payment, name, "charged", attempt=attempt)
     finding = {"attempt": attempt, "charged": True, "by": ["usr_ada", "usr_bob"], "note": "Seen"}
-    till.run("payment.resolve", payment, gateway_reference=charge, **finding)
+    for name in ("ada", "bob"):
+        till.decide(payment, name, "charged", {"gateway_reference": f" {charge} "}, attempt=attempt)
+    till.run("payment.resolve", payment, gateway_reference=f"{charge} ", **finding)
     till.run("payment.capture", payment)
     assert till.differences() == []
     with pytest.raises(NotUnknown):
         till.run("payment.resolve", payment, **{**finding, "charged": False})
+
+
+def test_a_charge_needs_a_reference_and_one_persons_word_is_none(till: Till) -> None:
+    payment = till.create("pm_card_timeout_applied")
+    attempt = till.fails("payment.authorize", payment, gateway="sandbox_a").facts["attempt"]
+    finding = {"attempt": attempt, "charged": True, "by": ["usr_ada", "usr_bob"], "note": "Seen"}
+    for name in ("ada", "bob"):
+        till.decide(payment, name, "charged", attempt=attempt)
+    assert till.fails("payment.resolve", payment, **finding).code == "REFERENCE_MISSING"
+    for read in ("ch_mine", "ch_theirs"):
+        till.decide(payment, "ada", "charged", {"gateway_reference": "ch_mine"}, attempt=attempt)
+        with pytest.raises(TwoPeopleNeeded, match="the same reference"):
+            till.run("payment.resolve", payment, gateway_reference=read, **finding)
+        till.decide(payment, "bob", "charged", {"gateway_reference": "ch_theirs"}, attempt=attempt)
+    assert till.attempt(payment, "authorize").outcome == "unknown"
 
 
 def test_news_against_what_people_found_moves_nothing_and_is_an_incident(till: Till) -> None:

@@ -5,6 +5,7 @@ import pytest
 from app.access.actor import Role
 from app.disputes import service
 from app.disputes.models import Dispute
+from app.engine import inbox
 from app.engine.models import Instance
 from app.engine.people import Completion
 from app.refunds.service import RefundExceedsCaptured
@@ -160,6 +161,25 @@ def test_a_victory_that_is_challenged_again_gets_a_second_round(house: House) ->
     with house.database.begin() as tx:
         flows = tx.session.query(Instance).filter_by(subject=dispute.id).all()
     assert [flow.status for flow in flows] == ["completed", "completed"]
+
+
+def test_a_request_counts_for_the_stage_in_which_it_was_made(house: House) -> None:
+    dispute = disputed(house)
+    with house.database.begin() as tx:
+        service.request_submit(tx, house.shop, dispute.id)
+    house.eventually(lambda: state(house)[1] == "under_review")
+    house.a.decide(dispute.gateway_reference, "won")
+    house.eventually(lambda: house.instance(dispute.id).status == "completed")
+    with house.database.begin() as tx:
+        left = ("dispute.submit_requested", dispute.id, {"by": house.shop.id}, "left over")
+        inbox.publish_message(tx, dispute.merchant_id, *left, ttl=service.REQUEST_LASTS)
+
+    house.a.pre_arbitration(dispute.gateway_reference)
+    house.eventually(lambda: state(house) == ("pre_arbitration", "needs_response"))
+    house.later(hours=1)
+    assert state(house) == ("pre_arbitration", "needs_response")
+    assert house.task(dispute.id).status == "open"
+    assert [one.operation for one in house.attempts(dispute.payment_id)].count("submit_evidence") == 1
 
 
 def test_a_round_that_opens_while_the_first_is_under_review_goes_on_in_the_same_flow(house: House) -> None:

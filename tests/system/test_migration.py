@@ -27,7 +27,9 @@ FORM = ROOT / "workflows" / "manual-review" / "review.form.json"
 CUSTOMER = ROOT / "workflows" / "card-payment" / "authenticate-customer.bpmn"
 APPROVE = Completion("approve", "customer_confirmed")
 
-RENAMED = [(f'{name}="review"', f'{name}="check"') for name in ("id", "sourceRef", "targetRef", "bpmnElement")]
+RENAMED = [
+    (f'{name}="review"', f'{name}="check"') for name in ("id", "attachedToRef", "sourceRef", "targetRef", "bpmnElement")
+]
 LONGER = [(">PT4H<", ">PT6H<")]
 NOTE = (
     '<bpmn:scriptTask id="note"><bpmn:extensionElements><zeebe:script expression="=true" resultVariable="noted"/>'

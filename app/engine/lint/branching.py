@@ -88,7 +88,9 @@ def _choice(node: Node, flows: Sequence[Flow]) -> Iterator[Finding]:
     conditional = [flow for flow in flows if flow.condition is not None]
     if (len(flows) > 1 or conditional) and default not in {flow.id for flow in flows}:
         message = f"{node.label} has no default flow, so an instance would stop there when no condition is true"
-        remedy = "Mark one of its flows as default: the way to take when nothing else applies."
+        remedy = (
+            "Mark one of its flows as default, the way to take when nothing else applies: no payment gets stuck here."
+        )
         open_ways = [flow for flow in flows if flow.condition is None]
         plain = len(open_ways) == 1 and not default and bool(open_ways[0].id)
         fix = set_attribute(node.id, "default", open_ways[0].id) if plain else None

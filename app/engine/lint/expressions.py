@@ -7,11 +7,13 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from app.engine.expressions import formula
 from app.engine.lint.finding import Finding, error
 from app.engine.lint.model import Model, Node
 from app.engine.lint.reading import zeebe_extensions
+from app.engine.timing import ANY_TIME
 from app.engine.xml import child, text_of
-from app.feel import Expression, FeelError, compile_expression
+from app.feel import Expression, FeelError, Limits, compile_expression
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
 _PATH = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}(\.[A-Za-z_][A-Za-z0-9_]{0,99}){0,9}")
@@ -20,6 +22,8 @@ _PEOPLE = (
     ("taskSchedule", "dueDate"),
     ("priorityDefinition", "priority"),
 )
+#: What is tried at the gate is small; a file holds many of them.
+_LITTLE = Limits(steps=1_000)
 _CONSTANTS = frozenset({"None", "True", "False"})
 _PYTHON = re.compile(r"__\w+__|\b(import|lambda|def|exec|eval|None|True|False|elif|return\s+\w+\()\b|==|!==|&&|\|\|")
 
@@ -51,6 +55,24 @@ def repeatable(source: str, target: str) -> bool:
     return target.partition(".")[0] not in expression.names | expression.possible
 
 
+def settled(text: str, what: str) -> str | None:
+    """What a text says whatever the variables are: a literal itself, or what an expression that reads none gives.
+
+    None where only a run can tell, or where the expression itself is wrong. Raises EvaluationFailed when it gives no
+    text; the sentence calls it `what`.
+    """
+    expression = feel(text)
+    if expression is None:
+        return None if text.startswith("=") else text
+    if expression.names or expression.possible or expression.uncallable(frozenset()):
+        return None
+    try:
+        expression.evaluate({}, now=ANY_TIME, limits=_LITTLE)
+    except FeelError:
+        return None
+    return formula(text).text_value({}, ANY_TIME, what)
+
+
 def compiled(model: Model) -> Iterator[Finding]:
     """`invalid_expression`, `expression_required`, `unknown_function`, `invalid_variable_name`."""
     for place in places(model):
@@ -60,6 +82,10 @@ def compiled(model: Model) -> Iterator[Finding]:
             if not pattern.fullmatch(name):
                 message = f"{what} of {node.label} is {name!r}, which is no variable name"
                 remedy = "Use letters, digits and underscores, beginning with a letter; a.b sets b inside a."
+                yield error("invalid_variable_name", node.id, message, remedy, node.line)
+            elif not _can_be_read(name):
+                message = f"{what} of {node.label} is {name!r}, which no expression could read: the word has a meaning"
+                remedy = f"Choose another name, such as {name.partition('.')[0]}_value."
                 yield error("invalid_variable_name", node.id, message, remedy, node.line)
 
 
@@ -87,6 +113,8 @@ def _node_places(node: Node) -> Iterator[Place]:
             yield place(what, source, required=kind == "output" and not source.strip())
     if node.tag == "scriptTask" and "script" in node.extensions:
         yield place("the script", node.extension("script").get("expression", ""), required=True)
+    if "retries" in node.extension("taskDefinition"):
+        yield place("the retries", node.extension("taskDefinition")["retries"])
     yield from _people_places(node)
     for event in node.events:
         for tag, text in event.times:
@@ -133,10 +161,20 @@ def _checked(place: Place) -> Iterator[Finding]:
         where = f"line {unknown.line}, column {unknown.column}"
         message = f"{place.what} {_short(place.text)} calls a function that FEEL does not have ({where})"
         yield error("unknown_function", place.element, message, f"{unknown.sentence} {_remedy(place.text)}", place.line)
-    foreign = sorted(name for name in expression.names if name in _CONSTANTS or name.startswith("__"))
+    foreign = _foreign(expression)
     if foreign:
         message = f"{place.what} {_short(place.text)} looks like program code: {foreign[0]} is no variable"
         yield error("invalid_expression", place.element, message, _remedy(place.text), place.line)
+
+
+def _foreign(expression: Expression) -> list[str]:
+    return sorted(name for name in expression.names if name in _CONSTANTS or name.startswith("__"))
+
+
+def _can_be_read(path: str) -> bool:
+    """Whether FEEL takes it for a name: `null` and `if` are none."""
+    expression = feel(f"={path}")
+    return expression is not None and path in expression.names | expression.paths and not _foreign(expression)
 
 
 def _targets(node: Node) -> Iterator[tuple[str, str, re.Pattern[str]]]:

@@ -8,7 +8,8 @@ from typing import Any
 import orjson
 from pydantic import ValidationError
 
-from app.engine.lint.expressions import repeatable
+from app.engine.expressions import EvaluationFailed
+from app.engine.lint.expressions import repeatable, settled
 from app.engine.lint.finding import Finding, error, nearest, warning
 from app.engine.lint.fix import Fix, drop_repeated_mapping, set_retries
 from app.engine.lint.known import Known
@@ -36,9 +37,9 @@ def called(model: Model, known: Known) -> Iterator[Finding]:
             yield error("unknown_operation", node.id, message, hint or "No operation is installed.", node.line)
         else:
             yield from _parameters(node, operation)
-        if not _RETRIES.fullmatch(retries):
+        if not _is_count(retries):
             message = f"The retries {retries!r} of {node.label} are not a number from 0 to 10"
-            remedy = "Write how often a technical failure is tried again, such as 3."
+            remedy = "Write how often a technical failure is tried again, such as 3, or FEEL with = that gives it."
             fix = None if retries else set_retries(node.id, "3")
             yield error("invalid_retries", node.id, message, remedy, node.line, fix=fix)
 
@@ -59,6 +60,14 @@ def catching(model: Model, scope: Scope, host: str) -> set[str]:
     """The error codes caught at `host`; the empty text stands for any."""
     codes = (model.error_code(event) for event in scope.on(host))
     return {code for code in codes if code is not None}
+
+
+def _is_count(retries: str) -> bool:
+    try:
+        said = settled(retries, "The retries")
+    except EvaluationFailed:
+        return False
+    return said is None or _RETRIES.fullmatch(said) is not None
 
 
 def _parameters(node: Node, operation: Operation) -> Iterator[Finding]:

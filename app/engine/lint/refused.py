@@ -11,6 +11,10 @@ _UNDO = "Draw the way back as an ordinary path: catch the error, then call the o
 _CONDITION = "Use an exclusive gateway where the facts are known, or wait for a message that tells of the change."
 _MESSAGE = "Use a message with a correlation key instead."
 _SERVICE = "Use a service task and choose its operation; its parameters are input mappings."
+_PINNED = (
+    "Write bindingType deployment, or leave it out: versions are pinned. An instance keeps those that are "
+    "published when it starts."
+)
 _MONITOR = "Remove it; every step is recorded in the history anyway."
 
 #: Local name -> (what it is, what to draw instead).
@@ -107,10 +111,18 @@ ATTRIBUTES: Mapping[tuple[str, str], str] = {
         "followUpDate",
     ): "A task is offered as soon as the flow comes to it; to offer it later, draw a timer before it.",
     ("conditionExpression", "language"): "Write FEEL: =amount > 100.",
+    **{
+        (element, attribute): _PINNED
+        for element in ("calledElement", "formDefinition", "calledDecision")
+        for attribute in ("bindingType", "versionTag")
+    },
 }
 #: zeebe element -> what to do instead, where it has no meaning.
 EXTENSIONS: Mapping[str, str] = {
     "taskHeaders": "Give an operation its parameters as input mappings (zeebe:ioMapping): =value, or the text itself.",
+    "taskDefinition": "An event calls no operation: draw a send task with it instead. To send the message to flows "
+    "that wait for it, give it a subscription correlation key such as =payment; the event's input mappings are its "
+    "variables.",
 }
 _COMPENSATED = "isForCompensation"
 

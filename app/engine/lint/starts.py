@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from app.engine.expressions import EvaluationFailed
-from app.engine.lint.expressions import feel
+from app.engine.lint.expressions import feel, settled
 from app.engine.lint.finding import Finding, error
 from app.engine.lint.known import Known
 from app.engine.lint.model import Model, Node, Process
@@ -59,6 +59,7 @@ def _occasions(model: Model) -> Iterator[tuple[Node, str]]:
 
 def _too_often(text: str) -> bool:
     try:
-        return parse_cycle(text).interval.after(ANY_TIME) < ANY_TIME + SHORTEST
+        said = settled(text, "The time")
+        return said is not None and parse_cycle(said).interval.after(ANY_TIME) < ANY_TIME + SHORTEST
     except EvaluationFailed:
         return False

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 
 from app.engine.expressions import EvaluationFailed
+from app.engine.lint.expressions import settled
 from app.engine.lint.finding import Finding, error
 from app.engine.lint.fix import write_time
 from app.engine.lint.model import EventDefinition, Model, Node
@@ -11,7 +12,7 @@ from app.engine.timing import ANY_TIME, parse_cycle, parse_date, parse_due, pars
 _EXAMPLES = {
     "timeDate": "a date and time with its offset, such as 2030-01-31T09:00:00Z",
     "timeDuration": "a duration, such as PT15M or P2D",
-    "timeCycle": "a repeating interval, such as R3/PT10M",
+    "timeCycle": "a repeating interval, such as R3/PT10M or R/2030-01-31T09:00:00Z/P1D",
 }
 _READERS: dict[str, Callable[[str], object]] = {
     "timeDate": parse_date,
@@ -27,10 +28,10 @@ def readable(model: Model) -> Iterator[Finding]:
             if event.kind == "timer":
                 yield from _timer(node, event)
         due = node.extension("taskSchedule").get("dueDate", "").strip()
-        problem = "" if due.startswith("=") or not due else _problem(lambda text: parse_due(text, ANY_TIME), due)
+        problem = _problem(lambda text: parse_due(text, ANY_TIME), due) if due else ""
         if problem:
             message = f"The due date of {node.label} is not one: {problem}"
-            remedy = "Write a duration from now such as PT4H, a date with its offset, or a FEEL expression with =."
+            remedy = "Write a duration from now such as PT4H, a date with its offset, or FEEL with = that gives one."
             yield error("invalid_due_date", node.id, message, remedy, node.line)
 
 
@@ -51,19 +52,22 @@ def _timer(node: Node, event: EventDefinition) -> Iterator[Finding]:
         message = f"The timer {node.label} repeats, but it fires only once"
         remedy = "Use a duration, or a non-interrupting boundary event, which may repeat."
         yield error("cycle_not_allowed", node.id, message, remedy, node.line)
-    problem = "" if text.startswith("=") else _problem(_READERS.get(tag, parse_date), text)
+    problem = _problem(_READERS.get(tag, parse_date), text)
     if problem:
         message = f"The timer {node.label} cannot be read: {problem}"
-        remedy = f"Write {_EXAMPLES.get(tag, _EXAMPLES['timeDuration'])}, or a FEEL expression with =."
+        remedy = f"Write {_EXAMPLES.get(tag, _EXAMPLES['timeDuration'])}, or FEEL with = that gives one."
         plain = "".join(text.split()).upper()
-        readable = plain != text and not _problem(_READERS.get(tag, parse_date), plain)
+        readable = not text.startswith("=") and plain != text and not _problem(_READERS.get(tag, parse_date), plain)
         fix = write_time(node.id, tag, plain) if readable else None
         yield error("invalid_timer", node.id, message, remedy, node.line, fix=fix)
 
 
 def _problem(read: Callable[[str], object], text: str) -> str:
+    """What is wrong with a literal, or with an expression that always gives the same; empty when nothing is known."""
     try:
-        read(text)
+        said = settled(text, "The time")
+        if said is not None:
+            read(said)
     except EvaluationFailed as failed:
-        return str(failed)
+        return f"{text} gives no time. {failed}" if text.startswith("=") else str(failed)
     return ""

@@ -19,6 +19,8 @@ _BOOLEAN: Values = frozenset({"true", "false"})
 
 _ACTIVITY: Allowed = {"isForCompensation": _FALSE, "startQuantity": _ONE, "completionQuantity": _ONE}
 _TASK_KIND: Allowed = {"implementation": frozenset({"##unspecified", "##WebService"})}
+#: What a flow uses is pinned, which is what this binding says.
+_PINNED: Allowed = {"bindingType": frozenset({"deployment"})}
 _GATEWAY: Allowed = {"gatewayDirection": None}
 
 #: Every BPMN element by its local name, with the attributes it may carry beside `id` and `name`.
@@ -118,13 +120,13 @@ _MEANING: Mapping[str, Mapping[str, Allowed]] = {
         **_MAPPED,
         "userTask": {},
         "assignmentDefinition": {"candidateGroups": None},
-        "formDefinition": {"formId": None},
+        "formDefinition": {"formId": None, **_PINNED},
         "taskSchedule": {"dueDate": None},
         "priorityDefinition": {"priority": None},
         "taskHeaders": {},
         "header": {"key": None, "value": None},
     },
-    "businessRuleTask": {**_MAPPED, "calledDecision": {"decisionId": None, "resultVariable": None}},
+    "businessRuleTask": {**_MAPPED, "calledDecision": {"decisionId": None, "resultVariable": None, **_PINNED}},
     "scriptTask": {**_MAPPED, "script": {"expression": None, "resultVariable": None}},
     "callActivity": {
         **_MAPPED,
@@ -132,6 +134,7 @@ _MEANING: Mapping[str, Mapping[str, Allowed]] = {
             "processId": None,
             "propagateAllChildVariables": _BOOLEAN,
             "propagateAllParentVariables": _BOOLEAN,
+            **_PINNED,
         },
     },
     "subProcess": _MAPPED,

@@ -132,6 +132,10 @@ def expressions() -> Iterator[Case]:
     yield Case(
         "invalid_variable_name", "a", one(service("a", "risk.record", ("=1", "amount"), more=_output("x", "a-b")))
     )
+    for word in ("null", "true", "if", "in", "and", "function", "None"):
+        yield Case("invalid_variable_name", "a", one(script("a", result=word)))
+    inside = service("a", "risk.record", ("=1", "amount"), more=_output("x", "null.a"))
+    yield Case("invalid_variable_name", "a", one(inside))
     yield Case("invalid_expression", "news", one(WAIT, name="wait", before=message(key="=(")))
 
 
@@ -143,11 +147,16 @@ def events() -> Iterator[Case]:
     yield Case("invalid_timer", "wait", timer("5 minutes"))
     yield Case("invalid_timer", "wait", timer("2030-01-31T09:00:00", "timeDate"))
     yield Case("invalid_expression", "wait", timer("=duration("))
+    for moment in ("=today()", '=date("2030-01-01")', '=@"2030-01-01T09:00:00"', '="tomorrow"'):
+        yield Case("invalid_timer", "wait", timer(moment, "timeDate"))
+    for span in ("=5", "=null", '="R3/PT5M"'):
+        yield Case("invalid_timer", "wait", timer(span))
     yield Case("cycle_not_allowed", "wait", timer("R3/PT1M", "timeCycle"))
     cycle = boundary("b", "a", timer_event("R/PT1M", "timeCycle"))
     yield Case("cycle_not_allowed", "b", one(script("a"), cycle, path("b", "end")))
     due = one(user("a", more='<zeebe:taskSchedule dueDate="tomorrow"/>'))
     yield Case("invalid_due_date", "a", due)
+    yield Case("invalid_due_date", "a", one(user("a", more='<zeebe:taskSchedule dueDate="=today()"/>')))
     nameless = element("intermediateCatchEvent", "wait", "<bpmn:messageEventDefinition/>")
     yield Case("message_missing", "wait", one(nameless, name="wait"))
     yield Case("dangling_reference", "wait", one(WAIT, name="wait"))
@@ -189,6 +198,7 @@ def begun(event: str, *parts: str, before: str = "") -> bytes:
 def starts() -> Iterator[Case]:
     yield Case("start_without_moment", "start", begun(timer_event("PT1H")))
     yield Case("starts_too_often", "start", begun(timer_event("R/PT1S", "timeCycle")))
+    yield Case("starts_too_often", "start", begun(timer_event('="R/PT1S"', "timeCycle")))
     yield Case("start_reads_variables", "start", begun(timer_event("=when", "timeDate")))
     yield Case(
         "start_reads_variables",
@@ -260,6 +270,8 @@ def operations() -> Iterator[Case]:
     yield Case("wrong_literal", "a", one(service("a", "risk.record", ('="10 EUR"', "amount"))))
     many = service("a", "risk.record", ("=1", "amount")).replace('retries="3"', 'retries="often"')
     yield Case("invalid_retries", "a", one(many))
+    for code, text in (("invalid_retries", "=null"), ("invalid_retries", "=11"), ("invalid_expression", "=(")):
+        yield Case(code, "a", one(many.replace('"often"', f'"{text}"')))
     never = boundary("b", "a", error_event("unknown"))
     yield Case(
         "error_never_thrown",

@@ -126,6 +126,7 @@ def test_a_sound_diagram_of_every_element_passes_in_silence() -> None:
         (timer_event("2030-01-31T09:00:00Z", "timeDate"), ""),
         (timer_event("R/P1D", "timeCycle"), ""),
         (timer_event("R5/PT1M", "timeCycle"), ""),
+        (timer_event("R/2030-01-31T09:00:00Z/P1D", "timeCycle"), ""),
         (timer_event('=now() + duration("P1D")', "timeDate"), ""),
     ],
 )
@@ -133,6 +134,37 @@ def test_what_starts_by_itself_passes_in_silence(event: str, before: str) -> Non
     begin = element("startEvent", "start", event)
     drawn = bpmn(begin, script("a"), end(), path("start", "a", "end"), before=before)
     assert [f"{one.code} {one.element}: {one.message}" for one in findings(drawn)] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "tag"),
+    [
+        ('=now() + duration("PT4H")', "timeDate"),
+        ('=date and time(today(), time("09:00:00Z"))', "timeDate"),
+        ('=@"2030-01-01T09:00:00Z"', "timeDate"),
+        ('=duration("PT5M") * 2', "timeDuration"),
+        ('="PT5M"', "timeDuration"),
+        ("=if fast then 5 else null", "timeDuration"),
+        ("=string join(for i in 1..9000 return string(i)) + limit", "timeDuration"),
+        ("=count(for i in 1..9000 return i)", "timeDuration"),
+    ],
+)
+def test_an_expression_that_gives_a_time_or_whose_value_only_a_run_can_tell_passes_in_silence(
+    text: str, tag: str
+) -> None:
+    drawn = one(element("intermediateCatchEvent", "wait", timer_event(text, tag)), name="wait")
+    assert [f"{one.code}: {one.message}" for one in findings(drawn)] == []
+
+
+@pytest.mark.parametrize("name", ["date", "count", "item", "not", "_", "typename", "nullable", "in_time"])
+def test_a_variable_may_be_called_like_a_function_or_begin_like_a_word_of_feel(name: str) -> None:
+    assert codes(one(script("a", result=name))) == []
+
+
+@pytest.mark.parametrize("retries", ["0", "10", "=3", "=if urgent then 9 else 1"])
+def test_how_often_a_failure_is_tried_again_may_be_computed(retries: str) -> None:
+    drawn = service("a", "risk.record", ("=1", "amount")).replace('retries="3"', f'retries="{retries}"')
+    assert codes(one(drawn)) == []
 
 
 def codes(content: bytes, name: str = "flow.bpmn") -> list[str]:
@@ -158,6 +190,30 @@ def remedy(content: bytes, code: str) -> str:
 )
 def test_a_misspelt_name_is_answered_with_the_nearest(content: bytes, code: str, suggestion: str) -> None:
     assert suggestion in remedy(content, code)
+
+
+BOUND = {
+    "calledElement": call("a", "child").replace("processId", 'bindingType="deployment" processId'),
+    "formDefinition": user("a").replace("formId", 'bindingType="deployment" formId'),
+    "calledDecision": rule("a", "risk-score").replace("decisionId", 'bindingType="deployment" decisionId'),
+}
+
+
+@pytest.mark.parametrize("drawn", BOUND.values(), ids=BOUND)
+def test_versions_are_pinned_and_any_other_binding_is_told_so(drawn: str) -> None:
+    assert codes(one(drawn)) == []
+    for other in ("latest", "versionTag"):
+        refused = one(drawn.replace('"deployment"', f'"{other}"'))
+        assert "versions are pinned" in remedy(refused, "unsupported_attribute")
+
+
+def test_a_message_thrown_as_camunda_draws_it_is_told_both_ways_out() -> None:
+    job = '<zeebe:taskDefinition type="risk.record"/>'
+    thrown = f'<bpmn:messageEventDefinition messageRef="news"><bpmn:extensionElements>{job}</bpmn:extensionElements>'
+    drawn = element("intermediateThrowEvent", "a", f"{thrown}</bpmn:messageEventDefinition>")
+    told = remedy(one(drawn, before=message(key="")), "unsupported_extension")
+    assert "send task" in told
+    assert "subscription correlation key" in told
 
 
 def test_an_error_in_an_expression_names_line_and_column() -> None:

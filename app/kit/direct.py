@@ -1,0 +1,68 @@
+"""Fixed texts of SQL, given to psycopg as they are.
+
+SQLAlchemy compiles, wraps and reads each statement anew, which costs more processor time than psycopg and PostgreSQL
+take for it together; a payment is made of some forty of them. What fails raises the same errors as SQLAlchemy does.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+import psycopg
+from sqlalchemy import Connection, TextClause
+from sqlalchemy.dialects.postgresql import psycopg as dialect
+from sqlalchemy.exc import DBAPIError
+
+from app.kit.patience import PatientConnection
+
+_DIALECT = dialect.dialect()  # type: ignore[no-untyped-call]  # it has none
+
+
+def driver_of(connection: Connection) -> PatientConnection:
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, PatientConnection)
+    return driver
+
+
+def rows(connection: Connection, statement: TextClause, parameters: Mapping[str, Any] | None = None) -> list[Any]:
+    """What the statement returns, as named tuples; nothing if it returns no rows."""
+    text = _text(statement)
+    with as_sqlalchemy_raises(connection, statement):
+        cursor = driver_of(connection).cursor_of_tuples
+        cursor.execute(text, parameters)
+        return cursor.fetchall() if cursor.description is not None else []
+
+
+@cache
+def _text(statement: TextClause) -> bytes:
+    return str(statement.compile(dialect=_DIALECT)).encode()
+
+
+@contextmanager
+def as_sqlalchemy_raises(connection: Connection, statement: TextClause | None = None) -> Iterator[None]:
+    """Raise psycopg's errors as SQLAlchemy raises them; a connection that is gone is given up."""
+    driver = driver_of(connection)
+    try:
+        yield
+    except psycopg.Error as error:
+        if gone := driver.closed:
+            _find_out(connection)
+        said = DBAPIError.instance(
+            statement.text if statement is not None else None,
+            None,
+            error,
+            psycopg.Error,
+            hide_parameters=True,
+            connection_invalidated=gone,
+            dialect=_DIALECT,
+        )
+        raise said from error
+
+
+def _find_out(connection: Connection) -> None:
+    """Let SQLAlchemy see for itself that the connection is gone, so that its pool trusts the others no more."""
+    try:
+        connection.exec_driver_sql("SELECT 1")
+    except DBAPIError:
+        return

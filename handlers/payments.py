@@ -1,5 +1,6 @@
 """Operations on the payment that an instance is about."""
 
+from datetime import datetime
 from typing import Literal
 
 from pydantic import Field
@@ -11,6 +12,7 @@ from app.payments.queries import find_payment, lock_payment
 
 UNAVAILABLE = "The gateway could not be reached; surely nothing was sent"
 PENDING = "The gateway accepted it and decides later; wait for its message or look it up"
+CANCELED = "Somebody has asked to cancel the payment; facts: reason"
 UNKNOWN = "Nobody knows whether it took effect; look it up before anything else is tried"
 
 
@@ -68,6 +70,7 @@ class AuthorizeParams(Params):
         "SOFT_DECLINE": "Declined; another try, later or elsewhere, may succeed",
         "HARD_DECLINE": "Declined for good; do not try again",
         "AUTHENTICATION_REQUIRED": "The customer must authenticate first; facts: attempt, url",
+        "CANCEL_REQUESTED": CANCELED,
         "GATEWAY_UNAVAILABLE": UNAVAILABLE,
         "OUTCOME_PENDING": PENDING,
         "OUTCOME_UNKNOWN": UNKNOWN,
@@ -104,6 +107,7 @@ class CaptureParams(Params):
     errors={
         "CAPTURE_DECLINED": "The gateway refused the capture",
         "CAPTURE_EXCEEDS_AUTHORIZED": "More was asked for than is left of the authorization",
+        "CANCEL_REQUESTED": CANCELED,
         "GATEWAY_UNAVAILABLE": UNAVAILABLE,
         "OUTCOME_PENDING": PENDING,
         "OUTCOME_UNKNOWN": UNKNOWN,
@@ -161,6 +165,7 @@ class FactsResult(Result):
     amount_capturable: int = Field(title="Capturable", description="Minor units held, those asked for included")
     amount_captured: int = Field(title="Captured", description="Minor units")
     amount_refunded: int = Field(title="Refunded", description="Minor units")
+    expires_at: datetime | None = Field(title="Expires at", description="When the hold runs out; empty: nothing held")
 
 
 @operation("payment.facts", title="Read the payment")
@@ -172,6 +177,7 @@ def facts(context: OperationContext, params: Params) -> FactsResult:
         amount_capturable=payment.amount_capturable + payment.amount_capturing,
         amount_captured=payment.amount_captured,
         amount_refunded=payment.amount_refunded,
+        expires_at=payment.authorization_expires_at,
     )
 
 

@@ -11,6 +11,7 @@ from app.kit.money import Money
 from app.operations import Effect, OperationContext, OperationError, Result
 from app.payments.attempts import Order, given_back, own_attempt, place_of, resume, start, unknown, unresolved, write
 from app.payments.booking import contradict
+from app.payments.canceling import heed_cancel
 from app.payments.models import Attempt, Payment
 from app.payments.outcomes import UNRESOLVED
 from app.payments.queries import lock_payment
@@ -58,6 +59,7 @@ def _check(context: OperationContext, payment: Payment, amount: int | None) -> N
     open_attempt = unresolved(context.tx, payment.id, ("authorize", "void"))
     if open_attempt is not None:
         raise unknown(context, open_attempt)
+    heed_cancel(payment)
     if payment.amount_capturable or payment.amount_capturing or payment.amount_captured:
         raise AlreadyAuthorized(f"{payment.id} is authorized at {payment.gateway}; void that first")
     check_reviewed(context.tx, payment)

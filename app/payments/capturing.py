@@ -10,6 +10,7 @@ from app.kit.money import Money
 from app.operations import Effect, OperationContext, OperationError, Result
 from app.payments.attempts import Order, own_attempt, read, resume, start, tell, unknown, unresolved, write
 from app.payments.booking import contradict
+from app.payments.canceling import heed_cancel
 from app.payments.models import Attempt, Payment
 from app.payments.outcomes import WITHOUT_EFFECT
 from app.payments.queries import lock_payment
@@ -30,7 +31,10 @@ class CaptureResult(Result):
 def capture(
     context: OperationContext, requested: str = "", amount: int | None = None, *, final: bool = True
 ) -> CaptureResult | Effect:
-    """Begin a capture: the one an API call `requested`, or `amount`, by default all that is capturable."""
+    """Begin a capture: the one an API call `requested`, or `amount`, by default all that is capturable.
+
+    A request to cancel stops the latter, and not what was asked for by name.
+    """
     payment = lock_payment(context.tx, context.merchant_id, context.subject)
     attempt = own_attempt(context, payment) or _requested(context, payment, requested)
     if attempt is not None and attempt.state == "created":
@@ -44,6 +48,9 @@ def capture(
     elif attempt is not None and attempt.outcome not in WITHOUT_EFFECT:
         outcome = _tell_other(context, payment, attempt)
     else:
+        _check_may_capture(context, payment)
+        if attempt is None:
+            heed_cancel(payment)
         wanted = (attempt.amount, attempt.final) if attempt is not None else (amount, final)
         return _begin(context, payment, *wanted)
     assert isinstance(outcome, CaptureResult | Effect)
@@ -63,7 +70,6 @@ def _tell_other(context: OperationContext, payment: Payment, attempt: Attempt) -
 
 
 def _begin(context: OperationContext, payment: Payment, amount: int | None, final: bool) -> Effect:
-    _check_may_capture(context, payment)
     wanted = payment.amount_capturable if amount is None else amount
     if not 0 < wanted <= payment.amount_capturable:
         raise OperationError(

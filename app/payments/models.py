@@ -59,6 +59,7 @@ class Payment(Base):
     gateway: Mapped[str] = mapped_column(default="")  # which gateway holds the authorization
     gateway_reference: Mapped[str] = mapped_column(default="")  # its charge
     authorization_expires_at: Mapped[datetime | None]
+    cancel_reason: Mapped[str] = mapped_column(default="", server_default="")  # of whoever asked to cancel it
     risk: Mapped[Json | None]  # {"score", "outcome", "rules": [{"rule", "sentence", "value"}], "compared"}
     created_by: Mapped[str]
     created_at: Mapped[datetime]

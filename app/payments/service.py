@@ -183,11 +183,15 @@ def _check_takes_captures(tx: Tx, payment: Payment) -> None:
 
 
 def request_cancel(tx: Tx, actor: Actor, payment_id: str, reason: str) -> Payment:
-    """Ask the flow to cancel; a payment whose flow was never started is canceled at once."""
+    """Ask the flow to cancel; a payment whose flow was never started is canceled at once.
+
+    From now on the flow begins no authorization and no capture by itself, whether or not it waits for the message.
+    """
     actor.require(Role.INTEGRATOR, Role.OPERATOR)
     payment = lock_payment(tx, actor.merchant_id, payment_id)
     if is_terminal(payment.status):
         raise IllegalTransition(f"The payment is {payment.status}; that is final", extra={"status": payment.status})
+    payment.cancel_reason = reason
     if payment.instance_id is None:
         move(tx, payment, PaymentStatus.CANCELED, reason, actor)
     elif inbox.has_ended(tx, payment.instance_id):
@@ -221,7 +225,7 @@ def transition(tx: Tx, payment: Payment, to: str, reason: str, actor: Actor) -> 
         _check_nothing_open(tx, payment, to)
     if to in (PaymentStatus.CANCELED, PaymentStatus.FAILED, PaymentStatus.EXPIRED) and payment.amount_captured:
         raise MoneyHeld(f"{payment.amount_captured} {payment.currency} was captured; refund it instead")
-    if to == PaymentStatus.EXPIRED and _hold_ran_out(tx, payment):
+    if is_terminal(to) and _hold_ran_out(tx, payment):
         drop_requested(tx, payment, "The authorization ran out before this capture was begun")
         release(tx, payment, "payment", payment.id)
     amount = payment.amount_capturable + payment.amount_capturing

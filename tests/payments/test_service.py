@@ -68,6 +68,28 @@ def test_an_unconfirmed_payment_is_canceled_at_once_and_a_running_one_by_its_flo
     assert (message.correlation, message.variables) == (running, {"reason": "duplicate"})
 
 
+def test_a_payment_that_is_asked_to_cancel_moves_no_money_by_itself_any_more(till: Till) -> None:
+    payment, held = till.create(), till.create()
+    till.run("payment.authorize", held, gateway="sandbox_a")
+    for one in (payment, held):
+        with till.database.begin() as tx:
+            service.request_cancel(tx, till.actor, one, "duplicate")
+    for error in (till.fails("payment.authorize", payment, gateway="sandbox_a"), till.fails("payment.capture", held)):
+        assert (error.code, error.facts) == ("CANCEL_REQUESTED", {"reason": "duplicate"})
+    assert [len(till.attempts(one)) for one in (payment, held)] == [0, 1]
+    till.run("payment.void", held)
+
+
+def test_a_capture_that_was_asked_for_is_not_undone_by_a_cancel(till: Till) -> None:
+    payment = till.create(capture_method="manual")
+    till.run("payment.authorize", payment, gateway="sandbox_a")
+    with till.database.begin() as tx:
+        asked = service.request_capture(tx, till.actor, payment, 400, final=False).id
+        service.request_cancel(tx, till.actor, payment, "duplicate")
+    assert till.run("payment.capture", payment, attempt=asked).amount_captured == 400
+    assert till.fails("payment.capture", payment).code == "CANCEL_REQUESTED"
+
+
 def test_requests_at_once_reserve_no_more_than_is_authorized(till: Till) -> None:
     payment = till.create(capture_method="manual")
     till.run("payment.authorize", payment, gateway="sandbox_a")
@@ -125,6 +147,20 @@ def test_a_hold_that_ran_out_takes_a_requested_capture_with_it(till: Till) -> No
     assert (till.attempt(payment, "capture").id, till.attempt(payment, "capture").outcome) == (asked, "not_sent")
     with till.database.begin() as tx:
         assert verify_ledger(tx) == []
+
+
+def test_a_remainder_whose_hold_ran_out_ends_the_payment_with_what_was_captured(till: Till) -> None:
+    payment = till.create(capture_method="manual")
+    till.run("payment.authorize", payment, gateway="sandbox_a")
+    till.run("payment.capture", payment, amount=400, final=False)
+    assert till.run("payment.facts", payment).expires_at == till.payment(payment).authorization_expires_at
+    with pytest.raises(service.MoneyHeld):
+        till.run("payment.transition", payment, to="succeeded")
+    pass_time(till, days=8)
+    till.run("payment.transition", payment, to="succeeded", reason="authorization_expired")
+    after = till.payment(payment)
+    assert (after.status, after.amount_capturable, after.amount_captured) == ("succeeded", 0, 400)
+    assert till.ledger_problems() == []
 
 
 @pytest.mark.parametrize(

@@ -105,6 +105,32 @@ def test_a_pending_authorization_settles_by_itself(house: House) -> None:
     house.check_books()
 
 
+def test_a_payment_that_is_canceled_while_its_authorization_is_pending_is_given_back(house: House) -> None:
+    payment_id = house.pay("pm_card_pending")
+    house.run()
+    with house.database.begin() as tx:
+        service.request_cancel(tx, house.shop, payment_id, "duplicate")
+    house.run()
+    assert house.payment(payment_id).status == "processing", "what is pending is not known to hold anything yet"
+
+    house.later(seconds=3)
+    canceled = house.until(payment_id, "canceled", "succeeded")
+    assert (canceled.status, canceled.status_reason, canceled.amount_captured) == ("canceled", "duplicate", 0)
+    assert house.outcomes(payment_id) == [("authorize", "sandbox_a", "approved"), ("void", "sandbox_a", "approved")]
+    assert house.incidents() == []
+    house.check_books()
+
+
+def test_a_payment_that_is_canceled_before_its_flow_began_is_not_sent_to_any_gateway(house: House) -> None:
+    payment_id = house.pay()
+    with house.database.begin() as tx:
+        service.request_cancel(tx, house.shop, payment_id, "fraudulent")
+    house.run()
+    payment = house.payment(payment_id)
+    assert (payment.status, payment.status_reason) == ("canceled", "fraudulent")
+    assert house.attempts(payment_id) == []
+
+
 def test_a_customer_who_authenticates_pays(house: House) -> None:
     payment_id = house.pay("pm_card_3ds")
     house.run()
@@ -320,6 +346,32 @@ def test_a_capture_that_is_refused_releases_the_hold(house: House) -> None:
     assert (payment.status, payment.status_reason) == ("failed", "capture_declined")
     assert house.charges()[0]["captured"] == 0
     house.check_books()
+
+
+def test_an_outage_of_an_hour_at_the_capture_costs_nobody_a_payment(house: House) -> None:
+    house.a.fault("unavailable", "capture", count=6)
+    payment_id = house.pay()
+    house.run()
+    for seconds in (2, 10, 60, 300, 900, 3600):
+        assert house.payment(payment_id).amount_capturable == 1000
+        house.later(seconds=seconds)
+    assert house.until(payment_id, "succeeded").amount_captured == 1000
+    assert house.incidents() == []
+    house.check_books()
+
+
+def test_a_hold_that_cannot_be_given_back_ends_by_itself_and_the_payment_with_it(house: House) -> None:
+    payment_id = house.pay(capture_method="manual")
+    house.run()
+    house.a.fault("unavailable", "void", count=100)
+    with house.database.begin() as tx:
+        service.request_cancel(tx, house.shop, payment_id, "duplicate")
+    house.run()
+    assert house.payment(payment_id).amount_capturable == 1000
+    house.later(days=8)
+    payment = house.until(payment_id, "expired")
+    assert (payment.status_reason, payment.amount_capturable) == ("authorization_expired", 0)
+    assert house.incidents() == []
 
 
 def test_a_capture_whose_answer_is_lost_is_found_and_not_made_twice(house: House) -> None:

@@ -179,13 +179,13 @@ def test_a_decision_is_checked_against_its_form(event: str, sentence: str, shelf
 @pytest.mark.parametrize(
     ("expect", "difference"),
     [
-        ("ends: [nothing_held]", "It ended at released_all, expected nothing_held"),
+        ("ends: [left_to_expire]", "It ended at released_all, expected left_to_expire"),
         ("status: waiting", "The instance is completed, expected waiting"),
         ("variables: {released: false}", "Variable released is true, expected false"),
         ("variables: {released: 1}", "Variable released is true, expected 1"),
         ("variables: {relased: true}", "Variable relased is not there, expected true"),
         ("visits: [resolve]", "resolve was not visited"),
-        ("visits: [unavailable_to_try_again]", "unavailable_to_try_again was not visited"),
+        ("visits: [unavailable_to_read_hold]", "unavailable_to_read_hold was not visited"),
         ("avoids: [void]", "void was visited"),
         ("waits: [wait_longer]", "It rests at nothing, expected wait_longer"),
         ("incidents: [void]", "No incident at void"),
@@ -267,7 +267,9 @@ def test_a_verdict_knows_the_way_through_every_process(shelf: Library) -> None:
     answers:
       void: [{error: OUTCOME_UNKNOWN, facts: {attempt: att_1, ladder: [1]}}]
       payment.lookup: [{result: {resolution: approved, decline_code: "", retry: "", expires_at: null}}]
-    happens: [{wait: PT1S}]"""
+      payment.facts:
+        - result: {status: processing, amount_capturable: 0, amount_captured: 0, amount_refunded: 0, expires_at: null}
+    happens: [{wait: PT1S}, {wait: PT2S}]"""
     _, verdict = verdicts(written(answers, expect="status: completed"), shelf)
     assert verdict.passed
     assert verdict.visited["release-authorization"].elements == (
@@ -277,7 +279,9 @@ def test_a_verdict_knows_the_way_through_every_process(shelf: Library) -> None:
         "void",
         "unknown",
         "resolve",
-        "void_again",
+        "read_hold",
+        "still_held",
+        "wait_longer",
         "released_all",
     )
     assert verdict.visited["resolve-unknown"].flows[-1] == "known_to_resolved"
@@ -291,9 +295,9 @@ def test_the_same_scenario_gives_the_same_verdict(shelf: Library) -> None:
 def test_coverage_names_the_flows_that_nothing_visits(shelf: Library) -> None:
     measured = covered(shelf, verdicts(written(), shelf))
     release = next(one for one in measured.diagrams if one.process == "release-authorization")
-    assert (release.visited, release.total) == (4, 14)
-    assert "refused_to_nothing_held" in release.unvisited
+    assert (release.visited, release.total) == (4, 13)
+    assert "refused_to_read_hold" in release.unvisited
     assert not measured.complete
     assert (
-        "release-authorization    2 scenarios    4/14 flows  not visited: unavailable_to_try_again" in measured.table()
+        "release-authorization    2 scenarios    4/13 flows  not visited: unavailable_to_read_hold" in measured.table()
     )

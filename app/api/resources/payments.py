@@ -182,7 +182,10 @@ def capture_payment(call: Call, payment: str, body: CapturePayment) -> Answer:
     errors=(PaymentNotFound, IllegalTransition, service.OutcomeOpen),
 )
 def cancel_payment(call: Call, payment: str, body: CancelPayment) -> Answer:
-    """Asks the flow to cancel, which releases what is authorized. What was captured is given back by a refund."""
+    """Asks the flow to cancel, which releases what is authorized and begins no capture by itself from now on.
+
+    What was captured, or is being captured, is given back by a refund.
+    """
     return _answer(call, service.request_cancel(call.tx, call.actor, payment, body.reason))
 
 

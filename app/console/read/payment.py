@@ -53,7 +53,7 @@ class PaymentPage:
 
     @property
     def cancelable(self) -> bool:
-        """Whether a request to cancel is taken: one under way is heard where its flow waits next."""
+        """Whether a request to cancel is taken: heard where the flow waits next or is to move money."""
         return not is_terminal(self.payment.status)
 
 

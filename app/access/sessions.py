@@ -5,7 +5,6 @@ new one, so a secret planted before the sign-in is worth nothing.
 """
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -72,19 +71,6 @@ def find(tx: Tx, secret: str) -> tuple[Session, User] | None:
 def end(tx: Tx, secret: str) -> None:
     """Sign out."""
     tx.execute(delete(Session).where(Session.token_hash == _digest(secret)))
-
-
-def of_user(tx: Tx, user_id: str) -> Sequence[Session]:
-    """The person's live sessions, the most recently used first."""
-    query = select(Session).where(
-        Session.user_id == user_id, Session.expires_at > tx.now(), Session.last_seen_at > tx.now() - IDLE
-    )
-    return tx.session.scalars(query.order_by(Session.last_seen_at.desc())).all()
-
-
-def revoke(tx: Tx, user_id: str, session_id: str) -> bool:
-    """End one session of this person by its id (`ses_…`); False when there is none."""
-    return tx.changed(delete(Session).where(Session.id == session_id, Session.user_id == user_id)) == 1
 
 
 def end_all(tx: Tx, user_id: str) -> None:

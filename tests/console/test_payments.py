@@ -1,19 +1,22 @@
 """Payments: finding them, the file, the page of one, and what an operator may do."""
 
 from collections.abc import Callable
+from html import unescape
 
 import orjson
 import pytest
 from sqlalchemy import select
 
 from app.console.read import payment_list
-from app.engine.models import Definition, Instance, JournalRow, Message, WaitRow
+from app.disputes.models import Dispute
+from app.engine.models import Definition, Incident, Instance, JournalRow, Message, WaitRow
+from app.kit.clock import ShiftedClock
 from app.kit.database import Database, Tx
 from app.payments.models import Attempt, Payment
 from app.payments.states import PaymentStatus
 from app.refunds.models import Refund
 from tests.console.conftest import Visitor
-from tests.console.seed import DIAGRAMS, Seeded
+from tests.console.seed import DIAGRAMS, Seeded, seed
 
 Come = Callable[[str], Visitor]
 
@@ -261,3 +264,72 @@ def test_a_step_shows_what_it_wrote_and_a_value_is_only_text(visitor: Come, data
     assert "gateway" in path
     assert "<b>" not in path
     assert "too long to be kept (4321 bytes)" in path
+
+
+def _give_the_refund_a_flow(database: Database, seeded: Seeded) -> tuple[str, Instance]:
+    """The refund of the payment that succeeded, stopped by an incident where it waits to be authorized."""
+    with database.begin() as tx:
+        refund = tx.session.scalars(select(Refund)).one()
+        instance = tx.session.scalars(select(Instance).where(Instance.subject == seeded.payments["stuck"])).one()
+        incident = tx.session.get_one(Incident, seeded.others["incident"])
+        instance.subject = incident.subject = refund.id
+        refund.instance_id = instance.id
+        return refund.id, instance
+
+
+def test_an_incident_about_a_refund_leads_to_its_flow_on_the_page_of_its_payment(
+    visitor: Come, database: Database, seeded: Seeded
+) -> None:
+    refund, instance = _give_the_refund_a_flow(database, seeded)
+    operator, payment = visitor("operator"), seeded.payments["succeeded"]
+    assert f'href="/refunds/{refund}"' in operator.read("/repairs")
+    sent = operator.get(f"/refunds/{refund}")
+    assert (sent.status_code, sent.location) == (302, f"/payments/{payment}?about={refund}#flow")
+    own, its = operator.read(f"/payments/{payment}"), operator.read(f"/payments/{payment}?about={refund}")
+    state = f'data-state-url="/instances/{instance.id}/state'
+    assert (state in own, state in its) == (False, True)
+    assert f'href="/payments/{payment}?about={refund}#flow"' in own
+    assert "Refund of 29.00\u00a0EUR" in own
+    assert f'href="/refunds/{refund}"' in own  # the incident at the top says what it is about
+
+
+def test_what_lives_below_the_diagram_tells_the_path_of_the_flow_that_is_drawn(
+    visitor: Come, database: Database, seeded: Seeded
+) -> None:
+    refund, _ = _give_the_refund_a_flow(database, seeded)
+    operator, payment = visitor("operator"), seeded.payments["succeeded"]
+    page = operator.read(f"/payments/{payment}?about={refund}")
+    asked = unescape(page.split(f'hx-get="/payments/{payment}/rest')[1].split('"')[0])
+    again = operator.read(f"/payments/{payment}/rest{asked}")
+    own = operator.read(f"/payments/{payment}/rest")
+    path = [text.split('<ol class="steps">')[1].split("</ol>")[0] for text in (page, again, own)]
+    assert [("Capture" in one, 'class="now"' in one) for one in path] == [(False, True), (False, True), (True, False)]
+
+
+def test_the_flow_of_a_dispute_is_drawn_on_the_page_of_its_payment(
+    visitor: Come, database: Database, seeded: Seeded
+) -> None:
+    dispute, payment = seeded.others["dispute"], seeded.payments["disputed"]
+    with database.begin() as tx:
+        instance = tx.session.scalars(select(Instance).where(Instance.subject == seeded.payments["stuck"])).one()
+        tx.session.get_one(Dispute, dispute).instance_id = instance.id
+        bought = tx.session.get_one(Payment, seeded.payments["succeeded"])
+        tx.session.get_one(Payment, payment).instance_id = bought.instance_id
+    page = visitor("operator").read(f"/payments/{payment}?about={dispute}")
+    assert f'data-state-url="/instances/{instance.id}/state' in page
+    assert "Dispute of 349.00\u00a0EUR" in page
+
+
+def test_a_refund_of_somebody_else_leads_nowhere(visitor: Come, database: Database, clock: ShiftedClock) -> None:
+    other = seed(database, clock.now(), "mer_other")
+    with database.begin() as tx:
+        query = select(Refund.id).where(Refund.payment_id == other.payments["succeeded"])
+        foreign = tx.session.scalars(query).one()
+    assert visitor("operator").get(f"/refunds/{foreign}").status_code == 404
+
+
+def test_the_tables_of_refunds_and_disputes_name_their_columns(visitor: Come, seeded: Seeded) -> None:
+    for word, title in (("succeeded", "refunds"), ("disputed", "disputes")):
+        page = visitor("operator").read(f"/payments/{seeded.payments[word]}")
+        table = page.split(f'<h2 id="{title}">')[1].split("</table>")[0]
+        assert table.count('<th scope="col"') == 2

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import urllib3
+from playwright.sync_api import Page, expect
 from sqlalchemy import or_, select
 
 from app.engine.models import Instance, WaitRow
@@ -153,3 +154,26 @@ def one_key_is_one_payment(stack: RunningStack) -> None:
 
     status, body, _ = stack.post("/v1/payments", order(100, "pm_card_visa"), "all-at-once")
     assert (status, body["code"]) == (422, "idempotency_key_reused")
+
+
+@pytest.mark.timeout(400)
+def test_a_decision_made_in_the_browser_captures_the_payment(stack: RunningStack, page: Page) -> None:
+    stack.start()
+    payment = insist(stack, 1, "pm_card_high_risk")
+    reviewer = stack.told["users"]["reviewer"]
+    page.goto(f"{stack.url}/sign-in")
+    page.get_by_label("E-mail").fill(reviewer["email"])
+    page.get_by_label("Password").fill(reviewer["password"])
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("navigation", name="Areas")).to_be_visible()
+    page.goto(f"{stack.url}/payments/{payment}")
+    page.get_by_role("link", name="Open the task").click()
+    page.get_by_role("button", name="Claim").click()
+    page.get_by_label("Reason").select_option("customer_confirmed")
+    page.get_by_role("button", name="Approve", exact=True).click()
+    expect(page.get_by_text("Your decision is on its way")).to_be_visible()
+    page.goto(f"{stack.url}/payments/{payment}")
+    expect(page.locator(".head")).to_contain_text("Succeeded", timeout=30_000)
+    shown = stack.get(f"/v1/payments/{payment}")
+    assert (shown["status"], shown["amount_captured"]) == ("succeeded", 1001)
+    check_everything(stack)

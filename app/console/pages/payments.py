@@ -4,15 +4,15 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlencode
 
-from flask import Blueprint, request, stream_with_context
+from flask import Blueprint, redirect, request, stream_with_context
 from werkzeug.wrappers import Response
 
 from app.console import identity
 from app.console.context import console, transaction
 from app.console.read import payment, payment_list
-from app.console.read.flow import flow_of
 from app.console.security import draws_diagram
 from app.console.web import page, part
+from app.refunds.queries import find_refund
 
 pages = Blueprint("payments", __name__)
 
@@ -67,6 +67,14 @@ def show(payment_id: str) -> Response:
     return page("payments/show.html", area="payments", **_view(payment_id))
 
 
+@pages.get("/refunds/<refund_id>")
+def refund(refund_id: str) -> Response:
+    """A refund has no page of its own: its payment's, with the refund's flow drawn."""
+    with transaction() as tx:
+        found = find_refund(tx, identity.actor().merchant_id, refund_id)
+    return redirect(f"/payments/{found.payment_id}?about={found.id}#flow")
+
+
 @pages.get("/payments/<payment_id>/<any(top,rest):name>")
 def live(payment_id: str, name: str) -> Response:
     """The parts of the page that change while the payment runs: above the diagram, and below it."""
@@ -74,7 +82,7 @@ def live(payment_id: str, name: str) -> Response:
 
 
 def _view(payment_id: str) -> dict[str, Any]:
+    chosen = {name: request.args.get(name, "") for name in ("about", "flow")}
     with transaction() as tx:
-        view = payment.payment_page(tx, identity.actor(), payment_id)
-        flow = flow_of(tx, view.instance, request.args.get("flow", ""))
-    return {"view": view, "payment": view.payment, "flow": flow}
+        view = payment.payment_page(tx, identity.actor(), payment_id, chosen["about"], chosen["flow"])
+    return {"view": view, "payment": view.payment, "flow": view.flow, "query": urlencode(chosen)}

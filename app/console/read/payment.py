@@ -8,6 +8,7 @@ from typing import TypeVar
 from sqlalchemy import select
 
 from app.access.actor import Actor
+from app.console.read.flow import Flow, flow_of
 from app.console.read.people import names_of
 from app.console.read.repairs import Trouble, troubles
 from app.console.read.timeline import Moment, timeline
@@ -22,6 +23,7 @@ from app.refunds.models import Refund
 from app.refunds.service import refundable
 
 Row = TypeVar("Row", bound=Base)
+Subject = Payment | Refund | Dispute
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +38,12 @@ class LedgerLine:
 
 @dataclass(frozen=True, slots=True)
 class PaymentPage:
+    """`flows` are the payment and what hangs on it, with the kind of each; `flow` is the one of `about`."""
+
     payment: Payment
-    instance: Instance | None
+    about: Subject
+    flow: Flow | None
+    flows: Sequence[tuple[str, Subject]]
     attempts: Sequence[Attempt]
     refunds: Sequence[Refund]
     disputes: Sequence[Dispute]
@@ -57,7 +63,8 @@ class PaymentPage:
         return not is_terminal(self.payment.status)
 
 
-def payment_page(tx: Tx, actor: Actor, payment_id: str) -> PaymentPage:
+def payment_page(tx: Tx, actor: Actor, payment_id: str, about: str = "", process: str = "") -> PaymentPage:
+    """`about` is the id of the refund or dispute whose flow to show, `process` which of its drawings."""
     payment = find_payment(tx, actor.merchant_id, payment_id)
     refunds = _of(tx, Refund, payment_id)
     disputes = _of(tx, Dispute, payment_id)
@@ -70,10 +77,14 @@ def payment_page(tx: Tx, actor: Actor, payment_id: str) -> PaymentPage:
         .order_by(Incident.created_at.desc())
     ).all()
     moments = timeline(tx, subjects)
+    flows = _flows(payment, refunds, disputes)
+    shown = next((row for _, row in flows if row.id == about), payment)
     people = {moment.actor for moment in moments} | {row.requested_by for row in refunds}
     return PaymentPage(
         payment=payment,
-        instance=tx.session.get(Instance, payment.instance_id) if payment.instance_id else None,
+        about=shown,
+        flow=flow_of(tx, tx.session.get(Instance, shown.instance_id) if shown.instance_id else None, process),
+        flows=flows,
         attempts=_of(tx, Attempt, payment_id),
         refunds=refunds,
         disputes=disputes,
@@ -83,6 +94,13 @@ def payment_page(tx: Tx, actor: Actor, payment_id: str) -> PaymentPage:
         moments=moments,
         names=names_of(tx, people | {row.assignee for row in tasks} | {row.completed_by for row in tasks}),
     )
+
+
+def _flows(payment: Payment, refunds: Sequence[Refund], disputes: Sequence[Dispute]) -> list[tuple[str, Subject]]:
+    rows: list[tuple[str, Subject]] = [("payment", payment)]
+    rows += [("refund", row) for row in refunds]
+    rows += [("dispute", row) for row in disputes]
+    return [(kind, row) for kind, row in rows if row.instance_id]
 
 
 def _of(tx: Tx, kind: type[Row], payment_id: str) -> Sequence[Row]:

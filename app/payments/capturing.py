@@ -125,10 +125,12 @@ def final_capture_under_way(tx: Tx, payment_id: str) -> bool:
     return tx.session.scalar(under_way.limit(1)) is not None
 
 
-def drop_requested(tx: Tx, payment: Payment, why: str) -> None:
-    """Captures nobody has begun will not be: their amounts become capturable again."""
-    for attempt in requested_captures(tx, payment.id):
+def drop_requested(tx: Tx, payment: Payment, why: str) -> bool:
+    """Captures nobody has begun will not be: their amounts become capturable again. Whether there were any."""
+    requested = requested_captures(tx, payment.id)
+    for attempt in requested:
         drop_request(tx, payment, attempt, why)
+    return bool(requested)
 
 
 def drop_request(tx: Tx, payment: Payment, attempt: Attempt, why: str) -> None:

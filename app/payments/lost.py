@@ -23,10 +23,11 @@ from app.payments import held
 from app.payments.attempts import rungs
 from app.payments.booking import settle
 from app.payments.held import Held
-from app.payments.models import Attempt
+from app.payments.models import Attempt, Payment
 from app.payments.outcomes import UNRESOLVED
 from app.payments.queries import lock_payment
 from app.payments.recovery import Looking, looking
+from app.payments.service import end_as_asked
 from app.payments.states import is_terminal
 from app.payments.verbs import LOOKUP, Case
 
@@ -94,7 +95,10 @@ class LostAnswers:
 
 
 def flow_ended(tx: Tx, gateways: Gateways, instance_id: str, subject: str) -> None:
-    """An instance has ended: what it left open at gateways is watched on, and a payment left half-way is shown."""
+    """An instance has ended: what it left open at gateways is watched on, and a payment left half-way is shown.
+
+    One that somebody had asked to cancel ends now when nothing is held for it.
+    """
     if subject.startswith("pay_"):
         held.take_up(tx, [subject])
     for attempt in _attempts_for(tx, instance_id, subject):
@@ -102,12 +106,23 @@ def flow_ended(tx: Tx, gateways: Gateways, instance_id: str, subject: str) -> No
     payment = tx.own(Held).payments.get(subject)
     if payment is None or payment.instance_id != instance_id or is_terminal(payment.status):
         return
+    if payment.cancel_reason and _ends_as_asked(tx, payment):
+        return
     amount = payment.amount_capturable + payment.amount_capturing
     message = (
         f"The flow has ended and the payment is {payment.status}, with {amount} {payment.currency} held at "
         f"{payment.gateway or 'no gateway'}; cancel the payment to give it back"
     )
     incidents.report(tx, payment.merchant_id, instance_id, payment.id, "", "flow_ended", message, {"held": amount})
+
+
+def _ends_as_asked(tx: Tx, payment: Payment) -> bool:
+    """Whether the payment could end as somebody had asked; it cannot while money is held or may be somewhere."""
+    try:
+        end_as_asked(tx, payment, system(payment.merchant_id))
+    except AppError:
+        return False
+    return True
 
 
 def _attempts_for(tx: Tx, instance_id: str, subject: str) -> Sequence[Attempt]:

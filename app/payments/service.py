@@ -195,22 +195,27 @@ def request_cancel(tx: Tx, actor: Actor, payment_id: str, reason: str) -> Paymen
     if payment.instance_id is None:
         move(tx, payment, PaymentStatus.CANCELED, reason, actor)
     elif inbox.has_ended(tx, payment.instance_id):
-        _cancel_without_flow(tx, actor, payment, reason)
+        _cancel_without_flow(tx, actor, payment)
     else:
         _message(tx, payment, "cancel.requested", {"reason": reason}, new_id("msg"), actor)
     audit.record(tx, actor, "payment.cancel_requested", payment.id, {"reason": reason})
     return payment
 
 
-def _cancel_without_flow(tx: Tx, actor: Actor, payment: Payment, reason: str) -> None:
+def _cancel_without_flow(tx: Tx, actor: Actor, payment: Payment) -> None:
     """The flow left the payment half-way: what is held is given back by another flow, and nothing held is the end."""
     if payment.amount_capturable or payment.amount_capturing:
         variables: Json = {"payment": payment.id}
         payment.instance_id = inbox.start_instance(tx, actor, RELEASE_PROCESS, payment.id, variables).id
         tx.session.flush()
         return
+    end_as_asked(tx, payment, actor)
+
+
+def end_as_asked(tx: Tx, payment: Payment, actor: Actor) -> None:
+    """What a request to cancel comes to once no flow can carry it out; refused as `transition` refuses it."""
     end = PaymentStatus.SUCCEEDED if payment.amount_captured else PaymentStatus.CANCELED
-    transition(tx, payment, end, reason, actor)
+    transition(tx, payment, end, payment.cancel_reason, actor)
 
 
 def transition(tx: Tx, payment: Payment, to: str, reason: str, actor: Actor) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from pydantic import Field
 
+from app.access.actor import system
 from app.gateways.port import Gateway, GatewayResult, Outcome, Void
 from app.gateways.registry import Registry as Gateways
 from app.kit.database import Tx
@@ -50,7 +51,9 @@ def void(context: OperationContext) -> VoidResult | Effect:
     if order is None:
         return VoidResult(attempt="")
     context.use(Gateways).get(order.gateway)
-    drop_requested(tx, payment, "The payment was voided before this capture was begun")
+    if drop_requested(tx, payment, "The payment was voided before this capture was begun"):
+        # Told now: a void that is declined or not known tells nothing about what is capturable.
+        move(tx, payment, payment.status, payment.status_reason, system(payment.merchant_id))
     order = _order(context, payment) or order
     attempt = write(context, payment, order)
     return start(context, Case(tx, payment, attempt))

@@ -8,14 +8,14 @@ from app.engine.definitions import deploy
 from app.engine.lint import Upload
 from app.engine.models import Instance
 from app.gateways.port import GatewayResult, Outcome
-from app.payments import lost
+from app.payments import lost, service
 from app.payments.attempts import read
 from app.payments.booking import settle
 from app.payments.models import Attempt
 from app.payments.queries import lock_payment
 from app.payments.verbs import LOOKUP, Case
 from tests.engine.lint.draw import bpmn, end, path, start
-from tests.till import MERCHANT, Till
+from tests.till import MERCHANT, Till, pass_time
 
 
 @pytest.fixture(autouse=True)
@@ -40,6 +40,43 @@ def test_a_flow_that_looked_after_it_and_gave_up_is_followed_by_a_person_and_not
     assert {one.kind for one in till.incidents()} == {"flow_ended", "unwatched"}
 
 
+@pytest.mark.parametrize("asked", [True, False])
+def test_what_somebody_had_asked_to_cancel_ends_with_its_flow_when_nothing_is_held(till: Till, asked: bool) -> None:
+    payment = till.create()
+    if asked:
+        _ask_to_cancel(till, payment)
+    _flow_ends(till, payment)
+    assert till.status(payment) == (("canceled", "duplicate") if asked else ("processing", ""))
+    assert [one.kind for one in till.incidents()] == ([] if asked else ["flow_ended"])
+
+
+def test_what_was_captured_of_it_stays_and_the_payment_succeeds(till: Till) -> None:
+    payment = till.create(capture_method="manual")
+    till.run("payment.authorize", payment, gateway="sandbox_a")
+    till.run("payment.capture", payment, amount=400, final=False)
+    _ask_to_cancel(till, payment)
+    pass_time(till, days=8)
+    _flow_ends(till, payment)
+    assert till.status(payment) == ("succeeded", "duplicate")
+    assert till.incidents() == []
+
+
+@pytest.mark.parametrize("method", ["pm_card_visa", "pm_card_timeout_lost"])
+def test_a_payment_that_money_is_held_or_unknown_for_is_shown_though_a_cancel_was_asked_for(
+    till: Till, method: str
+) -> None:
+    payment = till.create(method, capture_method="manual")
+    if method == "pm_card_visa":
+        till.run("payment.authorize", payment, gateway="sandbox_a")
+    else:
+        till.fails("payment.authorize", payment, gateway="sandbox_a")
+    before = till.status(payment)
+    _ask_to_cancel(till, payment)
+    _flow_ends(till, payment)
+    assert till.status(payment) == before
+    assert [one.kind for one in till.incidents()] == ["flow_ended"]
+
+
 def test_a_voided_authorization_that_the_gateway_still_shows_as_waiting_is_not_voided_in_place_of_the_next(
     till: Till,
 ) -> None:
@@ -54,6 +91,19 @@ def test_a_voided_authorization_that_the_gateway_still_shows_as_waiting_is_not_v
     till.fails("payment.authorize", payment, gateway="sandbox_b")
     till.run("payment.void", payment)
     assert [one.gateway for one in till.attempts(payment) if one.operation == "void"] == ["sandbox_a", "sandbox_b"]
+
+
+def _ask_to_cancel(till: Till, payment: str) -> None:
+    with till.database.begin() as tx:
+        service.request_cancel(tx, till.actor, payment, "duplicate")
+
+
+def _flow_ends(till: Till, payment: str) -> None:
+    with till.database.begin() as tx:
+        instance_id = till.payment(payment).instance_id
+        assert instance_id is not None
+        tx.changed(update(Instance).where(Instance.id == instance_id).values(status="completed", ended_at=tx.now()))
+        lost.flow_ended(tx, till.gateways, instance_id, payment)
 
 
 def _unknown(till: Till) -> str:

@@ -146,6 +146,15 @@ def test_a_void_gives_everything_back_and_drops_captures_nobody_began(till: Till
     assert till.differences() == []
 
 
+def test_what_a_dropped_capture_had_reserved_is_told_as_capturable_though_the_void_is_not_known(till: Till) -> None:
+    payment = authorized(till, "pm_card_void_timeout")
+    request_capture(till, payment, 700, final=False)
+    before = till.events(payment)
+    assert till.fails("payment.void", payment).code == "OUTCOME_UNKNOWN"
+    assert amounts(till, payment) == (1000, 0, 0)
+    assert till.events(payment)[len(before) :] == ["payment.updated"]
+
+
 def test_voiding_the_rest_of_a_capture_succeeds_the_payment(till: Till) -> None:
     payment = authorized(till)
     till.run("payment.capture", payment, amount=400, final=False)

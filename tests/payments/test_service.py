@@ -12,11 +12,11 @@ from app.events.models import Event
 from app.kit.pan import CardNumberRefused, contains_card_number
 from app.payments import service
 from app.payments.commands import CreatePayment
-from app.payments.queries import PaymentNotFound, find_payment, payment_view, payments
+from app.payments.queries import PaymentNotFound, find_payment, lock_payment, payment_view, payments
 from app.payments.reconcile import verify_ledger
 from app.payments.service import CaptureExceedsAuthorized
 from app.payments.states import IllegalTransition
-from tests.till import Till, pass_time
+from tests.till import MERCHANT, Till, pass_time
 
 VISA, AMEX = "4242 4242 4242 4242", "378282246310005"
 
@@ -147,6 +147,17 @@ def test_a_hold_that_ran_out_takes_a_requested_capture_with_it(till: Till) -> No
     assert (till.attempt(payment, "capture").id, till.attempt(payment, "capture").outcome) == (asked, "not_sent")
     with till.database.begin() as tx:
         assert verify_ledger(tx) == []
+
+
+def test_a_hold_whose_end_nobody_knows_never_ends_by_itself(till: Till) -> None:
+    payment = till.create(capture_method="manual")
+    till.run("payment.authorize", payment, gateway="sandbox_a")
+    with till.database.begin() as tx:
+        lock_payment(tx, MERCHANT, payment).authorization_expires_at = None
+    pass_time(till, days=60)
+    with pytest.raises(service.MoneyHeld):
+        till.run("payment.transition", payment, to="expired", reason="authorization_expired")
+    assert till.payment(payment).amount_capturable == 1000
 
 
 def test_a_remainder_whose_hold_ran_out_ends_the_payment_with_what_was_captured(till: Till) -> None:

@@ -284,14 +284,28 @@ def test_a_review_nobody_decides_ends_before_the_authorization_does(house: House
     house.check_books()
 
 
-def test_a_cancel_request_ends_a_review(house: House) -> None:
-    payment_id = house.pay("pm_card_high_risk")
+@pytest.mark.parametrize(
+    ("method", "waits"),
+    [
+        ("pm_card_visa", "requires_capture"),
+        ("pm_card_3ds", "requires_action"),
+        ("pm_card_high_risk", "requires_review"),
+    ],
+)
+def test_a_cancel_gives_the_hold_back_wherever_the_flow_waits_and_shows_its_reason(
+    house: House, method: str, waits: str
+) -> None:
+    payment_id = house.pay(method, capture_method="manual")
     house.run()
+    assert house.payment(payment_id).status == waits
     with house.database.begin() as tx:
-        service.request_cancel(tx, house.shop, payment_id, "requested_by_customer")
+        service.request_cancel(tx, house.shop, payment_id, "fraudulent")
     house.run()
 
-    assert (house.payment(payment_id).status, house.charges()[0]["voided"]) == ("canceled", 1000)
+    payment = house.payment(payment_id)
+    assert (payment.status, payment.status_reason) == ("canceled", "fraudulent")
+    (charge,) = house.charges()
+    assert (charge["captured"], charge["voided"]) == (0, charge["authorized"])
     house.check_books()
 
 

@@ -22,77 +22,77 @@ _NUMBERS: Final = (
     (
         "sluice_oldest_due_seconds",
         "How long the most overdue instance has been waiting for a worker",
-        """
+        text("""
         SELECT greatest(0, extract(epoch FROM :now - min(due_at)))::float FROM instances
         WHERE due_at <= :now AND (lease_until IS NULL OR lease_until < :now)
-        """,
+        """),
     ),
     (
         "sluice_oldest_inbox_seconds",
         "How long the oldest item has been lying in an inbox",
-        """
+        text("""
         SELECT greatest(0, extract(epoch FROM :now - min(inbox.created_at)))::float FROM inbox
         JOIN instances i ON i.id = inbox.instance_id WHERE i.status <> 'incident'
-        """,
+        """),
     ),
     (
         "sluice_expired_leases",
         "Instances whose worker died or slept, and nobody has taken over yet",
-        "SELECT count(*) FROM instances WHERE lease_until < :now AND lease_owner IS NOT NULL",
+        text("SELECT count(*) FROM instances WHERE lease_until < :now AND lease_owner IS NOT NULL"),
     ),
     (
         "sluice_outbox_oldest_seconds",
         "How long the oldest event has been waiting to become deliveries",
-        """
+        text("""
         SELECT greatest(0, extract(epoch FROM :now - created_at))::float FROM events
         WHERE drained_at IS NULL ORDER BY id LIMIT 1
-        """,
+        """),
     ),
     (
         "sluice_deliveries_overdue_seconds",
         "How long the most overdue delivery has been waiting to be tried",
-        "SELECT greatest(0, extract(epoch FROM :now - min(due_at)))::float FROM deliveries WHERE due_at <= :now",
+        text("SELECT greatest(0, extract(epoch FROM :now - min(due_at)))::float FROM deliveries WHERE due_at <= :now"),
     ),
     (
         "sluice_deliveries_dead",
         "Deliveries that were given up",
-        "SELECT count(*) FROM deliveries WHERE status = 'dead'",
+        text("SELECT count(*) FROM deliveries WHERE status = 'dead'"),
     ),
     (
         "sluice_oldest_review_seconds",
         "How long the oldest open task has been waiting for a person",
-        """
+        text("""
         SELECT greatest(0, extract(epoch FROM :now - min(created_at)))::float FROM tasks
         WHERE status IN ('open', 'claimed')
-        """,
+        """),
     ),
     (
         "sluice_incidents_open",
         "Instances that wait for a repair",
-        "SELECT count(*) FROM incidents WHERE status = 'open'",
+        text("SELECT count(*) FROM incidents WHERE status = 'open'"),
     ),
     (
         "sluice_inbound_webhooks_open",
         "Webhooks of gateways that were tried and not applied yet, or given up",
-        "SELECT count(*) FROM inbound_webhooks WHERE status IN ('new', 'unmatched', 'parked') AND tries > 0",
+        text("SELECT count(*) FROM inbound_webhooks WHERE status IN ('new', 'unmatched', 'parked') AND tries > 0"),
     ),
     (
         "sluice_inbound_webhooks_oldest_seconds",
         "How long the oldest webhook of a gateway has been waiting to be applied",
-        """
+        text("""
         SELECT greatest(0, extract(epoch FROM :now - min(received_at)))::float FROM inbound_webhooks
         WHERE status IN ('new', 'unmatched', 'parked')
-        """,
+        """),
     ),
     (
         "sluice_long_jobs_open",
         "Long jobs that are queued or running",
-        "SELECT count(*) FROM long_jobs WHERE status IN ('queued', 'running')",
+        text("SELECT count(*) FROM long_jobs WHERE status IN ('queued', 'running')"),
     ),
 )
-_UNKNOWN: Final = """
+_UNKNOWN: Final = text("""
 SELECT gateway, currency, count(*), sum(amount) FROM attempts WHERE outcome = 'unknown' GROUP BY gateway, currency
-"""
+""")
 
 
 class DatabaseFacts(Collector):
@@ -118,7 +118,7 @@ class DatabaseFacts(Collector):
 
 def _numbers(tx: Tx) -> Iterator[Metric]:
     for name, meaning, query in _NUMBERS:
-        yield _gauge(name, meaning, tx.value(text(query), {"now": tx.now()}) or 0)
+        yield _gauge(name, meaning, tx.value(query, {"now": tx.now()}) or 0)
 
 
 def _unknowns(tx: Tx) -> Iterator[Metric]:
@@ -127,7 +127,7 @@ def _unknowns(tx: Tx) -> Iterator[Metric]:
         "sluice_unknown_amount", "Money in such attempts, in minor units", labels=["gateway", "currency"]
     )
     counts: dict[str, int] = {}
-    for gateway, currency, number, amount in tx.rows(text(_UNKNOWN)):
+    for gateway, currency, number, amount in tx.rows(_UNKNOWN):
         counts[gateway] = counts.get(gateway, 0) + number
         money.add_metric([gateway, currency], int(amount))
     for gateway, number in counts.items():

@@ -12,6 +12,8 @@ log = structlog.get_logger()
 
 EVERY = timedelta(minutes=10)
 
+_MINE = text("SELECT pg_try_advisory_xact_lock(hashtextextended(:name, 0))")
+
 Purge = Callable[[Tx], None]
 
 
@@ -36,7 +38,6 @@ class Upkeep:
         """Nothing happens outside of the transaction."""
 
     def book(self, tx: Tx, job: str, answer: None) -> None:  # noqa: ARG002 - there is none
-        mine = text("SELECT pg_try_advisory_xact_lock(hashtextextended(:name, 0))")
-        if tx.value(mine, {"name": f"upkeep:{job}"}):
+        if tx.value(_MINE, {"name": f"upkeep:{job}"}):
             self._purges[job](tx)
             log.debug("upkeep.done", purge=job)

@@ -62,6 +62,9 @@ def as_sqlalchemy_raises(connection: Connection, statement: TextClause | None = 
 
 def _find_out(connection: Connection) -> None:
     """Let SQLAlchemy see for itself that the connection is gone, so that its pool trusts the others no more."""
+    if not connection.in_transaction():
+        # Otherwise it would go on with another connection, and half of the transaction would be committed there.
+        connection.begin()
     try:
         connection.exec_driver_sql("SELECT 1")
     except DBAPIError:

@@ -174,8 +174,10 @@ def request_capture(
 
 def _check_takes_captures(tx: Tx, payment: Payment) -> None:
     """NotCapturable while nobody would hear the request, or something else decides about the amount."""
-    if payment.status == PaymentStatus.REQUIRES_REVIEW and payment.capture_method == "automatic":
-        raise NotCapturable("The payment is under review and captured by itself once it is approved")
+    if payment.capture_method == "automatic":
+        raise NotCapturable("The payment is captured by itself as soon as it may be")
+    if payment.cancel_reason:
+        raise NotCapturable("Somebody has asked to cancel the payment")
     if unresolved(tx, payment.id, ("void",)) is not None:
         raise NotCapturable("What was authorized is being given back")
     if inbox.has_ended(tx, payment.instance_id):
@@ -204,7 +206,8 @@ def request_cancel(tx: Tx, actor: Actor, payment_id: str, reason: str) -> Paymen
 
 def _cancel_without_flow(tx: Tx, actor: Actor, payment: Payment) -> None:
     """The flow left the payment half-way: what is held is given back by another flow, and nothing held is the end."""
-    if payment.amount_capturable or payment.amount_capturing:
+    held_now = (payment.amount_capturable or payment.amount_capturing) and not _hold_ran_out(tx, payment)
+    if held_now:
         variables: Json = {"payment": payment.id}
         payment.instance_id = inbox.start_instance(tx, actor, RELEASE_PROCESS, payment.id, variables).id
         tx.session.flush()

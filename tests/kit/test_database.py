@@ -7,7 +7,7 @@ import psycopg
 import pytest
 from sqlalchemy import text
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, PendingRollbackError
 
 from app.access.models import Merchant
 from app.kit.clock import SystemClock
@@ -147,6 +147,20 @@ def test_connections_that_died_in_the_pool_are_not_used(
             other.execute("SELECT pg_terminate_backend(%s, 5000)", [backend])
     monkeypatch.setattr("app.kit.database._FRESH_SECONDS", 0.0)
     assert not at_once() & before
+
+
+def test_a_transaction_that_lost_its_connection_goes_on_with_no_other(database: Database) -> None:
+    add = text("INSERT INTO merchants (id, name, settings, created_at) VALUES ('mer_1', 'Shop', '{}', now())")
+    with suppress(PendingRollbackError), database.begin() as tx:
+        backend = tx.value(text("SELECT pg_backend_pid()"))
+        with database.begin() as other:
+            other.value(text("SELECT pg_terminate_backend(:backend, 5000)"), {"backend": backend})
+        with pytest.raises(OperationalError):
+            tx.rows(add)
+        with pytest.raises(PendingRollbackError):
+            tx.rows(add)
+    with database.begin() as tx:
+        assert tx.column(text("SELECT id FROM merchants")) == []
 
 
 @pytest.mark.parametrize("fixed", [False, True])

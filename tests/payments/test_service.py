@@ -90,6 +90,32 @@ def test_a_capture_that_was_asked_for_is_not_undone_by_a_cancel(till: Till) -> N
     assert till.fails("payment.capture", payment).code == "CANCEL_REQUESTED"
 
 
+def test_a_capture_is_refused_that_the_flow_makes_by_itself_or_that_comes_after_a_cancel(till: Till) -> None:
+    by_itself, canceled = till.create(), till.create(capture_method="manual")
+    for payment in (by_itself, canceled):
+        till.run("payment.authorize", payment, gateway="sandbox_a")
+    with till.database.begin() as tx:
+        service.request_cancel(tx, till.actor, canceled, "fraudulent")
+    for payment, why in ((by_itself, "by itself"), (canceled, "asked to cancel")):
+        with till.database.begin() as tx, pytest.raises(service.NotCapturable, match=why):
+            service.request_capture(tx, till.actor, payment)
+        assert [one.operation for one in till.attempts(payment)] == ["authorize"]
+
+
+def test_a_hold_that_ran_out_needs_no_flow_to_be_given_back(till: Till) -> None:
+    payment = till.create(capture_method="manual")
+    till.run("payment.authorize", payment, gateway="sandbox_a")
+    with till.database.begin() as tx:
+        flow = tx.session.get_one(Instance, lock_payment(tx, MERCHANT, payment).instance_id)
+        flow.status, flow.ended_at, flow.due_at = "completed", tx.now(), None
+    pass_time(till, days=8)
+    with till.database.begin() as tx:
+        service.request_cancel(tx, till.actor, payment, "duplicate")
+    assert till.status(payment) == ("canceled", "duplicate")
+    with till.database.begin() as tx:
+        assert verify_ledger(tx) == []
+
+
 def test_requests_at_once_reserve_no_more_than_is_authorized(till: Till) -> None:
     payment = till.create(capture_method="manual")
     till.run("payment.authorize", payment, gateway="sandbox_a")

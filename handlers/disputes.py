@@ -8,7 +8,7 @@ from app.disputes import answering, gathering, service
 from app.operations import Effect, OperationContext, Params, Result, operation
 
 ANSWER_ERRORS = {
-    "DISPUTE_NOT_DEFENDABLE": "The dispute takes no answer: too late, already answered, or nothing to hand in",
+    "DISPUTE_NOT_DEFENDABLE": "The dispute takes no answer: too late, answered, another stage, or nothing to hand in",
     "GATEWAY_UNAVAILABLE": "The gateway could not be reached; surely nothing was sent",
     "OUTCOME_PENDING": "The gateway accepted it and decides later; wait for its message or look it up",
     "OUTCOME_UNKNOWN": "Nobody knows whether it took effect; look it up before anything else is tried",
@@ -21,16 +21,20 @@ def gather(context: OperationContext, params: Params) -> gathering.Gathered:
     return gathering.gather(context.tx, context.merchant_id, context.subject)
 
 
+class AnswerParams(Params):
+    stage: str | None = Field(default=None, title="Stage", description="Decided in it. Empty: whichever it is in now")
+
+
 @operation("dispute.submit", title="Submit the evidence", errors=ANSWER_ERRORS)
-def submit(context: OperationContext, params: Params) -> answering.AnswerResult | Effect:
+def submit(context: OperationContext, params: AnswerParams) -> answering.AnswerResult | Effect:
     """Hands the evidence in. That can be done once in each stage."""
-    return answering.answer(context, "submit_evidence")
+    return answering.answer(context, "submit_evidence", params.stage)
 
 
 @operation("dispute.accept", title="Accept the dispute", moves_money=True, errors=ANSWER_ERRORS)
-def accept(context: OperationContext, params: Params) -> answering.AnswerResult | Effect:
+def accept(context: OperationContext, params: AnswerParams) -> answering.AnswerResult | Effect:
     """Gives the amount up."""
-    return answering.answer(context, "accept_dispute")
+    return answering.answer(context, "accept_dispute", params.stage)
 
 
 @operation("dispute.refresh", title="Refresh the dispute")

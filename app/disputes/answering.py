@@ -36,8 +36,11 @@ class RefreshResult(Result):
     due_by: str | None = Field(title="Due by", description="The gateway's deadline")
 
 
-def answer(context: OperationContext, operation: str) -> AnswerResult | Effect:
-    """Begin to answer the dispute the instance is about: `submit_evidence` or `accept_dispute`."""
+def answer(context: OperationContext, operation: str, stage: str | None) -> AnswerResult | Effect:
+    """Begin to answer the dispute the instance is about: `submit_evidence` or `accept_dispute`.
+
+    DISPUTE_NOT_DEFENDABLE when it is in another stage than the given one.
+    """
     payment, dispute = lock_dispute(context.tx, context.merchant_id, context.subject)
     attempt = attempts.own_attempt(context, payment)
     if attempt is not None:
@@ -47,7 +50,7 @@ def answer(context: OperationContext, operation: str) -> AnswerResult | Effect:
     open_attempt = unresolved_attempt(context.tx, dispute.id)
     if open_attempt is not None:
         raise attempts.unknown(context, open_attempt)
-    _check(context, dispute, operation)
+    _check(context, dispute, operation, stage)
     order = attempts.Order(
         operation, dispute.gateway, dispute.amount, dispute.currency, dispute.gateway_reference, dispute_id=dispute.id
     )
@@ -55,9 +58,11 @@ def answer(context: OperationContext, operation: str) -> AnswerResult | Effect:
     return attempts.start(context, Case(context.tx, payment, attempt))
 
 
-def _check(context: OperationContext, dispute: Dispute, operation: str) -> None:
+def _check(context: OperationContext, dispute: Dispute, operation: str, stage: str | None) -> None:
     why = ""
-    if dispute.status != DisputeStatus.NEEDS_RESPONSE:
+    if stage is not None and dispute.stage != stage:
+        why = f"the answer was meant for stage {stage}, and it is in {dispute.stage}"
+    elif dispute.status != DisputeStatus.NEEDS_RESPONSE:
         why = f"it is {dispute.status}"
     elif dispute.due_by is not None and dispute.due_by <= context.tx.now():
         why = f"its deadline passed at {moment(dispute.due_by)}"

@@ -144,7 +144,7 @@ def _request(tx: Tx, actor: Actor, dispute_id: str, name: str) -> Dispute:
     actor.require(Role.INTEGRATOR, Role.REVIEWER, Role.OPERATOR)
     _, dispute = lock_dispute(tx, actor.merchant_id, dispute_id)
     _check_answerable(tx, dispute)
-    variables: Json = {"by": actor.id}
+    variables: Json = {"by": actor.id, "stage": dispute.stage}
     inbox.publish_message(tx, dispute.merchant_id, name, dispute.id, variables, new_id("msg"), actor.id, REQUEST_LASTS)
     audit.record(tx, actor, name, dispute.id, {"stage": dispute.stage})
     return dispute

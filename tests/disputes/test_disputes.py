@@ -248,6 +248,18 @@ def test_accepting_gives_the_amount_up(till: Till) -> None:
     assert till.differences() == []
 
 
+@pytest.mark.parametrize("operation", ["dispute.submit", "dispute.accept"])
+def test_an_answer_meant_for_another_stage_is_not_sent(till: Till, operation: str) -> None:
+    payment, dispute = disputed(till)
+    put(till, dispute.id, shipping="DHL 42")
+    says(till, dispute, stage="pre_arbitration")
+    refused = till.fails(operation, dispute.id, stage="chargeback")
+    assert (refused.code, refused.facts["stage"]) == ("DISPUTE_NOT_DEFENDABLE", "pre_arbitration")
+    assert [one.operation for one in till.attempts(payment)] == ["authorize", "capture"]
+    till.run(operation, dispute.id, stage="pre_arbitration")
+    assert now(till).status != "needs_response"
+
+
 def test_pre_arbitration_after_a_victory_withdraws_again_and_takes_new_evidence(till: Till) -> None:
     payment, dispute = disputed(till)
     put(till, dispute.id, shipping="DHL 42")
@@ -306,5 +318,7 @@ def test_submit_and_accept_are_asked_of_the_flow(till: Till) -> None:
     with till.database.begin() as tx:
         service.request_submit(tx, till.actor, dispute.id)
         service.request_accept(tx, till.actor, dispute.id)
-    assert [message.correlation for message in till.messages("dispute.submit_requested")] == [dispute.id]
-    assert [message.correlation for message in till.messages("dispute.accept_requested")] == [dispute.id]
+    for name in ("dispute.submit_requested", "dispute.accept_requested"):
+        (message,) = till.messages(name)
+        assert message.correlation == dispute.id
+        assert message.variables["stage"] == "chargeback"

@@ -182,6 +182,20 @@ def test_a_request_counts_for_the_stage_in_which_it_was_made(house: House) -> No
     assert [one.operation for one in house.attempts(dispute.payment_id)].count("submit_evidence") == 1
 
 
+def test_an_acceptance_is_not_carried_out_in_the_stage_that_comes_while_the_gateway_is_away(house: House) -> None:
+    dispute = disputed(house, "inquiry")
+    house.a.fault("unavailable", "accept")
+    decide(house, "rosa", dispute.id, ACCEPT)
+    assert [one.outcome for one in house.attempts(dispute.payment_id)][-1] == "not_sent"
+    house.a.admin("POST", f"disputes/{dispute.gateway_reference}/chargeback")
+    house.eventually(lambda: state(house) == ("chargeback", "needs_response"))
+    house.later(minutes=1)
+
+    assert house.eventually(lambda: house.task(dispute.id)).facts["stage"] == "chargeback"
+    assert [one.operation for one in house.attempts(dispute.payment_id)].count("accept_dispute") == 1
+    check(house, 1000)
+
+
 def test_a_round_that_opens_while_the_first_is_under_review_goes_on_in_the_same_flow(house: House) -> None:
     dispute = disputed(house)
     decide(house, "rosa", dispute.id, CONTEST)

@@ -7,7 +7,7 @@ from app.decisions.errors import DecisionFailed
 from app.decisions.model import Coercion
 from app.decisions.types import Types
 from app.decisions.xml import Element, child, children, text_of
-from app.feel import UnaryTests, to_feel, to_json
+from app.feel import UnaryTests, to_json
 from app.feel.expression import input_scope
 from app.feel.scope import Run
 from app.feel.values import volume
@@ -85,7 +85,6 @@ def _tests(tests: UnaryTests, name: str) -> Check:
     def check(run: Run, value: Any) -> None:
         if value is None:
             return
-        value = to_feel(value)
         run.charge(1 + volume(value) // 8)
         if tests.verdict(input_scope(run, value, {}), value) is not True:
             raise NotAllowed(f'"{name}" is {show(value)}; allowed is {tests.text}.')

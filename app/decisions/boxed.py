@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from app.decisions.model import Coercion, Logic, Outcome
-from app.feel import Expression, to_feel
+from app.feel import Expression
 from app.feel.compile_loops import walked
 from app.feel.scope import Run
 from app.feel.values import Function
@@ -14,7 +14,7 @@ def literal(expression: Expression) -> Logic:
     """The inputs of a literal expression are the variables it reads, without the functions among them."""
 
     def evaluate(run: Run, variables: Mapping[str, Any]) -> Outcome:
-        read = {name: to_feel(variables.get(name)) for name in sorted(expression.names)}
+        read = {name: variables.get(name) for name in sorted(expression.names)}
         inputs = {name: value for name, value in read.items() if not isinstance(value, Function)}
         return Outcome(expression.value(run, variables), inputs)
 

@@ -22,8 +22,8 @@ from app.feel.values import Range
 
 _NOTHING = compile_expression("null")
 _CONSTANT = Limits(steps=100)
-#: How many strange names of one model are told.
-_TOLD = 100
+#: How many strange names of one model are told, and how many that are too long.
+TOLD = 100
 _ANYTHING = compile_unary_tests("-")
 C = TypeVar("C", bound=Compiled)
 
@@ -124,7 +124,7 @@ class Compiler:
         return self._visible.names & held, self.entries & held
 
     def _looked_at(self, compiled: C, owner: str) -> C:
-        if len(self.strange) < _TOLD:
+        if len(self.strange) < TOLD:
             self.strange += self._visible.strange(compiled, owner)
         return compiled
 

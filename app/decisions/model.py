@@ -7,7 +7,7 @@ from typing import Any
 
 from app.decisions.errors import DecisionFailed, Finding
 from app.errors import NotFound
-from app.feel import DEFAULT, Limits
+from app.feel import DEFAULT, Limits, to_feel
 from app.feel.scope import Run
 
 
@@ -100,10 +100,13 @@ class DecisionModel:
         if decision_id not in self.decisions:
             raise NotFound(f'There is no decision "{decision_id}" in "{self.id}"; it has {", ".join(self.decisions)}.')
         run = Run("", now, limits)
+        run.converted = True
         functions: dict[str, Any] = {}
         made: dict[str, Evaluation] = {}
         try:
-            return self._make(decision_id, variables, run, functions, made)
+            # Once for all: a value made on the way holds others in many places, and walking through it has no end.
+            given = {name: to_feel(value) for name, value in variables.items()}
+            return self._make(decision_id, given, run, functions, made)
         except RecursionError:
             raise DecisionFailed(decision_id, "Its expressions go too deep; work on less nested data.") from None
 

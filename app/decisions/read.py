@@ -6,12 +6,12 @@ from typing import Any
 from app.decisions.boxed import function_of
 from app.decisions.content import unread
 from app.decisions.errors import DmnError, Finding
-from app.decisions.logic import Compiler
+from app.decisions.logic import TOLD, Compiler
 from app.decisions.model import Coercion, Decision, DecisionModel, Knowledge
 from app.decisions.types import Types
 from app.decisions.visible import Others, Visible
 from app.decisions.xml import EXPRESSIONS, Element, child, children, read_xml, tag, target
-from app.feel.lexer import plain
+from app.feel.lexer import MAX_NAME, endless, plain
 
 _READ = {"inputData", "decision", "businessKnowledgeModel", "itemDefinition"}
 _HARMLESS = {
@@ -28,7 +28,8 @@ _MAX_DEPTH = 60
 def parse_decisions(xml: bytes) -> DecisionModel:
     """Read DMN 1.2 to 1.5. DmnError with every finding when any element cannot be understood or run."""
     root = read_xml(xml)
-    compiler = Compiler(Types(root), *_names(root))
+    names, entries = _names(root)
+    compiler = Compiler(Types(root), names, entries)
     _check_elements(root, compiler)
     compiler.findings += unread(root)
     data = {str(one.get("id", "")): one for one in children(root, "inputData")}
@@ -43,7 +44,8 @@ def parse_decisions(xml: bytes) -> DecisionModel:
         compiler.report("no_decision", "definitions", "The model holds no decision.", "Draw a decision.")
     if compiler.findings:
         raise DmnError(compiler.findings)
-    strange = tuple(dict.fromkeys(compiler.strange))
+    unfound = [_unfound(name) for name in sorted(names) if endless(name)]
+    strange = tuple(dict.fromkeys([*compiler.strange, *unfound[:TOLD]]))
     return DecisionModel(str(root.get("id", "")), str(root.get("name", "")), decisions, knowledge, strange)
 
 
@@ -60,6 +62,12 @@ def _names(root: Element) -> tuple[frozenset[str], frozenset[str]]:
         if tag(one) in _NAMED
     }
     return frozenset(held | others), frozenset(held.union(name for name in others if plain(name)))
+
+
+def _unfound(name: str) -> Finding:
+    message = f"Its name has more than {MAX_NAME} words and signs: no expression finds what is called so."
+    shown = name if len(name) <= 80 else f"{name[:77]}..."
+    return Finding("unsupported", shown, message, "Give it a shorter name.", certain=False)
 
 
 def _check_elements(root: Element, compiler: Compiler) -> None:

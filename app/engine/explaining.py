@@ -9,12 +9,14 @@ from typing import Any, Final
 import orjson
 
 from app.decisions import Evaluation
-from app.feel import to_json
+from app.feel import TooLarge, to_json
 
 #: Bytes of one explanation, and how far decisions that require each other are told inside each other.
 _MAX_EXPLAINED: Final = 20_000
 _MAX_NESTED: Final = 20
 _NOTE_BYTES: Final = 200
+#: What `to_json` counts for a byte at most: an item is twenty, and two bytes when it is a digit and a comma.
+_COUNTED: Final = 10
 _SHORTENED: Final = "What it read and what came out is too long to be kept."
 #: Bytes of one variable's value, and of all that one element wrote.
 _MAX_VALUE: Final = 1_000
@@ -25,21 +27,15 @@ _LEFT_OUT: Final = "Further decisions it required are not kept."
 def explained(made: Evaluation) -> dict[str, Any]:
     """A decision for the journal: what it read, which rules held, what came out, and the decisions it asked, each once.
 
-    `note` says where something is left out, for values may be large. FeelError for values beyond JSON.
+    `note` says where something is left out, for values may be large. FeelError for those that JSON cannot hold.
     """
     return _told(made, {made.decision}, [_MAX_EXPLAINED - _NOTE_BYTES], 1)
 
 
 def _told(made: Evaluation, told: set[str], left: list[int], depth: int) -> dict[str, Any]:
     """`left` is how many bytes may still be written: a list of one number, the same for the whole walk."""
-    rules = [{"index": r.index, "rule": r.rule, "annotation": r.annotation} for r in made.matched]
-    found = {"decision": made.decision, "inputs": to_json(dict(made.inputs)), "matched": rules}
-    found["output"] = to_json(made.output)
-    size = len(orjson.dumps(found))
-    if size > left[0]:
-        found = {"decision": made.decision[:_NOTE_BYTES], "note": _SHORTENED}
-        size = len(orjson.dumps(found))
-    left[0] -= size
+    found = _whole(made, left[0]) or {"decision": made.decision[:_NOTE_BYTES], "note": _SHORTENED}
+    left[0] -= len(orjson.dumps(found))
     inner = []
     for required in made.required:
         if required.decision in told:
@@ -53,6 +49,17 @@ def _told(made: Evaluation, told: set[str], left: list[int], depth: int) -> dict
     if inner:
         found["required"] = inner
     return found
+
+
+def _whole(made: Evaluation, most: int) -> dict[str, Any] | None:
+    """A decision without those it required; None when it has more bytes than these."""
+    rules = [{"index": r.index, "rule": r.rule, "annotation": r.annotation} for r in made.matched]
+    try:
+        inputs, output = to_json(dict(made.inputs), most * _COUNTED), to_json(made.output, most * _COUNTED)
+    except TooLarge:
+        return None
+    found = {"decision": made.decision, "inputs": inputs, "matched": rules, "output": output}
+    return found if len(orjson.dumps(found)) <= most else None
 
 
 def written(variables: Mapping[str, Any]) -> dict[str, Any]:

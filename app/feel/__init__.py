@@ -1,7 +1,7 @@
 """FEEL, the expression language of DMN 1.5: parsed once, compiled to closures, bounded, with nothing to escape to."""
 
 from app.feel.convert import to_feel, to_json
-from app.feel.errors import DEFAULT, FeelError, Limits, Note
+from app.feel.errors import DEFAULT, FeelError, Limits, Note, TooLarge
 from app.feel.expression import Expression, UnaryTests, compile_expression, compile_unary_tests
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "FeelError",
     "Limits",
     "Note",
+    "TooLarge",
     "UnaryTests",
     "compile_expression",
     "compile_unary_tests",

@@ -10,7 +10,7 @@ from decimal import Decimal
 from math import isfinite
 from typing import Any
 
-from app.feel.errors import FeelError
+from app.feel.errors import FeelError, TooLarge
 from app.feel.numbers import CONTEXT
 from app.feel.temporal import show
 from app.feel.values import Function, Months, Range
@@ -68,14 +68,14 @@ def _foreign(value: Any, depth: int) -> Any:
     return None
 
 
-def to_json(value: Any) -> Any:
+def to_json(value: Any, most: int = MAX_JSON) -> Any:
     """A FEEL value as fresh JSON-like Python that orjson can write; temporal values and ranges as their FEEL text.
 
-    A number beyond the doubles (1e308) and a function have no JSON and become null. FeelError for what would be larger
-    than MAX_JSON (a few lists that hold each other ten times over are small as values and endless when written out) or
-    nested deeper than MAX_NESTED, and for a text with the character NUL.
+    A number beyond the doubles (1e308) and a function have no JSON and become null. TooLarge for what would be larger
+    than `most` (a few lists that hold each other ten times over are small as values and endless when written out),
+    FeelError for what is nested deeper than MAX_NESTED, and for a text with the character NUL.
     """
-    return _written(value, [MAX_JSON], 0)
+    return _written(value, [most], 0)
 
 
 def _written(value: Any, left: list[int], depth: int) -> Any:
@@ -83,7 +83,7 @@ def _written(value: Any, left: list[int], depth: int) -> Any:
     kind = type(value)
     left[0] -= len(value) + _ITEM if kind is str else _ITEM
     if left[0] < 0:
-        raise FeelError(f"A value grew beyond {MAX_JSON // _ITEM} items or {MAX_JSON} characters.")
+        raise TooLarge(f"A value grew beyond {MAX_JSON // _ITEM} items or {MAX_JSON} characters.")
     if value is None or kind is bool:
         return value
     if kind is str:
@@ -95,8 +95,13 @@ def _written(value: Any, left: list[int], depth: int) -> Any:
     if kind is list:
         return [_written(item, left, depth + 1) for item in value]
     if kind is dict:
+        left[0] -= sum(map(len, value))
         return {_storable(key): _written(entry, left, depth + 1) for key, entry in value.items()}
-    return None if kind is Function else show(value)
+    if kind is Function:
+        return None
+    shown = show(value)
+    left[0] -= len(shown)
+    return _storable(shown)
 
 
 def _storable(text: str) -> str:

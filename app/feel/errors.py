@@ -23,6 +23,10 @@ class FeelError(AppError):
         super().__init__(f"{sentence} (line {self.line}, column {self.column} of: {shown})")
 
 
+class TooLarge(FeelError):
+    """A value has no end when it is written out; as a value it may be small, for what it holds many times is shared."""
+
+
 def place(text: str, offset: int) -> tuple[int, int]:
     """Line and column, both counted from 1, of a character offset."""
     before = text[:offset]

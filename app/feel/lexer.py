@@ -28,6 +28,8 @@ KEYWORDS = frozenset(
         "function", "true", "false", "null",
     }
 )  # fmt: skip
+#: Tokens of the longest name that is looked for, so that reading a text costs no more than this for each of its tokens.
+MAX_NAME = 30
 _NO_NAMES: Mapping[str | None, Any] = {}
 _ESCAPE = re.compile(r"""\\(?:u([0-9a-fA-F]{4})|U([0-9a-fA-F]{6})|([nrtbf"'\\/]))""")
 _SIMPLE = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f", '"': '"', "'": "'", "\\": "\\", "/": "/"}
@@ -89,7 +91,7 @@ def _character(match: re.Match[str]) -> str:
 
 
 class Names:
-    """Names as a tree of their tokens; under None stands the name that ends there."""
+    """Names as a tree of their tokens; under None stands the name that ends there. `endless` ones are none."""
 
     __slots__ = ("_tree",)
 
@@ -99,6 +101,8 @@ class Names:
             self.add(name)
 
     def add(self, name: str) -> None:
+        if endless(name):
+            return
         at = self._tree
         for _, part in _parts(name):
             at = at.setdefault(part, {})
@@ -131,6 +135,11 @@ def _parts(name: str) -> list[tuple[str, str]]:
     """Kind and text of the tokens of a name."""
     found = ((match.lastgroup or "", match.group()) for match in _TOKEN.finditer(name))
     return [(kind, text) for kind, text in found if kind != "space"]
+
+
+def endless(name: str) -> bool:
+    """Whether a name has more tokens than are looked for."""
+    return len(_parts(name)) > MAX_NAME
 
 
 def plain(name: str) -> bool:

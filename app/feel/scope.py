@@ -16,6 +16,8 @@ class Run:
     # What most conditions never touch stands on the class, or is made when it is asked for: making a run is a good part
     # of what a condition costs.
     calls = 0
+    #: Whether the variables are FEEL values already, as those are that another part of the evaluation made.
+    converted = False
     notes: list[Note] | None = None
     _loaded: dict[tuple[int, str], tuple[Any, Any]] | None = None
 
@@ -83,6 +85,8 @@ class Scope:
     def load(self, name: str) -> Any:
         """A variable as a FEEL value; a list or context is converted once per evaluation."""
         value = self.variables.get(name)
+        if self.run.converted:
+            return value
         if type(value) is not list and type(value) is not dict:
             return to_feel(value)
         loaded, key = self.run.loaded, (id(self.variables), name)

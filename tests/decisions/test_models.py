@@ -219,6 +219,22 @@ def test_a_boxed_context_builds_up_and_may_end_in_a_result() -> None:
     assert output(decision(f"<context>{entries}{result}</context>")) == 12
 
 
+def test_a_boxed_context_ends_for_values_that_hold_themselves_many_times() -> None:
+    entries = entry("a0", literal("[0, 0]"))
+    entries += "".join(entry(f"a{level}", literal(f"[a{level - 1}, a{level - 1}]")) for level in range(1, 40))
+    begun = process_time()
+    whole = output(decision(f"<context>{entries}<contextEntry>{literal('count(a39)')}</contextEntry></context>"))
+    assert whole == 2
+    loop = f'<for iteratorVariable="i"><in>{literal("[1..40]")}</in><return>{literal("partial")}</return></for>'
+    assert len(output(decision(loop))) == 40
+    assert process_time() - begun < 2
+
+
+def test_an_entry_hides_a_variable_that_was_read_before_it() -> None:
+    entries = entry("b", literal("a")) + entry("a", literal("[2]")) + f"<contextEntry>{literal('a')}</contextEntry>"
+    assert output(decision(f"<context>{entries}</context>"), a=[1]) == [2]
+
+
 def test_a_boxed_function_is_called_from_a_later_entry() -> None:
     function = (
         f'<functionDefinition><formalParameter name="x" typeRef="number"/>{literal("x * 2")}</functionDefinition>'

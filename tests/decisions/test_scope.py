@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from app.decisions import parse_decisions
+from app.decisions import DmnError, parse_decisions
 from tests.decisions.dmn import decision, document, literal, needs_decision, needs_input, table
 
 
@@ -85,3 +85,13 @@ def test_thousands_of_names_are_read_in_no_time() -> None:
     model = parse_decisions(document(data(*(f"a-b{at}" for at in range(5_000))), used))
     assert model.evaluate("d", {}).output == 1
     assert process_time() - begun < 4
+
+
+def test_a_name_too_long_to_be_looked_for_is_told_and_is_no_name() -> None:
+    name = " ".join(["a"] * 31)
+    model = parse_decisions(document(data(name), decision(literal("1"), requires=[needs_input("i0")])))
+    assert [(one.code, one.certain, one.element) for one in model.strange] == [("unsupported", False, name)]
+    with pytest.raises(DmnError):
+        parse_decisions(document(data(name), decision(literal(name), requires=[needs_input("i0")])))
+    shorter = name.removeprefix("a ")
+    assert output(data(shorter), decision(literal(shorter), requires=[needs_input("i0")]), **{shorter: 2}) == 2

@@ -1,5 +1,7 @@
 """Business rule tasks and script tasks: computed at once, explained in the journal."""
 
+from time import process_time
+
 import orjson
 import pytest
 
@@ -100,3 +102,22 @@ def test_a_decision_that_others_share_is_told_once_and_all_of_it_within_a_bound(
     assert b"too long to be kept" in large
     huge = kept(diamonds(1, 'for i in 1..9999 return "x"'))
     assert len(huge) < 20_000
+
+
+def test_decisions_that_hand_on_what_has_no_end_are_told_in_little_time() -> None:
+    levels = ", ".join(f"a{level}: [a{level - 1}, a{level - 1}]" for level in range(1, 40))
+    endless = decision(literal(f"{{a0: [0, 0], {levels}}}.a39"), identity="d0")
+    handed = [
+        decision(literal(f"d{at}"), identity=f"d{at + 1}", requires=[needs_decision(f"d{at}")]) for at in range(9)
+    ]
+    wide = [decision(literal("d0"), identity=f"w{at}", requires=[needs_decision("d0")]) for at in range(50)]
+    asked = [needs_decision("d9"), *(needs_decision(f"w{at}") for at in range(50))]
+    begun = process_time()
+    small = document(endless, *handed, *wide, decision(literal("count(d9)"), identity="risk", requires=asked))
+    drive = Drive(ASKING, decisions=small, total=5)
+    (facts,) = drive.facts(JournalKind.DECISION)
+    assert (drive.step.variables["level"], len(orjson.dumps(facts)) < 20_000) == (2, True)
+    large = document(endless, decision(literal("d0"), identity="risk", requires=[needs_decision("d0")]))
+    (incident,) = Drive(ASKING, decisions=large, total=5).step.incidents
+    assert "grew beyond" in incident.message
+    assert process_time() - begun < 4

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from app.feel import FeelError, compile_expression, compile_unary_tests
+from app.feel.lexer import MAX_NAME, Names, Token, tokens
 
 
 @pytest.mark.parametrize(
@@ -180,3 +181,19 @@ def test_a_cell_names_the_variables_it_reads() -> None:
 def test_compiling_twice_gives_the_same_expression() -> None:
     assert compile_expression("a + 1") is compile_expression("a + 1")
     assert compile_expression("a-b", frozenset({"a-b"})) is not compile_expression("a-b")
+
+
+def test_looking_for_names_costs_so_much_for_each_token_however_long_a_name_is() -> None:
+    looked_at = 0
+
+    class Counted(list[Token]):
+        def __getitem__(self, index: Any) -> Any:
+            nonlocal looked_at
+            looked_at += 1
+            return super().__getitem__(index)
+
+    found = Counted(tokens("a " * 2_000))
+    names = Names([" ".join(["a"] * 2_000) + " z", "a" + "-a" * 2_000, " ".join(["a"] * MAX_NAME) + " z"])
+    assert all(names.longest(found, index) is None for index in range(len(found)))
+    assert looked_at <= len(found) * MAX_NAME
+    assert Names([" ".join(["a"] * MAX_NAME)]).longest(found, 0) == (" ".join(["a"] * MAX_NAME), MAX_NAME)

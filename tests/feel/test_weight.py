@@ -85,7 +85,14 @@ def test_a_construct_ends(text: str) -> None:
     ends(text.format(l=ENDLESS_LIST, m=other, c=ENDLESS_CONTEXT, d=ENDLESS_CONTEXT.replace("x", "z")))
 
 
-@pytest.mark.parametrize("text", ["for z in 1..33 return partial", ENDLESS_LIST, ENDLESS_CONTEXT])
+_MANY = '{{s: string join(for i in 1..900 return "{x}"), c: {c}, r: for i in 1..9000 return c}}.r'
+_LONG_KEY = _MANY.format(x="x" * 100, c="context put({}, s, 1)")
+_LONG_RANGE = _MANY.format(x="x" * 100, c="[s..s]")
+
+
+@pytest.mark.parametrize(
+    "text", ["for z in 1..33 return partial", ENDLESS_LIST, ENDLESS_CONTEXT, _LONG_KEY, _LONG_RANGE]
+)
 def test_what_is_endless_when_written_out_is_not_written(text: str) -> None:
     begun = process_time()
     with pytest.raises(FeelError, match="grew beyond"):

@@ -145,6 +145,7 @@ def test_what_starts_by_itself_passes_in_silence(event: str, before: str) -> Non
         ('=duration("PT5M") * 2', "timeDuration"),
         ('="PT5M"', "timeDuration"),
         ("=if fast then 5 else null", "timeDuration"),
+        ('=if now() > date and time("2020-01-01T00:00:00Z") then "PT5M" else null', "timeDuration"),
         ("=string join(for i in 1..9000 return string(i)) + limit", "timeDuration"),
         ("=count(for i in 1..9000 return i)", "timeDuration"),
     ],

@@ -1,7 +1,7 @@
 """Refunds: reserved within what is left under the payment's lock, approved above a limit by somebody else."""
 
 from pydantic import Field
-from sqlalchemy import or_, select
+from sqlalchemy import func, or_, select
 
 from app.access.actor import Actor, Role, system
 from app.access.api_keys import people_behind
@@ -62,7 +62,7 @@ def create_refund(tx: Tx, actor: Actor, command: CreateRefund) -> Refund:
             extra={"amount_refundable": left, "payment": payment.id},
         )
     limit = approval_limit(tx, payment.merchant_id, "refund_approval_limit", payment.currency)
-    needs_approval = limit is not None and amount > limit
+    needs_approval = limit is not None and _unapproved(tx, payment.id) + amount > limit
     refund = Refund(
         id=new_id("ref"),
         merchant_id=payment.merchant_id,
@@ -87,6 +87,13 @@ def create_refund(tx: Tx, actor: Actor, command: CreateRefund) -> Refund:
     emit(tx, refund.merchant_id, "refund.created", refund.id, refund_view(refund), actor.id)
     tell_payment(tx, payment, actor)
     return refund
+
+
+def _unapproved(tx: Tx, payment_id: str) -> int:
+    """What was refunded of the payment, or is being refunded, without anybody's approval: parts count together."""
+    without = (Refund.payment_id == payment_id, Refund.approved_by.is_(None))
+    gone = Refund.status.in_((RefundStatus.PENDING, RefundStatus.SUCCEEDED))
+    return int(tx.session.scalar(select(func.sum(Refund.amount)).where(*without, gone)) or 0)
 
 
 def check(tx: Tx, merchant_id: str, refund_id: str) -> RefundCheck:

@@ -120,6 +120,14 @@ def test_a_refund_within_the_limit_needs_nobody(till: Till) -> None:
     assert till.run("refund.check", refund).needs_approval is False
 
 
+def test_parts_of_a_payment_count_together_until_somebody_approves(till: Till) -> None:
+    till.configure(refund_approval_limit={"EUR": 500})
+    payment = till.captured()
+    for amount, needed in ((300, False), (201, True), (200, False), (1, True)):
+        assert till.run("refund.check", till.refund(payment, amount)).needs_approval is needed
+    till.refund(till.captured(), 500)
+
+
 def test_a_rejected_refund_frees_what_it_had_reserved(till: Till) -> None:
     till.configure(refund_approval_limit={"EUR": 500})
     payment = till.captured()

@@ -45,7 +45,10 @@ def answer(context: OperationContext, operation: str, stage: str | None) -> Answ
     attempt = attempts.own_attempt(context, payment)
     if attempt is not None:
         outcome = attempts.resume(context, Case(context.tx, payment, attempt))
-        assert isinstance(outcome, AnswerResult | Effect)
+        assert isinstance(outcome, AnswerResult | attempts.Calling)
+        if isinstance(outcome, attempts.Calling) and stage not in (None, dispute.stage):
+            # Nobody has decided about this stage: what became of the answer is found out, and it is not sent again.
+            return replace(outcome, may_resend=False)
         return outcome
     open_attempt = unresolved_attempt(context.tx, dispute.id)
     if open_attempt is not None:

@@ -260,6 +260,20 @@ def test_an_answer_meant_for_another_stage_is_not_sent(till: Till, operation: st
     assert now(till).status != "needs_response"
 
 
+@pytest.mark.parametrize("operation", ["dispute.submit", "dispute.accept"])
+def test_an_answer_that_was_begun_in_a_stage_that_has_passed_is_looked_up_and_not_sent(
+    till: Till, operation: str
+) -> None:
+    _, dispute = disputed(till)
+    put(till, dispute.id, shipping="DHL 42")
+    begun = till.activation(operation)
+    till.begin(operation, dispute.id, begun, stage="chargeback")
+    says(till, dispute, stage="pre_arbitration")
+    unknown = till.fails(operation, dispute.id, begun, stage="chargeback")
+    assert unknown.code == "OUTCOME_UNKNOWN"
+    assert now(till).status == "needs_response"
+
+
 def test_pre_arbitration_after_a_victory_withdraws_again_and_takes_new_evidence(till: Till) -> None:
     payment, dispute = disputed(till)
     put(till, dispute.id, shipping="DHL 42")

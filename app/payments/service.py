@@ -176,10 +176,10 @@ def _check_takes_captures(tx: Tx, payment: Payment) -> None:
     """NotCapturable while nobody would hear the request, or something else decides about the amount."""
     if payment.capture_method == "automatic":
         raise NotCapturable("The payment is captured by itself as soon as it may be")
-    if payment.cancel_reason:
-        raise NotCapturable("Somebody has asked to cancel the payment")
     if unresolved(tx, payment.id, ("void",)) is not None:
         raise NotCapturable("What was authorized is being given back")
+    if payment.cancel_reason:
+        raise NotCapturable("Somebody has asked to cancel the payment")
     if inbox.has_ended(tx, payment.instance_id):
         raise NotCapturable("The payment's flow has ended and cannot capture; cancel the payment to give the rest back")
 

@@ -92,7 +92,8 @@ def test_capture_and_cancel_asked_for_together_leave_nothing_reserved(house: Hou
             service.request_capture(tx, house.shop, payment_id, 400, final=False)
         service.request_cancel(tx, house.shop, payment_id, "requested_by_customer")
         if not capture_first:
-            service.request_capture(tx, house.shop, payment_id, 400, final=False)
+            with pytest.raises(service.NotCapturable, match="asked to cancel"):
+                service.request_capture(tx, house.shop, payment_id, 400, final=False)
     house.run()
 
     expected = ("succeeded", 0, 0, 400) if capture_first else ("canceled", 0, 0, 0)

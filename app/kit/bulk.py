@@ -9,14 +9,14 @@ from typing import Any, Protocol
 
 import orjson
 from sqlalchemy import Table, TextClause, text
-from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import DeclarativeBase
+
+from app.kit.direct import DIALECT
 
 _TELL = """
 SELECT count(pg_notify(channel, payload)::text)
 FROM unnest(CAST(:channels AS text[]), CAST(:payloads AS text[])) AS told (channel, payload)
 """
-_DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]  # it has none
 
 
 class Reading(Protocol):
@@ -87,7 +87,7 @@ def _insert_and_tell(shapes: tuple[tuple[Table, tuple[str, ...]], ...]) -> TextC
 
 def _insertion(table: Table, columns: tuple[str, ...], parameter: str) -> str:
     names = ", ".join(columns)
-    typed = ", ".join(f"{name} {table.c[name].type.compile(_DIALECT)}" for name in columns)
+    typed = ", ".join(f"{name} {table.c[name].type.compile(DIALECT)}" for name in columns)
     return (
         f"INSERT INTO {table.name} ({names}) SELECT {names} "  # noqa: S608 - names of our own tables
         f"FROM json_to_recordset(CAST(:{parameter} AS json)) AS new({typed})"

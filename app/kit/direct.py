@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError
 
 from app.kit.patience import PatientConnection
 
-_DIALECT = dialect.dialect()  # type: ignore[no-untyped-call]  # it has none
+DIALECT = dialect.dialect()  # type: ignore[no-untyped-call]  # it has none
 
 
 def driver_of(connection: Connection) -> PatientConnection:
@@ -36,7 +36,7 @@ def rows(connection: Connection, statement: TextClause, parameters: Mapping[str,
 
 @cache
 def _text(statement: TextClause) -> bytes:
-    return str(statement.compile(dialect=_DIALECT)).encode()
+    return str(statement.compile(dialect=DIALECT)).encode()
 
 
 @contextmanager
@@ -55,7 +55,7 @@ def as_sqlalchemy_raises(connection: Connection, statement: TextClause | None = 
             psycopg.Error,
             hide_parameters=True,
             connection_invalidated=gone,
-            dialect=_DIALECT,
+            dialect=DIALECT,
         )
         raise said from error
 

@@ -206,8 +206,7 @@ def request_cancel(tx: Tx, actor: Actor, payment_id: str, reason: str) -> Paymen
 
 def _cancel_without_flow(tx: Tx, actor: Actor, payment: Payment) -> None:
     """The flow left the payment half-way: what is held is given back by another flow, and nothing held is the end."""
-    held_now = (payment.amount_capturable or payment.amount_capturing) and not _hold_ran_out(tx, payment)
-    if held_now:
+    if (payment.amount_capturable or payment.amount_capturing) and not _hold_ran_out(tx, payment):
         variables: Json = {"payment": payment.id}
         payment.instance_id = inbox.start_instance(tx, actor, RELEASE_PROCESS, payment.id, variables).id
         tx.session.flush()

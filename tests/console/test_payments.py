@@ -5,7 +5,7 @@ from html import unescape
 
 import orjson
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from app.console.read import payment_list
 from app.disputes.models import Dispute
@@ -156,6 +156,18 @@ def test_actions_that_cannot_be_are_not_offered(visitor: Come, seeded: Seeded) -
     assert "/refund" in bought
     assert "/cancel" not in bought
     assert "/refund" not in visitor("reviewer").read(f"/payments/{seeded.payments['succeeded']}")
+
+
+def test_a_capture_is_not_offered_where_the_flow_makes_it_by_itself_or_is_to_cancel(
+    visitor: Come, database: Database, seeded: Seeded
+) -> None:
+    operator, payment = visitor("operator"), seeded.payments["held"]
+    for changed in ({"capture_method": "automatic"}, {"capture_method": "manual", "cancel_reason": "fraudulent"}):
+        with database.begin() as tx:
+            tx.execute(update(Payment).where(Payment.id == payment).values(changed))
+        page = operator.read(f"/payments/{payment}")
+        assert "/capture" not in page
+        assert "/cancel" in page
 
 
 def test_an_incident_is_repaired_from_the_payment(visitor: Come, seeded: Seeded) -> None:

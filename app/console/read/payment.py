@@ -58,6 +58,12 @@ class PaymentPage:
         return refundable(self.payment)
 
     @property
+    def capturable(self) -> bool:
+        """Whether a request to capture may be taken: not where the flow captures by itself or is to cancel."""
+        asked_for = self.payment.capture_method == "manual" and not self.payment.cancel_reason
+        return asked_for and self.payment.amount_capturable > 0
+
+    @property
     def cancelable(self) -> bool:
         """Whether a request to cancel is taken: heard where the flow waits next or is to move money."""
         return not is_terminal(self.payment.status)

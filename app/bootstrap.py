@@ -141,7 +141,7 @@ def web_app(wired: Wired) -> Flask:
         endpoints=endpoints(wired),
         webhooks=webhooks(wired),
         base_url=settings.public_url,
-        limits_storage=settings.redis_url or "memory://",
+        limits_redis=settings.redis_url,
         exports=exports(wired),
         troubles=lambda: [trouble] if (trouble := waker.trouble()) else [],
         metrics=wired.metrics,

@@ -16,8 +16,8 @@ from app.kit.sealing import Sealer
 class ApiContext:
     """`wait_until_rest(instance_id, seconds)` returns when the instance rests, or after `seconds`.
 
-    `receive_webhook(tx, gateway, headers, body)` verifies and stores what a gateway tells us. `limits_storage` is
-    `memory://` or a Redis URL, shared by all web processes; `rate_limit` counts per key, or per address without one.
+    `receive_webhook(tx, gateway, headers, body)` verifies and stores what a gateway tells us. `limits_redis` is
+    the URL where all web processes count together, or empty; `rate_limit` counts per key, or per address without one.
     `troubles()` tells what does not work although everything goes on. `metrics` is what `/metrics` shows.
     At most `waiting` requests of a process wait for an instance at a time; more are answered at once.
     """
@@ -30,7 +30,7 @@ class ApiContext:
     endpoints: Endpoints
     exports: Exports
     base_url: str = "http://127.0.0.1:8080"
-    limits_storage: str = "memory://"
+    limits_redis: str = ""
     rate_limit: str = "30000/minute"
     max_body_bytes: int = 256 * 1024
     troubles: Callable[[], Sequence[str]] = tuple

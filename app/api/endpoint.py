@@ -32,6 +32,7 @@ from app.api.idempotency import (
     wait,
 )
 from app.api.problems import BodyTooLarge
+from app.api.rate import Rate
 from app.api.route import Answer, Body, Call, Query, Rest, Route, Upload
 from app.api.waiting import Seats
 from app.kit.crashpoint import Point, crashpoint
@@ -70,16 +71,18 @@ class Done:
 
 
 class Endpoint:
-    def __init__(self, route: Route, context: ApiContext, idempotency: Idempotency, seats: Seats) -> None:
+    def __init__(self, route: Route, context: ApiContext, idempotency: Idempotency, seats: Seats, rate: Rate) -> None:
         self.route = route
         self._context = context
         self._idempotency = idempotency
         self._seats = seats
+        self._rate = rate
 
     def view(self) -> Callable[..., Response]:
         """The function to register in Flask, which tells views apart by their names."""
 
         def answer(**parts: str) -> Response:
+            self._rate.check(auth.caller())
             with request_span(self.route.signature, request.headers.get("traceparent", "")):
                 return self._answer(**parts)
 

@@ -3,28 +3,24 @@
 import re
 import time
 from collections.abc import Callable, Sequence
-from typing import cast
 
 import structlog
-from flask import Blueprint, Flask, Response, g, request
-from flask_limiter import Limiter, RateLimitExceeded
+from flask import Blueprint, Response, g, request
 
-from app.api import auth, health, inbound, problems, reference
+from app.api import health, inbound, problems, reference
 from app.api.context import ApiContext
 from app.api.endpoint import Endpoint
 from app.api.idempotency import Idempotency
 from app.api.metrics import ApiMetrics
-from app.api.problems import MethodNotAllowed, RateLimited
+from app.api.problems import MethodNotAllowed
+from app.api.rate import Rate
 from app.api.resources import RESOURCES
 from app.api.route import Resource, Route
 from app.api.waiting import Seats
 from app.errors import NotFound
-from app.kit.clock import SystemClock
 
 log = structlog.get_logger()
 
-#: Counting requests is not worth waiting for: without an answer in time each process counts its own.
-_LIMITS_OPTIONS = {"socket_timeout": 0.25, "socket_connect_timeout": 0.25}
 _METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 
@@ -32,21 +28,12 @@ def create_api(context: ApiContext, resources: Sequence[Resource] = RESOURCES) -
     """The blueprint to register at the root of the application; it limits, measures and renders errors by itself."""
     blueprint = Blueprint("api", __name__, template_folder="templates", static_folder="static", static_url_path="/docs")
     metrics = ApiMetrics(context.metrics)
-    storage = re.sub("^unix:", "redis+unix:", context.limits_storage)  # what its library calls a socket
-    limiter = Limiter(
-        auth.caller,
-        storage_uri=storage,
-        storage_options=cast(dict[str, str | int], _LIMITS_OPTIONS if "redis" in storage else {}),
-        swallow_errors=True,
-        in_memory_fallback_enabled=True,
-        in_memory_fallback=[context.rate_limit],
-    )
-    limited = limiter.shared_limit(context.rate_limit, scope="api")
+    rate = Rate(context.rate_limit, context.limits_redis)
     routes = [route for resource in resources for route in resource.routes]
     idempotency = Idempotency(context.sealer)
     seats = Seats(context.waiting)
     for route in routes:
-        view = limited(Endpoint(route, context, idempotency, seats).view())
+        view = Endpoint(route, context, idempotency, seats, rate).view()
         blueprint.add_url_rule(route.rule, route.name, view, methods=[route.method])
     blueprint.add_url_rule("/v1/<path:rest>", "elsewhere", _elsewhere(routes), methods=_METHODS)
     health.add(blueprint, context, metrics)
@@ -54,15 +41,7 @@ def create_api(context: ApiContext, resources: Sequence[Resource] = RESOURCES) -
     reference.add(blueprint, context, resources)
     _observe(blueprint, metrics)
     blueprint.register_error_handler(Exception, problems.render)
-    blueprint.register_error_handler(RateLimitExceeded, lambda _: problems.respond(_too_many(limiter)))
-    blueprint.record_once(lambda state: limiter.init_app(cast(Flask, state.app)))
     return blueprint
-
-
-def _too_many(limiter: Limiter) -> RateLimited:
-    limit = limiter.current_limit
-    seconds = limit.reset_at - int(SystemClock().now().timestamp()) if limit is not None else 1
-    return RateLimited(f"Try again in {max(seconds, 1)} seconds", extra={"retry_after": max(seconds, 1)})
 
 
 def _elsewhere(routes: Sequence[Route]) -> Callable[[str], Response]:

@@ -5,8 +5,9 @@ Scripts come from our own files only. Styles too, except where a diagram is draw
 
 from typing import cast
 
-from flask import Blueprint, Flask, Response, g, request
+from flask import Blueprint, Flask, Request, Response, g, request
 from flask.blueprints import BlueprintSetupState
+from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 from flask_wtf.csrf import CSRFProtect
 
 from app.console.context import ConsoleContext
@@ -77,6 +78,15 @@ def add_headers(response: Response) -> Response:
     return response
 
 
+class _FormSessions(SecureCookieSessionInterface):
+    """As Flask's own, which makes what verifies a cookie before it looks for one; requests of the API have none."""
+
+    def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
+        if self.get_cookie_name(app) not in request.cookies:
+            return self.session_class()
+        return super().open_session(app, request)
+
+
 def _configure(app: Flask, secure_cookies: bool) -> None:
     app.config.update(
         SESSION_COOKIE_NAME="sluice_form",
@@ -86,6 +96,7 @@ def _configure(app: Flask, secure_cookies: bool) -> None:
         WTF_CSRF_CHECK_DEFAULT=False,  # the console asks for the check itself; the API has no cookies to forge
         WTF_CSRF_TIME_LIMIT=None,  # as long as the session: a note typed over lunch is not lost
     )
+    app.session_interface = _FormSessions()
     _csrf.init_app(app)
 
 

@@ -27,11 +27,13 @@ def driver_of(connection: Connection) -> PatientConnection:
 
 def rows(connection: Connection, statement: TextClause, parameters: Mapping[str, Any] | None = None) -> list[Any]:
     """What the statement returns, as named tuples; nothing if it returns no rows."""
-    text = _text(statement)
-    with as_sqlalchemy_raises(connection, statement):
-        cursor = driver_of(connection).cursor_of_tuples
-        cursor.execute(text, parameters)
-        return cursor.fetchall() if cursor.description is not None else []
+    driver = driver_of(connection)
+    try:
+        cursor = driver.cursor_of_tuples.execute(_text(statement), parameters)
+        # The cursor's `description` would be made anew for the question, an object a column.
+        return cursor.fetchall() if cursor.pgresult is not None and cursor.pgresult.nfields else []
+    except psycopg.Error as error:
+        raise _as_sqlalchemy(error, connection, driver, statement.text) from error
 
 
 @cache
@@ -40,24 +42,29 @@ def _text(statement: TextClause) -> bytes:
 
 
 @contextmanager
-def as_sqlalchemy_raises(connection: Connection, statement: TextClause | None = None) -> Iterator[None]:
+def as_sqlalchemy_raises(connection: Connection) -> Iterator[None]:
     """Raise psycopg's errors as SQLAlchemy raises them; a connection that is gone is given up."""
     driver = driver_of(connection)
     try:
         yield
     except psycopg.Error as error:
-        if gone := driver.closed:
-            _find_out(connection)
-        said = DBAPIError.instance(
-            statement.text if statement is not None else None,
-            None,
-            error,
-            psycopg.Error,
-            hide_parameters=True,
-            connection_invalidated=gone,
-            dialect=DIALECT,
-        )
-        raise said from error
+        raise _as_sqlalchemy(error, connection, driver) from error
+
+
+def _as_sqlalchemy(
+    error: psycopg.Error, connection: Connection, driver: PatientConnection, statement: str | None = None
+) -> Exception:
+    if gone := driver.closed:
+        _find_out(connection)
+    return DBAPIError.instance(
+        statement,
+        None,
+        error,
+        psycopg.Error,
+        hide_parameters=True,
+        connection_invalidated=gone,
+        dialect=DIALECT,
+    )
 
 
 def _find_out(connection: Connection) -> None:

@@ -13,6 +13,8 @@ from app.errors import FieldError, InvalidInput
 # A run of digits, with single spaces or dashes inside, that no other digit or letter continues.
 _RUN = re.compile(r"(?<![0-9A-Za-z])[0-9](?:[ \-]?[0-9]){12,18}(?![0-9A-Za-z])")
 
+_SHORTEST = 13
+
 # (prefixes as ranges of their first digits, lengths) of each network.
 _NETWORKS: tuple[tuple[tuple[tuple[int, int], ...], frozenset[int]], ...] = (
     (((4, 4),), frozenset({13, 16, 19})),  # Visa
@@ -34,7 +36,7 @@ class CardNumberRefused(InvalidInput):
 
 def contains_card_number(text: str) -> bool:
     """Whether some run of digits in `text` is a valid number of a known card network."""
-    return any(_is_card_number(re.sub("[ -]", "", run)) for run in _RUN.findall(text))
+    return len(text) >= _SHORTEST and any(_is_card_number(re.sub("[ -]", "", run)) for run in _RUN.findall(text))
 
 
 def refuse_card_numbers(values: Mapping[str, Any]) -> None:

@@ -50,9 +50,8 @@ def following(trace: str, **ids: str) -> Iterator[None]:
         structlog.contextvars.reset_contextvars(**tokens)
 
 
-@contextmanager
-def request_span(name: str, traceparent: str = "") -> Iterator[None]:
+def request_span(name: str, traceparent: str = "") -> AbstractContextManager[object]:
     """The span of an HTTP request, under the caller's own when it sent a `traceparent`."""
-    parent = _propagator.extract({"traceparent": traceparent})
-    with tracer.start_as_current_span(name, context=parent):
-        yield
+    if not traceparent:
+        return span(name)
+    return tracer.start_as_current_span(name, context=_propagator.extract({"traceparent": traceparent}))

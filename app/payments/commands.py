@@ -11,7 +11,7 @@ from app.kit.pan import refuse_card_numbers
 
 def _plain(text: str) -> str:
     """PostgreSQL cannot hold NUL, and a lone surrogate is no text."""
-    if "\x00" in text or any("\ud800" <= character <= "\udfff" for character in text):
+    if "\x00" in text or (not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text)):
         raise ValueError("must be plain text without NUL or broken characters")
     return text
 

@@ -219,14 +219,14 @@ def test_too_many_requests_with_one_key_are_held_back(build: Callable[..., Api])
 
 
 def test_web_processes_count_together_in_redis(build: Callable[..., Api], redis_url: str) -> None:
-    one = build(things, rate_limit="3/minute", limits_storage=redis_url)
-    other = build(things, rate_limit="3/minute", limits_storage=redis_url)
+    one = build(things, rate_limit="3/minute", limits_redis=redis_url)
+    other = build(things, rate_limit="3/minute", limits_redis=redis_url)
     statuses = [api.client.get("/v1/things", headers=one.headers()).status_code for api in (one, other, one, other)]
     assert statuses == [200, 200, 200, 429]
 
 
 def test_a_redis_that_is_gone_stops_nothing(build: Callable[..., Api]) -> None:
-    api = build(things, limits_storage="redis://127.0.0.1:1")
+    api = build(things, limits_redis="redis://127.0.0.1:1")
     assert [api.client.get("/v1/things", headers=api.headers()).status_code for _ in range(3)] == [200, 200, 200]
 
 

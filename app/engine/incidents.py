@@ -66,4 +66,4 @@ WHERE instance_id = ANY(:ids) AND kind = :kind AND status = 'open'
 def settle_parked(tx: Tx, instance_ids: Sequence[str]) -> None:
     """Instances that have ended are not parked any more."""
     if instance_ids:
-        tx.rows(_SETTLE, {"ids": list(instance_ids), "kind": PARKED, "now": tx.now()})
+        tx.apart(_SETTLE, {"ids": list(instance_ids), "kind": PARKED, "now": tx.now()})

@@ -98,7 +98,7 @@ def save_many(tx: Tx, owner: str, outcomes: Sequence[Outcome]) -> list[Claim]:
     _write_instances(tx, owner, outcomes, now)
     taken = [row_id for outcome in outcomes for row_id in outcome.taken]
     if taken:
-        tx.rows(_TAKEN, {"ids": taken})
+        tx.apart(_TAKEN, {"ids": taken})
     _write_pages(tx, outcomes, now)
     unread = [outcome.claim.id for outcome in outcomes if outcome.claim.rows is None]
     read = rows_of(tx, unread) if unread else {}
@@ -133,7 +133,7 @@ def _write_instances(tx: Tx, owner: str, outcomes: Iterable[Outcome], now: datet
     rows = {outcome.claim.id: _instance(outcome) for outcome in outcomes}
     # In the order of their ids, as everybody locks many of them.
     ordered = [rows[one] for one in sorted(rows)]
-    saved = tx.column(
+    saved = tx.apart(
         _UPDATE,
         {
             "rows": as_json(ordered),
@@ -143,7 +143,7 @@ def _write_instances(tx: Tx, owner: str, outcomes: Iterable[Outcome], now: datet
             "until": now + LEASE,
         },
     )
-    lost = rows.keys() - set(saved)
+    lost = rows.keys() - {row.id for row in saved}
     if lost:
         raise LeaseLost(lost)
 
@@ -169,13 +169,11 @@ def _filled_up(state: bytes) -> str:
 
 
 def _write_pages(tx: Tx, outcomes: Iterable[Outcome], now: datetime) -> None:
-    pages: list[Json] = []
     for outcome in outcomes:
         lines = [page_line(entry) for entry in outcome.step.journal]
         if lines:
             seq = outcome.claim.journal_seq + len(lines)
-            pages.append({"instance_id": outcome.claim.id, "seq": seq, "at": now, "lines": lines})
-    insert_rows(tx, JournalPage, pages)
+            tx.gather(JournalPage, {"instance_id": outcome.claim.id, "seq": seq, "at": now, "lines": lines})
 
 
 def _change(outcome: Outcome, before: Rows) -> Change:

@@ -179,8 +179,10 @@ def arrivals(tx: Tx, instance_ids: Sequence[str]) -> dict[str, list[Arrival]]:
     return found
 
 
+# PostgreSQL plans a statement once for any number of values only where it does not see how many they are.
 _ARRIVALS = text("""
-SELECT instance_id, id, kind, node, payload, actor, trace FROM inbox WHERE instance_id = ANY(:ids) ORDER BY id
+SELECT instance_id, id, kind, node, payload, actor, trace FROM inbox
+WHERE instance_id = ANY(ARRAY(SELECT unnest(CAST(:ids AS text[])))) ORDER BY id
 """)
 
 

@@ -12,7 +12,10 @@ from app.kit.trace import mark
 
 CHANNEL = "sluice_events"
 #: How far the events of the objects in :ids have come; none of those that have no event yet.
-LAST = "SELECT object_id, max(sequence) FROM events WHERE object_id = ANY(:ids) GROUP BY object_id"
+LAST = (
+    "SELECT object_id, max(sequence) FROM events "
+    "WHERE object_id = ANY(ARRAY(SELECT unnest(CAST(:ids AS text[])))) GROUP BY object_id"
+)
 _LAST = text(LAST)
 
 

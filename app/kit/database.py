@@ -1,4 +1,4 @@
-"""PostgreSQL: the declarative base, and the unit of work. This is the only file that commits.
+"""PostgreSQL: the unit of work. This is the only file that commits.
 
 `with database.begin() as tx:` is one transaction: it commits when the block ends and rolls back when it raises.
 Never hold one across a call to somebody else's system.
@@ -9,43 +9,40 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
-from functools import cache, partial
+from functools import partial
 from typing import Any, Final, TypeVar
 
 import orjson
 import psycopg
 import structlog
 from sqlalchemy import (
-    Column,
     Connection,
     CursorResult,
-    DateTime,
     Dialect,
     Engine,
     Executable,
-    MetaData,
     Result,
-    Text,
     TextClause,
     create_engine,
     event,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError, InvalidatePoolError, OperationalError
-from sqlalchemy.orm import DeclarativeBase, Session, class_mapper, make_transient_to_detached
-from sqlalchemy.orm.attributes import manager_of_class
+from sqlalchemy.orm import InstanceState, Session, make_transient_to_detached
+from sqlalchemy.orm.attributes import instance_state, manager_of_class
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from app.kit import direct
-from app.kit.bulk import inserting_and_telling
+from app.kit.bulk import Batch, Part, writing
 from app.kit.clock import Clock
+from app.kit.mapping import Base as Base  # noqa: PLC0414 - who maps a class also wants transactions
+from app.kit.mapping import ChangesSession, columns_of, defaults_of
+from app.kit.mapping import Json as Json  # noqa: PLC0414
 from app.kit.patience import PatientConnection, connect
 
-Json = dict[str, Any]
 T = TypeVar("T")
-M = TypeVar("M", bound="Base")
+M = TypeVar("M", bound=Base)
 
 log = structlog.get_logger()
 
@@ -83,36 +80,6 @@ def is_away(error: BaseException) -> bool:
     return state is None or state.startswith(_AWAY)
 
 
-class Base(DeclarativeBase):
-    metadata = MetaData(
-        naming_convention={
-            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-            "ck": "ck_%(table_name)s_%(constraint_name)s",
-            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
-            "pk": "pk_%(table_name)s",
-        }
-    )
-    # SQLAlchemy reads this attribute from the class; it is shared on purpose.
-    type_annotation_map = {  # noqa: RUF012
-        str: Text,
-        datetime: DateTime(timezone=True),
-        Json: JSONB(none_as_null=True),
-        list[str]: JSONB(none_as_null=True),
-    }
-
-
-class _Session(Session):
-    """Rows that were gathered are written before anything else is, so whoever reads or refers to them finds them."""
-
-    gathered: Callable[[], None] | None = None
-
-    def flush(self, objects: Sequence[Any] | None = None) -> None:
-        if self.gathered is not None:
-            self.gathered()
-        super().flush(objects)
-
-
 class Tx:
     """One open transaction: the ORM session, the database's time, and wake-ups that leave with the commit."""
 
@@ -125,7 +92,7 @@ class Tx:
         clock: Clock | None = None,
     ) -> None:
         self._connection = connection
-        self._session: _Session | None = None
+        self._session: ChangesSession | None = None
         #: Rows that this database is known to hold for ever, such as accounts; shared by all its transactions.
         self.known = known if known is not None else set()
         self._shift = shift
@@ -135,15 +102,17 @@ class Tx:
         self._now: datetime | None = None
         self._own: dict[type, Any] = {}
         self._before: list[Callable[[], None]] = []
-        self._rows: dict[type[Base], list[Mapping[str, Any]]] = {}
+        self._batch = Batch()
+        #: The rows of the batch that belong to objects.
+        self._fresh: dict[InstanceState[Any], Json] = {}
         self._after: list[Callable[[], None]] = []
 
     @property
     def session(self) -> Session:
         """Made when first asked for: what needs only fixed texts does without."""
         if self._session is None:
-            self._session = _Session(self._connection, expire_on_commit=False)
-            self._session.gathered = self._write_rows
+            self._session = ChangesSession(self._connection, expire_on_commit=False)
+            self._session.gathered = self._write
         return self._session
 
     def now(self) -> datetime:
@@ -175,8 +144,12 @@ class Tx:
         """What a fixed text returns, as named tuples. What the session or the gathered rows hold is written before."""
         if self._session is not None and self._session.autoflush:
             self._session.flush()
-        elif self._session is None and self._rows:
-            self._write_rows()
+        elif self._session is None:
+            self._write()
+        return direct.rows(self._connection, statement, parameters)
+
+    def apart(self, statement: TextClause, parameters: Mapping[str, Any] | None = None) -> list[Any]:
+        """As `rows`, for what has nothing to do with anything that is not written yet, which may then come later."""
         return direct.rows(self._connection, statement, parameters)
 
     def row(self, statement: TextClause, parameters: Mapping[str, Any] | None = None) -> Any:
@@ -221,32 +194,46 @@ class Tx:
         self.local({"statement_timeout": "0"})
         direct.driver_of(self._connection).unhurried = True
 
-    def gather(self, model: type[Base], row: Mapping[str, Any]) -> None:
+    def gather(self, model: type[Base], row: Json) -> None:
         """Insert a row together with the others, of whatever tables, before the session writes or reads anything.
 
         All rows of a table have the same columns.
         """
-        self._rows.setdefault(model, []).append(row)
+        self._batch.inserts.setdefault(model, []).append(row)
+
+    def gather_part(self, part: Part) -> None:
+        """Write something else together with those rows."""
+        if any(part.text == other.text for other in self._batch.parts):
+            self._write()
+        self._batch.parts.append(part)
 
     def insert(self, model: type[M], **values: Any) -> M:
-        """A new row as an object that looks as if it had been read. What is not given has its default, or is None.
-
-        The row is gathered as it is now; only what changes from now on is the session's to write.
-        """
-        columns = _columns(model)
+        """A new row as an object that looks as if it had been read. What is not given has its default, or is None."""
+        columns = columns_of(model)
         assert values.keys() <= columns.keys(), f"{model.__name__} has no {values.keys() - columns.keys()}"
-        filled = {key: values[key] if key in values else _default(column) for key, column in columns.items()}
+        filled = {**defaults_of(model), **values}
         new: M = manager_of_class(model).new_instance()
         new.__dict__.update(filled)
         make_transient_to_detached(new)
-        self.gather(model, {str(column.name): filled[key] for key, column in columns.items()})
+        self._fresh[instance_state(new)] = row = {columns[key]: value for key, value in filled.items()}
+        self.gather(model, row)
         self.session.add(new)
         return new
 
-    def _write_rows(self, hints: Sequence[tuple[str, str]] = ()) -> None:
-        rows, self._rows = self._rows, {}
-        if rows or hints:
-            direct.rows(self._connection, *inserting_and_telling(rows.items(), hints))
+    def _write(self, hints: Sequence[tuple[str, str]] = ()) -> None:
+        """Write the batch and the changes that belong to it. A row of the batch is inserted as it is by now."""
+        changes = self._session.take_changes() if self._session is not None else []
+        batch, self._batch = self._batch, Batch()
+        fresh, self._fresh = self._fresh, {}
+        for change in changes:
+            if change.state in fresh:
+                fresh[change.state].update(change.columns)
+            elif change.columns:
+                batch.changes.setdefault(change.model, []).append({**change.key, **change.columns})
+        if batch or hints:
+            (written,) = direct.rows(self._connection, *writing(batch, hints))
+            there = written.changed == sum(map(len, batch.changes.values()))
+            assert there, "a row that was read and changed is not there any more"
 
     @contextmanager
     def part(self) -> Iterator[None]:
@@ -263,9 +250,12 @@ class Tx:
         except BaseException:
             # What locks made safe to remember went with the locks.
             self._own.clear()
-            self._rows.clear()
+            self._batch = Batch()
+            self._fresh.clear()
             self._before.clear()
             self._told, self._after = told, after
+            # The session does not know which changes were written, and undone, without it.
+            self.session.expire_all()
             raise
 
     def before_commit(self, action: Callable[[], None]) -> None:
@@ -275,10 +265,10 @@ class Tx:
     def settle(self) -> None:
         """Write what was gathered, and send the hints."""
         self._prepare()
-        if self._is_dirty():
-            self.session.flush()
         hints, self._told = list(self._told), {}
-        self._write_rows(hints)
+        self._write(hints)
+        if self._session is not None and (self._session.new or self._session.dirty or self._session.deleted):
+            self._session.flush()
 
     def commit(self) -> None:
         """Write what is left, and make it certain."""
@@ -299,15 +289,9 @@ class Tx:
         self.session.flush()
 
     def _prepare(self) -> None:
-        """Run what was kept for the end; it may read what the session has not written yet."""
-        if self._before:
-            self.session.flush()
+        """Run what was kept for the end, which may gather still more."""
         while self._before:
             self._before.pop(0)()
-
-    def _is_dirty(self) -> bool:
-        session = self._session
-        return session is not None and bool(session.new or session.dirty or session.deleted)
 
     def after_commit(self, action: Callable[[], None]) -> None:
         """Run `action` once the commit is certain. It is a hint: nothing may depend on its being run."""
@@ -337,19 +321,6 @@ def _ask_idle(dialect: Dialect, driver: DBAPIConnection, record: ConnectionPoolE
         dialect.do_ping(driver)
     except psycopg.Error as error:
         raise InvalidatePoolError(str(error)) from None
-
-
-@cache
-def _columns(model: type[Base]) -> Mapping[str, Column[Any]]:
-    """Every column by its attribute. Asking for the mapper makes it ready, should nothing have been mapped before."""
-    return dict(class_mapper(model).columns.items())
-
-
-def _default(column: Column[Any]) -> Any:
-    default: Any = column.default
-    if default is None:
-        return None
-    return default.arg(None) if default.is_callable else default.arg
 
 
 class Database:

@@ -5,10 +5,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select
 
 from app.errors import AppError
-from app.kit.bulk import as_json, insert_rows
+from app.kit.bulk import Part, as_json, insert_rows
 from app.kit.database import Json, Tx
 from app.kit.ids import derived_id, new_id
 from app.kit.money import Money
@@ -59,8 +59,8 @@ def transfer(debit: Name, credit: Name, amount: Money, layer: Layer = Layer.POST
 
 
 # Only the postings that are new have their entries written.
-_WRITE = text("""
-WITH booked AS (
+_WRITE = """
+booked AS (
     INSERT INTO postings (id, merchant_id, kind, source_type, source_id, subject, reverses, created_at)
     SELECT id, merchant_id, kind, source_type, source_id, subject, reverses, created_at
     FROM json_to_recordset(CAST(:postings AS json)) AS new(
@@ -68,14 +68,16 @@ WITH booked AS (
         created_at timestamptz
     )
     ON CONFLICT DO NOTHING RETURNING id
+),
+booked_entries AS (
+    INSERT INTO entries (posting_id, account_id, amount, currency, layer)
+    SELECT posting_id, account_id, amount, currency, layer
+    FROM json_to_recordset(CAST(:entries AS json)) AS new(
+        posting_id text, account_id text, amount bigint, currency text, layer text
+    )
+    JOIN booked ON booked.id = new.posting_id
 )
-INSERT INTO entries (posting_id, account_id, amount, currency, layer)
-SELECT posting_id, account_id, amount, currency, layer
-FROM json_to_recordset(CAST(:entries AS json)) AS new(
-    posting_id text, account_id text, amount bigint, currency text, layer text
-)
-JOIN booked ON booked.id = new.posting_id
-""")
+"""
 
 
 @dataclass
@@ -118,7 +120,7 @@ def write(tx: Tx) -> None:
     ]
     if facts:
         rows = [_posting(tx, one, postings[one][0]) for one in facts]
-        tx.rows(_WRITE, {"postings": as_json(rows), "entries": as_json(entries)})
+        tx.gather_part(Part(_WRITE, {"postings": as_json(rows), "entries": as_json(entries)}))
 
 
 def _key(fact: Fact) -> tuple[str, str, str]:

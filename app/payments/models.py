@@ -16,6 +16,7 @@ class Payment(Base):
     """
 
     __tablename__ = "payments"
+    changes_gathered = True
     __table_args__ = (
         CheckConstraint("amount > 0", name="amount_positive"),
         CheckConstraint(
@@ -76,6 +77,7 @@ class Attempt(Base):
     """
 
     __tablename__ = "attempts"
+    changes_gathered = True
     __table_args__ = (
         CheckConstraint("state IN ('created', 'begun', 'finished')", name="state"),
         CheckConstraint("(state = 'finished') = (outcome IS NOT NULL)", name="outcome_when_finished"),

@@ -10,6 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, PendingRollbackError
 
 from app.access.models import Merchant
+from app.kit.bulk import Part
 from app.kit.clock import SystemClock
 from app.kit.database import Database, Tx, is_away
 
@@ -88,6 +89,81 @@ def test_what_changes_after_a_row_was_gathered_is_written_too(database: Database
         merchant.name = "Renamed"
     with database.begin() as tx:
         assert tx.session.get_one(Merchant, "mer_1").name == "Renamed"
+
+
+@pytest.fixture
+def gathered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Merchant, "changes_gathered", True)
+
+
+def _merchant(tx: Tx, merchant_id: str) -> Merchant:
+    settings = {"kept": [1, 'a"b', None]}
+    return tx.insert(Merchant, id=merchant_id, name="Shop", settings=settings, created_at=tx.now())
+
+
+@pytest.mark.usefixtures("gathered")
+def test_changes_leave_with_new_rows_and_touch_nothing_else(database: Database) -> None:
+    with database.begin() as tx:
+        _merchant(tx, "mer_1")
+        # Changed before it is written, it is inserted as it is by then.
+        _merchant(tx, "mer_2").name = "Second"
+    with database.begin() as tx:
+        first, second = (tx.session.get_one(Merchant, one) for one in ("mer_1", "mer_2"))
+        first.name, second.settings = "First", {"new": True}
+        _merchant(tx, "mer_3").settings = {}
+        assert not database_sees(database, "First")
+        tx.settle()
+        first.name = "Last"
+        second.name = second.name
+    with database.begin() as tx:
+        rows = tx.rows(text("SELECT name, settings FROM merchants ORDER BY id"))
+        kept = {"kept": [1, 'a"b', None]}
+        assert rows == [("Last", kept), ("Second", {"new": True}), ("Shop", {})]
+
+
+def database_sees(database: Database, name: str) -> bool:
+    with database.begin() as tx:
+        return bool(tx.rows(text("SELECT id FROM merchants WHERE name = :name"), {"name": name}))
+
+
+@pytest.mark.usefixtures("gathered")
+def test_a_change_of_a_row_that_is_gone_is_not_lost_in_silence(database: Database) -> None:
+    with database.begin() as tx:
+        _merchant(tx, "mer_1")
+    with ExitStack() as late:
+        tx = late.enter_context(database.begin())
+        tx.session.get_one(Merchant, "mer_1").name = "Renamed"
+        tx.apart(text("DELETE FROM merchants"))
+        with pytest.raises(AssertionError, match="not there any more"):
+            tx.settle()
+        late.callback(tx.session.rollback)
+    assert database_sees(database, "Shop")
+
+
+@pytest.mark.usefixtures("gathered")
+def test_a_change_that_is_undone_with_its_part_is_undone_in_the_object_too(database: Database) -> None:
+    with database.begin() as tx:
+        _merchant(tx, "mer_1")
+    with database.begin() as tx:
+        merchant = tx.session.get_one(Merchant, "mer_1")
+        with suppress(ZeroDivisionError), tx.part():
+            merchant.name = "Renamed"
+            assert tx.column(text("SELECT name FROM merchants")) == ["Renamed"]
+            raise ZeroDivisionError
+        assert merchant.name == "Shop"
+        merchant.settings = {}
+    assert database_sees(database, "Shop")
+
+
+def test_a_part_is_written_with_the_rows_and_a_second_one_of_its_kind_after_it(database: Database) -> None:
+    other = "other AS (INSERT INTO merchants SELECT id, 'Part', '{}', now() FROM unnest(CAST(:ids AS text[])) AS id)"
+    with database.begin() as tx:
+        tx.gather(Merchant, {"id": "mer_1", "name": "Shop", "settings": {}, "created_at": tx.now()})
+        for ids in (["mer_2"], ["mer_3", "mer_4"]):
+            tx.gather_part(Part(other, {"ids": ids}))
+    with database.begin() as tx:
+        assert tx.value(text("SELECT count(*) FROM merchants WHERE name = 'Part'")) == 3
+        assert tx.value(text("SELECT count(*) FROM merchants")) == 4
 
 
 def test_a_part_that_raises_takes_its_hints_and_what_it_knew_with_it(database: Database) -> None:

@@ -307,11 +307,13 @@ class Compiler:
         annotations = [text_of(one) for one in children(element, "annotationEntry")]
         annotations.append(text_of(child(element, "description")))
         shown = name or f"{owner}, rule {index}"
+        tests = tuple(self.tests(text_of(one), shown) for one in children(element, "inputEntry"))
         return Rule(
             index,
             name,
             "\n".join(annotation for annotation in annotations if annotation),
-            tuple(self.tests(text_of(one), shown) for one in children(element, "inputEntry")),
+            tests,
+            tuple((column, test) for column, test in enumerate(tests) if test.text != _ANYTHING.text),
             tuple(self.expression(text_of(one), shown) for one in children(element, "outputEntry")),
         )
 

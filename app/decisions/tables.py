@@ -54,10 +54,13 @@ class Output:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
+    """`asked` are the tests that can fail, each with the place of its column: most cells of a table are `-`."""
+
     index: int
     id: str
     annotation: str
     tests: tuple[UnaryTests, ...]
+    asked: tuple[tuple[int, UnaryTests], ...]
     outputs: tuple[Expression, ...]
 
     @property
@@ -107,7 +110,11 @@ class Table:
         found = []
         for rule in self.rules:
             run.charge(1 + len(tested) // 16)
-            if all(test.verdict(scope, value) is True for test, (value, scope) in zip(rule.tests, tested, strict=True)):
+            for column, test in rule.asked:
+                value, scope = tested[column]
+                if test.verdict(scope, value) is not True:
+                    break
+            else:
                 found.append(rule)
                 if self.policy == "FIRST":
                     break

@@ -8,7 +8,7 @@ from app.engine import many
 from app.engine.driver import Halt, Scope, SubScope, Token
 from app.engine.events import BoundaryEvent, Catching, ThrowingEvent
 from app.engine.explaining import explained
-from app.engine.expressions import EvaluationFailed, copied, shown
+from app.engine.expressions import EvaluationFailed, Formula, copied, shown
 from app.engine.specs import Node
 from app.engine.step import Call, JournalKind, TaskRequest
 from app.engine.timing import parse_due
@@ -41,6 +41,8 @@ class Activity(Node):
                 spec.arm(host)
 
     def _disarm(self, host: Token) -> None:
+        if not self.element.boundaries:
+            return
         for token in host.scope.live():
             if token.internal_data.get("host") == host.node:
                 token.task_spec.disarm(token)
@@ -82,9 +84,14 @@ class Activity(Node):
 
     def localize(self, token: Token) -> None:
         """Make the inputs local variables; entered again, those of the first time must not hide what was corrected."""
-        names = {mapping.target[0] for mapping in self.element.inputs}
+        if not self.element.inputs:
+            return
+        names = self._input_names()
         token.data = {name: value for name, value in token.data.items() if name not in names}
-        token.data = {**token.data, **self.read_inputs(token)}
+        token.data |= self.read_inputs(token)
+
+    def _input_names(self) -> set[str]:
+        return {mapping.target[0] for mapping in self.element.inputs}
 
 
 class ServiceTask(Activity):
@@ -92,17 +99,17 @@ class ServiceTask(Activity):
 
     def enter(self, token: Token) -> None:
         self.localize(token)
-        drawn = self.element.retries
-        retries = drawn.evaluate(token.context(), token.instance.now) if drawn is not None else 3
-        number = _whole(retries)
+        token.internal_data["call"] = 3 if self.element.retries is None else self._retries(token, self.element.retries)
+
+    def _retries(self, token: Token, drawn: Formula) -> int:
+        value = drawn.evaluate(token.context(), token.instance.now)
+        number = _whole(value)
         if number is None:
-            raise EvaluationFailed(
-                f"The number of retries of {self.element.id} is {shown(retries)}; give a whole number"
-            )
-        token.internal_data["call"] = number
+            raise EvaluationFailed(f"The number of retries of {self.element.id} is {shown(value)}; give a whole number")
+        return number
 
     def call(self, token: Token) -> Call:
-        names = {mapping.target[0] for mapping in self.element.inputs}
+        names = self._input_names()
         params = {name: copied(value) for name, value in token.data.items() if name in names}
         return Call(token.node, self.element.id, self.element.operation, params, token.internal_data["call"])
 

@@ -82,7 +82,17 @@ def page_line(entry: JournalEntry) -> Json:
     line: Json = {"kind": entry.kind}
     if entry.element != element_of(entry.node):
         line["element"] = entry.element
-    line |= {name: value for name in _EMPTY if (value := getattr(entry, name))}
+    # One after the other, for a payment has a hundred lines.
+    if entry.node:
+        line["node"] = entry.node
+    if entry.process:
+        line["process"] = entry.process
+    if entry.scope:
+        line["scope"] = entry.scope
+    if entry.actor:
+        line["actor"] = entry.actor
+    if entry.facts:
+        line["facts"] = entry.facts
     return line
 
 

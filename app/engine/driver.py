@@ -33,6 +33,8 @@ TOTAL_LIMIT = 20 * STEP_LIMIT
 #: How deep processes may call and sub-processes may nest.
 DEPTH_LIMIT = 20
 _LIVE = TaskState.DEFINITE_MASK
+#: It holds nothing, so one serves every instance.
+_CLOSED = ClosedScriptEngine()
 #: What comes right after variables were written.
 _WRITES = frozenset({JournalKind.LEFT, JournalKind.REPAIRED})
 _UNTOLD = object()
@@ -100,14 +102,14 @@ class Token(Task):
         self.note(JournalKind.INCIDENT, kind=halt.kind, message=halt.message)
 
     def note(self, kind: JournalKind, /, *, actor: str = "", **facts: Any) -> None:
-        self.scope.note(kind, self.element.id, self.node, actor=actor, **facts)
+        self.workflow.note(kind, self.task_spec.element.id, self.id, actor=actor, **facts)
 
 
 class Scope:
     """What a process and a sub-process have in common: variables, counters and live tokens.
 
     `data` holds what was written here. A sub-process also sees what its parent sees; a called process does not.
-    `told` is `data` as the journal knows it.
+    `told` is `data` as the journal knows it. `caller` is the call activity that runs this process; None at the top.
     """
 
     tasks: dict[str, Token]
@@ -118,6 +120,8 @@ class Scope:
     instance: "Instance"
     diagram: "Diagram"
     host: Token | None
+    called: bool
+    caller: Token | None
     prefix: str
     counts: dict[str, int]
     depth: int
@@ -132,10 +136,6 @@ class Scope:
         """Set the root of the tree, under which every live token hangs."""
         self.task_tree = Token(self, self.spec.start, None, 0)
         self.task_tree._set_state(TaskState.COMPLETED)  # noqa: SLF001 - the library's own way to force a state
-
-    @property
-    def called(self) -> bool:
-        return self.host is None or self.host.element.kind == "callActivity"
 
     def visible(self) -> dict[str, Any]:
         if self.called or self.host is None:
@@ -154,7 +154,8 @@ class Scope:
 
     def live(self) -> list[Token]:
         """Every token that is not done, in the order in which they came."""
-        return [token for token in self.tasks.values() if token is not self.task_tree and token.has_state(_LIVE)]
+        root = self.task_tree
+        return [token for token in self.tasks.values() if token._state & _LIVE and token is not root]  # noqa: SLF001 - asked all the time
 
     def note(self, kind: JournalKind, element: str, node: str = "", /, *, actor: str = "", **facts: Any) -> None:
         caller = self.caller
@@ -174,26 +175,24 @@ class Scope:
 
     def _changes(self) -> dict[str, Any]:
         """What was written since the journal was told; the same value again is no change."""
-        changed = {name: value for name, value in self.data.items() if _differs(self.told.get(name, _UNTOLD), value)}
+        known = self.told.get
+        changed = {
+            name: value
+            for name, value in self.data.items()
+            if (before := known(name, _UNTOLD)) is not value and _differs(before, value)
+        }
+        if not changed:
+            return {}
         self.told.update(changed)
-        return written(changed) if changed else {}
-
-    @property
-    def caller(self) -> Token | None:
-        """The call activity that runs this process; None at the top."""
-        scope = self
-        while not scope.called:
-            assert scope.host is not None
-            scope = scope.host.scope
-        return scope.host
+        return written(changed)
 
     def remove(self, token: Token) -> None:
         """Take a token out of the tree; what it left behind hangs at the root."""
         root = self.task_tree
         root._children = [child for child in root._children if child != token.id]  # noqa: SLF001 - the tree is the library's, there is no public way
-        for child in token.children:
-            child.parent = root
-            root._children.append(child.id)  # noqa: SLF001 - the tree is the library's, there is no public way
+        for child in token._children:  # noqa: SLF001 - the tree is the library's, there is no public way
+            self.tasks[child].parent = root
+            root._children.append(child)  # noqa: SLF001 - the tree is the library's, there is no public way
         self.tasks.pop(token.id, None)
 
     def _task_completed_notify(self, task: Token) -> None:
@@ -212,12 +211,12 @@ class Scope:
 
 
 def _differs(known: object, value: object) -> bool:
-    return known is not value and (type(known) is not type(value) or known != value)
+    return type(known) is not type(value) or known != value
 
 
 def assign(data: dict[str, Any], target: tuple[str, ...], value: Any, seen: Mapping[str, Any]) -> None:
     """Set `target` in `data`; a context on the way is copied from what is seen, and made where there is none."""
-    data[target[0]] = _placed(seen.get(target[0]), target[1:], value)
+    data[target[0]] = value if len(target) == 1 else _placed(seen.get(target[0]), target[1:], value)
 
 
 def _placed(old: Any, path: tuple[str, ...], value: Any) -> Any:
@@ -234,6 +233,8 @@ class SubScope(Scope, BpmnSubWorkflow):
         self.instance = instance
         self.diagram = diagram
         self.host = host
+        self.called = host.element.kind == "callActivity"
+        self.caller = host if self.called else host.scope.caller
         self.prefix = f"{host.node}/" if self.called else host.scope.prefix
         self.counts = {} if self.called else host.scope.counts
         self.told = {}
@@ -252,6 +253,8 @@ class Instance(Scope, BpmnWorkflow):
         self.instance = self
         self.diagram = bundle.diagrams[bundle.process]
         self.host = None
+        self.called = True
+        self.caller = None
         self.prefix = ""
         self.counts = {}
         self.told = {}
@@ -261,7 +264,7 @@ class Instance(Scope, BpmnWorkflow):
         self.now = ANY_TIME
         self.begin_step()
         self.outcome = ""
-        super().__init__(self.diagram.spec, script_engine=ClosedScriptEngine(), deserializing=True)
+        super().__init__(self.diagram.spec, script_engine=_CLOSED, deserializing=True)
 
     def subscope(self, token: Token) -> SubScope | None:
         found: SubScope | None = self.subprocesses.get(token.id)
@@ -275,16 +278,17 @@ class Instance(Scope, BpmnWorkflow):
         self.subprocesses[host.id] = scope
         return scope
 
-    def scopes(self) -> Iterator[Scope]:
+    def scopes(self) -> list[Scope]:
         """The process and every scope inside it, parents first, in the order of their tokens."""
-        return self._within(self) if self.subprocesses else iter((self,))
+        return self._within(self) if self.subprocesses else [self]
 
-    def _within(self, scope: Scope) -> Iterator[Scope]:
-        yield scope
-        for token in list(scope.tasks.values()):
-            inner = self.subscope(token)
+    def _within(self, scope: Scope) -> list[Scope]:
+        found = [scope]
+        for node in scope.tasks:
+            inner = self.subprocesses.get(node)
             if inner is not None:
-                yield from self._within(inner)
+                found += self._within(inner)
+        return found
 
     def tokens(self) -> Iterator[Token]:
         for scope in self.scopes():
@@ -326,7 +330,7 @@ class Instance(Scope, BpmnWorkflow):
 
     def _settle(self) -> bool:
         """With nothing ready: close scopes with nothing left, pass joins that need not wait any longer."""
-        for scope in reversed(list(self.scopes())):
+        for scope in reversed(self.scopes()):
             if scope.completed:
                 continue
             live = scope.live()
@@ -339,7 +343,7 @@ class Instance(Scope, BpmnWorkflow):
 
     def _find_dead_ends(self) -> None:
         for scope in self.scopes():
-            waiting = [token for token in scope.tasks.values() if token.has_state(TaskState.WAITING)]
+            waiting = [token for token in scope.tasks.values() if token._state == TaskState.WAITING]  # noqa: SLF001 - a flat scan
             live = scope.live() if waiting else []
             for token in waiting:
                 if token is not scope.task_tree and token.task_spec.stuck(token, live):

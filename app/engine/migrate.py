@@ -258,7 +258,7 @@ def _journal_of_undo(tx: Tx, migration: Migration, instance_id: str, before: Jso
     facts: Json = {"from": move.facts["to"], "to": move.facts["from"], "undone": True}
     if "nodes" in move.facts:
         facts["nodes"] = {new: old for old, new in move.facts["nodes"].items()}
-    return [replace(move, actor=str(migration.undone_by), facts=facts), *undoing(written[1:])]
+    return [move._replace(actor=str(migration.undone_by), facts=facts), *undoing(written[1:])]
 
 
 def _by(migration: Migration, actor_id: str) -> Actor:

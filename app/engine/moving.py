@@ -5,7 +5,7 @@ not keep its meaning the instance is refused, with one reason per element; the r
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -70,10 +70,10 @@ def undoing(entries: Sequence[JournalEntry]) -> list[JournalEntry]:
     ends = [one for one in entries if one.kind is JournalKind.ENTERED]
     begins = [one for one in entries if one.kind in (JournalKind.LEFT, JournalKind.CANCELED)]
     left = [
-        replace(one, kind=JournalKind.LEFT if "moved_from" in one.facts else JournalKind.CANCELED, facts={})
+        one._replace(kind=JournalKind.LEFT if "moved_from" in one.facts else JournalKind.CANCELED, facts={})
         for one in ends
     ]
-    return [*left, *(replace(one, kind=JournalKind.ENTERED, facts={}) for one in begins)]
+    return [*left, *(one._replace(kind=JournalKind.ENTERED, facts={}) for one in begins)]
 
 
 class _Mover:

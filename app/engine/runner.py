@@ -64,14 +64,13 @@ class Run:
         instance.journal = []
         instance.thrown = []
         instance.stale = []
-        if not instance.completed:
-            instance.run(timers=False)
         for item in items:
+            if not instance.completed:
+                instance.run(timers=False)
             if instance.completed:
                 _stale(instance, item)
-                continue
-            _APPLY[item.kind](instance, item)
-            instance.run(timers=False)
+            else:
+                _APPLY[item.kind](instance, item)
         if not instance.completed:
             instance.run(timers=True)
         return _step(instance)

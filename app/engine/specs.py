@@ -118,8 +118,17 @@ class Node(BpmnSpecMixin):
         else:
             token._set_state(TaskState.READY)  # noqa: SLF001 - without being counted as entered twice
 
+    def _update(self, token: Token) -> None:
+        """The library predicts what may come next here, too."""
+        if self._update_hook(token):
+            token._ready()  # noqa: SLF001 - the library's own way
+
     def _update_hook(self, token: Token) -> bool:  # noqa: ARG002 - the library's name and shape
         return True
+
+    def _on_ready(self, token: Token) -> None:
+        """The library looks up every flow that comes in here, to see that there is one."""
+        self._on_ready_hook(token)
 
     def _on_ready_hook(self, token: Token) -> None:
         token.note(JournalKind.ENTERED)

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 
 class InstanceStatus(StrEnum):
@@ -141,9 +142,11 @@ class JournalKind(StrEnum):
     ENDED = "ended"  # the instance; facts: outcome
 
 
-@dataclass(frozen=True, slots=True)
-class JournalEntry:
-    """One line of history. Inside a called process `process` is its id and `scope` the node that called it."""
+class JournalEntry(NamedTuple):
+    """One line of history. Inside a called process `process` is its id and `scope` the node that called it.
+
+    A payment has a hundred, and a tuple is made in half the time a dataclass takes.
+    """
 
     kind: JournalKind
     element: str
@@ -151,7 +154,7 @@ class JournalEntry:
     process: str = ""
     scope: str = ""
     actor: str = ""
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    facts: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)

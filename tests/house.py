@@ -193,6 +193,11 @@ class House:
             query = select(Task).where(Task.subject == subject, Task.status.in_(("open", "claimed")))
             return tx.session.scalars(query).one()
 
+    def tasks(self) -> list[Task]:
+        """Everything that a person is asked for."""
+        with self.database.begin() as tx:
+            return list(tx.session.scalars(select(Task).where(Task.status.in_(("open", "claimed")))))
+
     def charges(self) -> list[dict[str, Any]]:
         return [charge for sandbox in self.sandboxes for charge in sandbox.charges()]
 

@@ -26,7 +26,7 @@ from app.payments.held import Held
 from app.payments.models import Attempt, Payment
 from app.payments.outcomes import UNRESOLVED
 from app.payments.queries import lock_payment
-from app.payments.recovery import Looking, looking
+from app.payments.recovery import Looking, in_words, looking
 from app.payments.service import end_as_asked
 from app.payments.states import is_terminal
 from app.payments.verbs import LOOKUP, Case
@@ -34,6 +34,8 @@ from app.payments.verbs import LOOKUP, Case
 #: Longer than any call may take, its wait for a thread included.
 LOST_AFTER: Final = timedelta(minutes=2)
 WATCH_PROCESS: Final = "resolve-unknown"
+#: Looks after an authorization that waits for the customer, and gives it back when they do not come.
+CUSTOMER_PROCESS: Final = "authenticate-customer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,25 +142,26 @@ def watch(tx: Tx, gateways: Gateways, attempt: Attempt) -> None:
     """Start a flow that looks after an open attempt whose own flow has ended; when such a flow gave up, an incident."""
     if attempt.state != "finished" or attempt.outcome not in UNRESOLVED:
         return
-    if _gave_up(tx, attempt):
+    process = CUSTOMER_PROCESS if in_words(attempt) == "needs_action" else WATCH_PROCESS
+    if _gave_up(tx, attempt, process):
         # Another one would end in the same way, and so on for ever.
-        _unwatched(tx, attempt, f"{WATCH_PROCESS} has ended without finding out; look into the gateway's books")
+        _unwatched(tx, attempt, f"{process} has ended without finding out; look into the gateway's books")
         return
     try:
         ladder = rungs(gateways.get(attempt.gateway), attempt)
         variables: Json = {"payment": attempt.payment_id, "attempt": attempt.id, "ladder": ladder}
         actor = system(attempt.merchant_id)
         subject = attempt.refund_id or attempt.dispute_id or attempt.payment_id
-        attempt.instance_id = inbox.start_instance(tx, actor, WATCH_PROCESS, subject, variables).id
+        attempt.instance_id = inbox.start_instance(tx, actor, process, subject, variables).id
     except NotFound as missing:
         _unwatched(tx, attempt, missing.detail)
     tx.session.flush()
 
 
-def _gave_up(tx: Tx, attempt: Attempt) -> bool:
-    """Whether the flow that was started to look after the attempt came to its own end."""
+def _gave_up(tx: Tx, attempt: Attempt, process: str) -> bool:
+    """Whether a flow of `process` that was started to look after the attempt came to its own end."""
     watched = select(Instance.id).where(
-        Instance.id == attempt.instance_id, Instance.process == WATCH_PROCESS, Instance.status == "completed"
+        Instance.id == attempt.instance_id, Instance.process == process, Instance.status == "completed"
     )
     return tx.session.scalar(watched) is not None
 

@@ -49,6 +49,7 @@ class NotUnknown(AppError):
 class LookupResolution(Result):
     """`resolution`: approved, declined, pending, needs_action, absent (surely no effect) or unclear.
 
+    `needs_action` is said of an authorization alone: the gateway waits for its customer, so asking on is in vain.
     `expires_at` is when the hold ends that an approved authorization made. `waits` is how long to wait before each
     further look, in seconds; empty when there is nothing left to find out.
     """
@@ -145,6 +146,8 @@ def resolution(tx: Tx, attempt: Attempt) -> LookupResolution:
 
 def in_words(attempt: Attempt) -> str:
     """The attempt's outcome as a resolution."""
+    if attempt.outcome == Outcome.NEEDS_ACTION and attempt.operation != "authorize":
+        return "unclear"  # no flow could send the customer anywhere
     words = {"not_sent": "absent", "unknown": "unclear", None: "unclear"}
     return words.get(attempt.outcome) or str(attempt.outcome)
 

@@ -13,17 +13,19 @@ from app.payments.attempts import read
 from app.payments.booking import settle
 from app.payments.models import Attempt
 from app.payments.queries import lock_payment
+from app.payments.recovery import in_words
 from app.payments.verbs import LOOKUP, Case
 from tests.engine.lint.draw import bpmn, end, path, start
 from tests.till import MERCHANT, Till, pass_time
 
 
 @pytest.fixture(autouse=True)
-def resolve_unknown(till: Till) -> None:
-    """A version of it that ends at once and finds nothing out."""
-    drawn = bpmn(start(), end(), path("start", "end"), process=lost.WATCH_PROCESS)
-    with till.database.begin() as tx:
-        deploy(tx, system(MERCHANT), [Upload("resolve-unknown.bpmn", drawn)], publish=True)
+def watchers(till: Till) -> None:
+    """Versions of what looks after attempts that end at once and find nothing out."""
+    for process in (lost.WATCH_PROCESS, lost.CUSTOMER_PROCESS):
+        drawn = bpmn(start(), end(), path("start", "end"), process=process)
+        with till.database.begin() as tx:
+            deploy(tx, system(MERCHANT), [Upload(f"{process}.bpmn", drawn)], publish=True)
 
 
 def test_an_unknown_outcome_outlives_its_flow_under_a_flow_of_its_own(till: Till) -> None:
@@ -38,6 +40,33 @@ def test_a_flow_that_looked_after_it_and_gave_up_is_followed_by_a_person_and_not
     again = _ended(till, attempt, "resolve-unknown")
     assert again.id == first.id
     assert {one.kind for one in till.incidents()} == {"flow_ended", "unwatched"}
+
+
+def test_an_authorization_that_waits_for_the_customer_is_waited_for_once_and_not_asked_about(till: Till) -> None:
+    waiting = _waiting(till)
+    watching = _ended(till, waiting, "card-payment")
+    assert (watching.process, watching.status) == ("authenticate-customer", "running")
+    assert set(watching.variables) == {"payment", "attempt", "ladder"}
+    assert _ended(till, waiting, "authenticate-customer").id == watching.id
+    assert {one.kind for one in till.incidents()} == {"flow_ended", "unwatched"}
+
+
+def test_an_unknown_authorization_that_turns_out_to_wait_for_the_customer_is_handed_on(till: Till) -> None:
+    attempt_id = _unknown(till)
+    _ended(till, attempt_id, "card-payment")
+    with till.database.begin() as tx:
+        attempt = tx.session.get_one(Attempt, attempt_id)
+        case = Case(tx, lock_payment(tx, MERCHANT, attempt.payment_id), attempt)
+        settle(case, GatewayResult(Outcome.NEEDS_ACTION, "ch_1"), LOOKUP)
+    assert _ended(till, attempt_id, "resolve-unknown").process == "authenticate-customer"
+    assert [one.kind for one in till.incidents()] == ["flow_ended"]
+
+
+@pytest.mark.parametrize(
+    ("operation", "words"), [("authorize", "needs_action"), ("capture", "unclear"), ("refund", "unclear")]
+)
+def test_a_customer_is_waited_for_at_an_authorization_alone(operation: str, words: str) -> None:
+    assert in_words(Attempt(operation=operation, outcome="needs_action")) == words
 
 
 @pytest.mark.parametrize("asked", [True, False])
@@ -109,6 +138,10 @@ def _flow_ends(till: Till, payment: str) -> None:
 def _unknown(till: Till) -> str:
     attempt = till.fails("payment.authorize", till.create("pm_card_timeout_lost"), gateway="sandbox_a").facts["attempt"]
     return str(attempt)
+
+
+def _waiting(till: Till) -> str:
+    return str(till.fails("payment.authorize", till.create("pm_card_3ds"), gateway="sandbox_a").facts["attempt"])
 
 
 def _ended(till: Till, attempt_id: str, process: str) -> Instance:

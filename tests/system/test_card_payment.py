@@ -3,7 +3,7 @@
 import pytest
 
 from app.access.actor import Role
-from app.engine import people
+from app.engine import inbox, people
 from app.engine.people import Completion, FourEyes, TaskClosed
 from app.payments import service
 from app.payments.webhooks import News, apply_attempt_news
@@ -207,6 +207,82 @@ def test_a_customer_who_never_comes_back_expires_after_a_quarter_of_an_hour(hous
     payment = house.until(payment_id, "expired")
     assert payment.status_reason == "authentication_abandoned"
     assert house.instance(payment_id).status == "completed"
+    house.check_books()
+
+
+def unheard_call_for_the_customer(house: House) -> str:
+    """A payment whose gateway asked for its customer, and nobody heard the answer."""
+    house.a.fault("timeout_applied", "authorize")
+    payment_id = house.pay("pm_card_3ds")
+    house.run()
+    payment = house.payment(payment_id)
+    assert (payment.status, payment.status_reason) == ("processing", "outcome_unknown")
+    return payment_id
+
+
+def test_a_customer_who_was_asked_for_unheard_and_never_comes_expires_a_quarter_of_an_hour_after_that_is_found(
+    house: House,
+) -> None:
+    payment_id = unheard_call_for_the_customer(house)
+    house.later(seconds=2)
+    payment = house.payment(payment_id)
+    assert (payment.status, payment.next_action is not None) == ("requires_action", True)
+    house.later(minutes=14, seconds=59)
+    assert house.payment(payment_id).status == "requires_action"
+    house.later(seconds=1)
+
+    payment = house.until(payment_id, "expired")
+    assert payment.status_reason == "authentication_abandoned"
+    assert house.instance(payment_id).status == "completed"
+    assert [charge["captured"] for charge in house.charges()] == [0]
+    assert house.tasks() == []
+    house.check_books()
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_customer_who_was_asked_for_unheard_and_authenticates_pays_once(house: House, known: bool) -> None:
+    payment_id = unheard_call_for_the_customer(house)
+    if known:
+        house.later(seconds=2)
+        assert house.payment(payment_id).status == "requires_action"
+    house.a.authenticate(house.charges()[0]["id"])
+
+    house.until(payment_id, "succeeded")
+    assert house.outcomes(payment_id) == [("authorize", "sandbox_a", "approved"), ("capture", "sandbox_a", "approved")]
+    assert [charge["captured"] for charge in house.charges()] == [1000]
+    house.check_books()
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_cancel_ends_the_wait_for_a_customer_who_was_asked_for_unheard(house: House, known: bool) -> None:
+    payment_id = unheard_call_for_the_customer(house)
+    if known:
+        house.later(seconds=2)
+    with house.database.begin() as tx:
+        service.request_cancel(tx, house.shop, payment_id, "duplicate")
+    house.later(seconds=2)
+
+    payment = house.until(payment_id, "canceled")
+    assert payment.status_reason == "duplicate"
+    assert [charge["captured"] for charge in house.charges()] == [0]
+    house.check_books()
+
+
+def test_a_flow_that_is_ended_while_the_customer_is_away_leaves_one_that_waits_and_gives_back(house: House) -> None:
+    payment_id = house.pay("pm_card_3ds")
+    house.run()
+    with house.database.begin() as tx:
+        inbox.cancel_instance(tx, house.person("olga", Role.OPERATOR), house.instance(payment_id).id, "by hand")
+    house.run()
+    house.later(minutes=15)
+    house.eventually(lambda: house.attempts(payment_id)[0].outcome == "declined")
+
+    assert house.outcomes(payment_id) == [("authorize", "sandbox_a", "declined"), ("void", "sandbox_a", "approved")]
+    assert [incident.kind for incident in house.incidents()] == ["flow_ended"]
+    assert house.tasks() == []
+    with house.database.begin() as tx:
+        service.request_cancel(tx, house.shop, payment_id, "duplicate")
+    assert house.payment(payment_id).status == "canceled"
     house.check_books()
 
 

@@ -16,6 +16,7 @@ from app.engine.models import Instance
 from app.engine.step import InstanceStatus, Item, ItemKind, WaitKind
 from app.errors import Conflict
 from app.kit.database import Json, Tx
+from app.kit.direct import ANY_OF_IDS
 
 #: A dead worker's instances go on within 10 seconds: this, and the second until somebody looks.
 LEASE = timedelta(seconds=9)
@@ -179,11 +180,9 @@ def arrivals(tx: Tx, instance_ids: Sequence[str]) -> dict[str, list[Arrival]]:
     return found
 
 
-# PostgreSQL plans a statement once for any number of values only where it does not see how many they are.
-_ARRIVALS = text("""
-SELECT instance_id, id, kind, node, payload, actor, trace FROM inbox
-WHERE instance_id = ANY(ARRAY(SELECT unnest(CAST(:ids AS text[])))) ORDER BY id
-""")
+_ARRIVALS = text(f"""
+SELECT instance_id, id, kind, node, payload, actor, trace FROM inbox WHERE instance_id = {ANY_OF_IDS} ORDER BY id
+""")  # noqa: S608 - put together from constants
 
 
 _ROWS = text("""

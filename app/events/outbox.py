@@ -7,15 +7,13 @@ from sqlalchemy import text
 
 from app.events.models import Event
 from app.kit.database import Json, Tx
+from app.kit.direct import ANY_OF_IDS
 from app.kit.ids import new_id
 from app.kit.trace import mark
 
 CHANNEL = "sluice_events"
 #: How far the events of the objects in :ids have come; none of those that have no event yet.
-LAST = (
-    "SELECT object_id, max(sequence) FROM events "
-    "WHERE object_id = ANY(ARRAY(SELECT unnest(CAST(:ids AS text[])))) GROUP BY object_id"
-)
+LAST = f"SELECT object_id, max(sequence) FROM events WHERE object_id = {ANY_OF_IDS} GROUP BY object_id"  # noqa: S608
 _LAST = text(LAST)
 
 

@@ -49,7 +49,7 @@ class Part:
     """
 
     text: str
-    parameters: Mapping[str, Any] = field(compare=False)
+    parameters: Mapping[str, Any]
 
 
 @dataclass

@@ -267,7 +267,7 @@ class Tx:
         self._prepare()
         hints, self._told = list(self._told), {}
         self._write(hints)
-        if self._session is not None and (self._session.new or self._session.dirty or self._session.deleted):
+        if self._session is not None:
             self._session.flush()
 
     def commit(self) -> None:

@@ -7,7 +7,7 @@ take for it together; a payment is made of some forty of them. What fails raises
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
-from typing import Any
+from typing import Any, Final
 
 import psycopg
 from sqlalchemy import Connection, TextClause
@@ -17,6 +17,9 @@ from sqlalchemy.exc import DBAPIError
 from app.kit.patience import PatientConnection
 
 DIALECT = dialect.dialect()  # type: ignore[no-untyped-call]  # it has none
+#: For texts that run again and again with other numbers of ids: PostgreSQL plans one only once where it does not see
+#: how many there are.
+ANY_OF_IDS: Final = "ANY(ARRAY(SELECT unnest(CAST(:ids AS text[]))))"
 
 
 def driver_of(connection: Connection) -> PatientConnection:

@@ -13,6 +13,7 @@ from sqlalchemy import select, text
 from app.engine import references
 from app.events import outbox
 from app.kit.database import Json, Tx
+from app.kit.direct import ANY_OF_IDS
 from app.payments.models import Attempt, Payment
 from app.payments.outcomes import UNRESOLVED
 from app.payments.shelf import Found, Shelf
@@ -26,16 +27,14 @@ class Held:
     attempts: dict[str, dict[str, Attempt]] = field(default_factory=dict)
 
 
-# PostgreSQL plans a statement once for any number of values only where it does not see how many they are.
-_IDS = "ARRAY(SELECT unnest(CAST(:ids AS text[])))"
 # The versions of the rows: whoever changes one gives it the number of his transaction.
 _LOCK = text(f"""
 SELECT id, xmin::text::bigint AS version, pg_current_xact_id()::text::bigint % 4294967296 AS mine
-FROM payments WHERE id = ANY({_IDS}) ORDER BY id FOR UPDATE
+FROM payments WHERE id = {ANY_OF_IDS} ORDER BY id FOR UPDATE
 """)  # noqa: S608 - put together from constants
 # A statement of its own: it sees what was there when the locks were got, and not when they were asked for.
 _UNDER_LOCK = text(f"""
-SELECT payment_id, id, xmin::text::bigint AS number FROM attempts WHERE payment_id = ANY({_IDS})
+SELECT payment_id, id, xmin::text::bigint AS number FROM attempts WHERE payment_id = {ANY_OF_IDS}
 UNION ALL
 SELECT object_id, NULL, sequence FROM ({outbox.LAST}) AS last (object_id, sequence)
 """)  # noqa: S608 - put together from constants

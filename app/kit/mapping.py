@@ -98,5 +98,7 @@ def _defaults(model: type[Base]) -> tuple[Json, Mapping[str, Callable[[None], An
 
 def _change(model: type[Base], state: InstanceState[Any]) -> Change:
     names, now, before = columns_of(model), state.dict, state.committed_state
-    key = {str(column.name): now[str(column.key)] for column in class_mapper(model).primary_key}
+    assert state.key is not None
+    # Not read from the object, which forgets its key, too, when a part of its transaction is undone.
+    key = {str(column.name): part for column, part in zip(class_mapper(model).primary_key, state.key[1], strict=True)}
     return Change(model, state, key, {names[one]: now[one] for one, was in before.items() if now[one] != was})

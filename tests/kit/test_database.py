@@ -155,6 +155,18 @@ def test_a_change_that_is_undone_with_its_part_is_undone_in_the_object_too(datab
     assert database_sees(database, "Shop")
 
 
+@pytest.mark.usefixtures("gathered")
+def test_an_object_is_changed_after_its_part_was_undone_without_being_read_before(database: Database) -> None:
+    with database.begin() as tx:
+        _merchant(tx, "mer_1")
+    with database.begin() as tx:
+        merchant = tx.session.get_one(Merchant, "mer_1")
+        with suppress(ZeroDivisionError), tx.part():
+            raise ZeroDivisionError
+        merchant.name = "Renamed"
+    assert database_sees(database, "Renamed")
+
+
 def test_a_part_is_written_with_the_rows_and_a_second_one_of_its_kind_after_it(database: Database) -> None:
     other = "other AS (INSERT INTO merchants SELECT id, 'Part', '{}', now() FROM unnest(CAST(:ids AS text[])) AS id)"
     with database.begin() as tx:

@@ -56,6 +56,14 @@ class ChangesSession(Session):
             self.gathered()
         super().flush(objects)
 
+    def _save_or_update_state(self, state: InstanceState[Any]) -> None:
+        """As the session takes an object in, but without looking for others: no class of ours has a relationship.
+
+        The search goes over all columns of the object, and a turn takes in hundreds.
+        """
+        state._orphaned_outside_of_session = False  # noqa: SLF001
+        self._save_or_update_impl(state)
+
     def take_changes(self) -> list[Change]:
         """The changes that are to be gathered; to the session they are written."""
         if self.new or self.deleted:

@@ -28,6 +28,8 @@ assert handlers
 
 #: Two processors: one web process with its threads, and one worker, beside PostgreSQL, the stub and the loader.
 WEB = ("--worker-class", "gthread", "--workers", "1", "--threads", "8", "--no-control-socket", "--log-level", "warning")
+#: Of the load's connections some idle for seconds where the rate is low; none is to be closed under it.
+KEEP_ALIVE = ("--keep-alive", "60")
 CONNECTIONS = 24
 PATIENCE_SECONDS = 90
 
@@ -54,7 +56,7 @@ class OverHttp:
     def running(self, workers: int = 1) -> Iterator[None]:
         more = {"SLUICE_GATEWAYS": gateways(self._stub_port), "PORT": str(self._port)}
         environment = self._servers.environment("http", **more)
-        web = ["-m", "gunicorn", "wsgi:app", "--bind", f"127.0.0.1:{self._port}", *WEB]
+        web = ["-m", "gunicorn", "wsgi:app", "--bind", f"127.0.0.1:{self._port}", *WEB, *KEEP_ALIVE]
         with ExitStack() as stack:
             stack.enter_context(process(web, environment, self._servers.folder / "web.log"))
             for number in range(workers):
@@ -94,14 +96,15 @@ class OverHttp:
         await asyncio.gather(*(shop() for _ in range(CONNECTIONS)))
 
     async def _pace(self, rate: float, seconds: float) -> None:
-        idle: asyncio.LifoQueue[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = asyncio.LifoQueue()
-        for _ in range(CONNECTIONS):
-            idle.put_nowait(await self._connect())
+        # Opened when they are needed: the web lends a thread to every new connection, however long it stays silent.
+        idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+        free = asyncio.Semaphore(CONNECTIONS)
 
         async def one() -> None:
-            connection = await idle.get()
-            await self._pay(*connection)
-            idle.put_nowait(connection)
+            async with free:
+                connection = idle.pop() if idle else await self._connect()
+                await self._pay(*connection)
+                idle.append(connection)
 
         chance = random.Random(4)
         due, end = time.perf_counter(), time.perf_counter() + seconds
@@ -109,8 +112,8 @@ class OverHttp:
             while (due := due + chance.expovariate(rate)) < end:
                 await asyncio.sleep(max(0.0, due - time.perf_counter()))
                 sent.create_task(one())
-        while not idle.empty():
-            idle.get_nowait()[1].close()
+        for _, writer in idle:
+            writer.close()
 
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         return await asyncio.open_connection("127.0.0.1", self._port)

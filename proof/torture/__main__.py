@@ -138,6 +138,16 @@ class Torture:
         return []
 
     def _broken_now(self) -> list[Broken]:
+        """What two looks find broken. A refund that fails late, and is heard of between the reading of their books and
+        of ours, looks like one of which we know nothing; the money that went twice is still gone a moment later.
+        """
+        found = self._look_now()
+        if not found:
+            return []
+        again = self._look_now()
+        return sorted((one for one in found if one in again), key=lambda broken: broken.promise)
+
+    def _look_now(self) -> list[Broken]:
         """The books first and ours after them: what is in theirs must have been written by us before."""
         found = self._unwritten()
         books = self._books()
@@ -149,7 +159,7 @@ class Torture:
             pass  # it has just been killed
         finally:
             database.close()
-        return sorted(found, key=lambda broken: broken.promise)
+        return found
 
     def _books(self) -> Books:
         return {name: self._client.charges(name) for name in self._plan.ports}

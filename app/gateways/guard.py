@@ -28,7 +28,7 @@ from app.gateways.port import (
     Refund,
     Void,
 )
-from app.kit.trace import tracer
+from app.kit.trace import span
 
 log = structlog.get_logger()
 
@@ -133,9 +133,8 @@ class Guarded:
             return None
         begun = monotonic()
         told: str = Outcome.UNKNOWN
-        attributes = {"gateway": self.name, "operation": operation, "key": key}
         try:
-            with tracer.start_as_current_span("gateway call", attributes=attributes):
+            with span("gateway call", gateway=self.name, operation=operation, key=key):
                 answer = call()
             told = outcome(answer)
             return answer

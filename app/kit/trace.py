@@ -17,11 +17,11 @@ tracer = get_tracer("sluice")
 _propagator = TraceContextTextMapPropagator()
 
 
-def span(name: str) -> AbstractContextManager[object]:
+def span(name: str, **attributes: str) -> AbstractContextManager[object]:
     """A span of something done so often that making one nobody keeps would be felt."""
     if isinstance(get_tracer_provider(), ProxyTracerProvider):
         return nullcontext()
-    return tracer.start_as_current_span(name)
+    return tracer.start_as_current_span(name, attributes=attributes)
 
 
 def mark() -> str:

@@ -26,7 +26,7 @@ from bench.system.servers import Servers, free_port, gateways, process, wait_for
 # Importing them declares the operations that the shipped flows call.
 assert handlers
 
-#: Two processors: one web process with its threads, and one worker, beside PostgreSQL, the stub and the loader.
+#: One web process with its threads, beside the workers, PostgreSQL, the stub and the loader.
 WEB = ("--worker-class", "gthread", "--workers", "1", "--threads", "8", "--no-control-socket", "--log-level", "warning")
 #: Of the load's connections some idle for seconds where the rate is low; none is to be closed under it.
 KEEP_ALIVE = ("--keep-alive", "60")

@@ -42,7 +42,6 @@ from app.jobs.long_jobs import LongJobs
 from app.jobs.loop import Loop, Told
 from app.jobs.metrics import WorkerMetrics
 from app.jobs.moves import Moves
-from app.jobs.rq_waker import RqWaker
 from app.jobs.starts import Starts
 from app.jobs.upkeep import Purge, Upkeep
 from app.jobs.waker import NotifyWaker, Waker
@@ -182,8 +181,11 @@ def _collect_seldom() -> None:
 
 def create_waker(wired: Wired) -> Waker:
     """RQ where there is a Redis, PostgreSQL's own notifications otherwise."""
-    redis_url = wired.settings.redis_url
-    return RqWaker(redis_url) if redis_url else NotifyWaker(wired.database.url)
+    if not wired.settings.redis_url:
+        return NotifyWaker(wired.database.url)
+    from app.jobs.rq_waker import RqWaker  # noqa: PLC0415 - the clients of Redis matter only to who has one
+
+    return RqWaker(wired.settings.redis_url)
 
 
 def create_loop(wired: Wired, caller: Caller, owner: str) -> Loop:

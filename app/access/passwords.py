@@ -1,6 +1,7 @@
 """Passwords: argon2id hashes, a short policy, and the same work whether or not the account exists."""
 
 import unicodedata
+from functools import cache
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -21,8 +22,6 @@ trustno1trustno1 correcthorsebatterystaple
 """
 
 _hasher = PasswordHasher()
-#: Checked when nobody has the given address, so that the answer takes as long as for a wrong password.
-_NOBODY = _hasher.hash("nobody has this password")
 
 
 class WeakPassword(InvalidInput):
@@ -47,7 +46,13 @@ def matches(password_hash: str, password: str) -> bool:
 
 def spend_time(password: str) -> None:
     """The work of one comparison, for an account that does not exist."""
-    matches(_NOBODY, password)
+    matches(_of_nobody(), password)
+
+
+@cache
+def _of_nobody() -> str:
+    # Made when it is first asked for: it is slow by intent, and few processes ever ask.
+    return _hasher.hash("nobody has this password")
 
 
 def is_outdated(password_hash: str) -> bool:

@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import insert, text
+from sqlalchemy import text
 
 from app.access.actor import Actor, system
 from app.access.merchants import create_merchant
@@ -18,8 +18,9 @@ from app.engine import definitions, pins
 from app.engine.inbox import CHANNEL
 from app.engine.lint import Upload
 from app.engine.models import Instance
-from app.kit.database import Database, Json, Tx
+from app.kit.database import Base, Database, Json, Tx
 from app.kit.ids import new_id
+from app.kit.mapping import columns_of, defaults_of
 from app.operations import registry
 from app.payments.models import Payment
 from bench.system import six
@@ -98,9 +99,10 @@ class Engine:
     def _accept(self, count: int) -> None:
         """What `create_payment` leaves for the engine, many in one transaction."""
         with self._database.begin() as tx:
-            rows = [self._rows(tx, system(MERCHANT)) for _ in range(count)]
-            tx.execute(insert(Instance), [instance for instance, _ in rows])
-            tx.execute(insert(Payment), [payment for _, payment in rows])
+            for _ in range(count):
+                instance, payment = self._rows(tx, system(MERCHANT))
+                tx.gather(Instance, _filled(Instance, instance))
+                tx.gather(Payment, _filled(Payment, payment))
             tx.notify(CHANNEL)
 
     def _rows(self, tx: Tx, actor: Actor) -> tuple[Json, Json]:
@@ -158,3 +160,9 @@ class Engine:
             """)
             row = tx.execute(look).one()
         return float(row.flushes), float(row.position)
+
+
+def _filled(model: type[Base], values: Json) -> Json:
+    """A whole row: what is not given has its default, or is NULL."""
+    columns = columns_of(model)
+    return {columns[key]: value for key, value in {**defaults_of(model), **values}.items()}

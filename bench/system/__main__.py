@@ -135,7 +135,7 @@ def main(rounds: int, only: tuple[str, ...]) -> None:
             alone = bench.engine.alone(100)
             medians |= {"points": alone.durable_points, "wal": alone.wal_bytes, "alone": alone.p50_seconds}
         if not only or "latency" in only:
-            with bench.http.running():
+            with bench.http.running(2):
                 latency = bench.http.latency(100, 20)
             medians |= {"p50": latency.p50, "p99": latency.p99}
     for name, label in LABELS.items():

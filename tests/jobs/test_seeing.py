@@ -24,7 +24,6 @@ from app.bootstrap import web_app
 from app.engine.models import Instance
 from app.events.endpoints import Endpoints
 from app.events.webhooks import Webhooks
-from app.gateways import guard
 from app.gateways.breaker import Breaker
 from app.gateways.guard import GatewayMetrics, Guarded
 from app.gateways.registry import Registry
@@ -114,7 +113,6 @@ def test_request_steps_gateway_calls_and_deliveries_are_spans_of_one_trace(
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(kept))
     monkeypatch.setattr(trace, "tracer", provider.get_tracer("sluice"))
-    monkeypatch.setattr(guard, "tracer", trace.tracer)
     monkeypatch.setattr(deliveries, "tracer", trace.tracer)
     monkeypatch.setattr(trace, "get_tracer_provider", lambda: provider)
     endpoints = Endpoints(house.wired.sealer, allow_private=True)

@@ -110,6 +110,7 @@ class Scope:
 
     `data` holds what was written here. A sub-process also sees what its parent sees; a called process does not.
     `told` is `data` as the journal knows it. `caller` is the call activity that runs this process; None at the top.
+    `place` is how the journal names the process and its caller; both are empty at the top.
     """
 
     tasks: dict[str, Token]
@@ -122,6 +123,7 @@ class Scope:
     host: Token | None
     called: bool
     caller: Token | None
+    place: tuple[str, str]
     prefix: str
     counts: dict[str, int]
     depth: int
@@ -158,20 +160,11 @@ class Scope:
         return [token for token in self.tasks.values() if token._state & _LIVE and token is not root]  # noqa: SLF001 - asked all the time
 
     def note(self, kind: JournalKind, element: str, node: str = "", /, *, actor: str = "", **facts: Any) -> None:
-        caller = self.caller
         if kind in _WRITES:
             facts |= self._changes()
-        self.instance.journal.append(
-            JournalEntry(
-                kind=kind,
-                element=element,
-                node=node,
-                process=self.diagram.process if caller else "",
-                scope=caller.node if caller else "",
-                actor=actor,
-                facts=facts,
-            )
-        )
+        process, scope = self.place
+        # By position: a hundred of them for each payment.
+        self.instance.journal.append(JournalEntry(kind, element, node, process, scope, actor, facts))
 
     def _changes(self) -> dict[str, Any]:
         """What was written since the journal was told; the same value again is no change."""
@@ -235,6 +228,7 @@ class SubScope(Scope, BpmnSubWorkflow):
         self.host = host
         self.called = host.element.kind == "callActivity"
         self.caller = host if self.called else host.scope.caller
+        self.place = (diagram.process, self.caller.node) if self.caller is not None else ("", "")
         self.prefix = f"{host.node}/" if self.called else host.scope.prefix
         self.counts = {} if self.called else host.scope.counts
         self.told = {}
@@ -255,6 +249,7 @@ class Instance(Scope, BpmnWorkflow):
         self.host = None
         self.called = True
         self.caller = None
+        self.place = ("", "")
         self.prefix = ""
         self.counts = {}
         self.told = {}

@@ -4,7 +4,7 @@
 all that is needed to go on elsewhere.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -53,17 +53,19 @@ class Run:
         return codec.dump(self._instance)
 
     def look(self) -> Step:
-        """What is open now, and what was journalled since it was loaded, without moving anything."""
+        """What is open now, and what was journalled since it was loaded or advanced, without moving anything."""
         return _step(self._instance)
 
     def advance(self, items: Sequence[Item], now: datetime) -> Step:
         """Apply the items in order, each until nothing moves, then fire what is due at `now` (aware, UTC)."""
+        self.move(items, now)
+        return self.rest()
+
+    def move(self, items: Sequence[Item], now: datetime) -> tuple[Call, ...]:
+        """As `advance`, for who answers calls at once and goes on; the calls that are open now."""
         instance = self._instance
         instance.now = now
         instance.begin_step()
-        instance.journal = []
-        instance.thrown = []
-        instance.stale = []
         for item in items:
             if not instance.completed:
                 instance.run(timers=False)
@@ -71,9 +73,17 @@ class Run:
                 _stale(instance, item)
             else:
                 _APPLY[item.kind](instance, item)
-        if not instance.completed:
-            instance.run(timers=True)
-        return _step(instance)
+        if instance.completed:
+            return ()
+        instance.run(timers=True)
+        return _calls(instance.tokens()) if not instance.completed else ()
+
+    def rest(self) -> Step:
+        """What is open now, and all that happened since the last rest."""
+        instance = self._instance
+        step = _step(instance)
+        instance.journal, instance.thrown, instance.stale = [], [], []
+        return step
 
 
 def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -186,7 +196,7 @@ _APPLY: Mapping[ItemKind, Callable[[Instance, Item], None]] = {
 def _step(instance: Instance) -> Step:
     tokens = [] if instance.completed else list(instance.tokens())
     resting = [token for token in tokens if token.incident is None]
-    calls = tuple(_copied_call(token) for token in resting if "call" in token.internal_data)
+    calls = _calls(tokens)
     incidents = tuple(_incident(token) for token in tokens if token.incident is not None)
     moving = any(token.has_state(TaskState.READY) for token in tokens)
     return Step(
@@ -210,9 +220,10 @@ def _status(instance: Instance, *, running: bool, stopped: bool) -> InstanceStat
     return InstanceStatus.RUNNING if running else InstanceStatus.WAITING
 
 
-def _copied_call(token: Token) -> Call:
-    call: Call = token.task_spec.call(token)
-    return call
+def _calls(tokens: Iterable[Token]) -> tuple[Call, ...]:
+    return tuple(
+        token.task_spec.call(token) for token in tokens if token.incident is None and "call" in token.internal_data
+    )
 
 
 def _copied_task(token: Token) -> TaskRequest:

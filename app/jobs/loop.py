@@ -22,7 +22,6 @@ from app.engine.step import Call, Item, ItemKind, Step, element_of
 from app.errors import AppError
 from app.installation import Sending
 from app.jobs.calls import Answer, Caller
-from app.jobs.merge import merged
 from app.kit.crashpoint import Point, crashpoint
 from app.kit.database import NO_WAIT, Database, Tx, is_away
 from app.kit.trace import following, mark, span
@@ -366,11 +365,10 @@ class Loop:
         items = [self._finish(tx, hand.claim, answer) for answer in answers]
         items += [arrival.item for arrival in arrivals]
         effects: dict[str, Effect] = {}
-        steps: list[Step] = []
         for _ in range(ROUNDS):
-            steps.append(hand.run.advance(items, tx.now()))
+            calls = hand.run.move(items, tx.now())
             items = []
-            for call in steps[-1].calls:
+            for call in calls:
                 if call.node in under_way or call.node in effects:
                     continue
                 outcome = self._begin(tx, hand.claim, call)
@@ -383,7 +381,7 @@ class Loop:
         else:
             raise RuntimeError(f"more than {ROUNDS} operations without a wait")
         taken = [arrival.row_id for arrival in arrivals]
-        return Turn(hand, merged(steps), taken, effects, keep=bool(effects) or bool(under_way), trace=mark())
+        return Turn(hand, hand.run.rest(), taken, effects, keep=bool(effects) or bool(under_way), trace=mark())
 
     def _begin(self, tx: Tx, claim: store.Claim, call: Call) -> Item | Effect:
         """Run a local operation, or write the intent of a call to the outside."""

@@ -62,7 +62,7 @@ def move(
         return tuple(mover.refusals)
     mover.new.journal[:0] = [mover.entry(actor), *mover.old.journal]
     run = Run(mover.new)
-    return Moved(run, run.look(), mover.nodes)
+    return Moved(run, run.rest(), mover.nodes)
 
 
 def undoing(entries: Sequence[JournalEntry]) -> list[JournalEntry]:

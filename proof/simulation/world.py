@@ -8,6 +8,7 @@ from pathlib import Path
 from random import Random
 from typing import Final
 
+import orjson
 import psycopg
 from sqlalchemy.exc import OperationalError
 
@@ -226,12 +227,17 @@ class World:
             self.broken.append(Broken("I5", key, f"{verb} was sent before its attempt was on disk"))
 
     def _post(self, bank: Bank) -> int:
-        """Letters that the bank has written leave: at once or late, once or twice, in any order, or never."""
+        """Letters that the bank has written leave: at once or late, once or twice, in any order, or never.
+
+        One about a dispute arrives at last, as banks repeat theirs for days: that there is one is told by nothing else
+        but a comparison of the books.
+        """
         letters = bank.company.books.letters_due(self.timeline.now(), 500)
         for letter in letters:
             bank.company.books.letter_delivered(letter.seq)
             copies = self.random.choices((0, 1, 2), (3, 87, 10))[0]
-            for _ in range(copies):
+            at_least = int(orjson.loads(letter.body)["type"].startswith("dispute."))
+            for _ in range(max(copies, at_least)):
                 delay = self.random.choice((0.0, self.random.uniform(0, 2), self.random.uniform(0, 120)))
                 self.timeline.after(delay, partial(self._receive, bank, letter.id, letter.body, 5))
         return len(letters)

@@ -109,8 +109,8 @@ class Scope:
     """What a process and a sub-process have in common: variables, counters and live tokens.
 
     `data` holds what was written here. A sub-process also sees what its parent sees; a called process does not.
-    `told` is `data` as the journal knows it. `caller` is the call activity that runs this process; None at the top.
-    `place` is how the journal names the process and its caller; both are empty at the top.
+    `told` is `data` as the journal knows it. `place` is how the journal names the process and the call activity that
+    runs it; both are empty at the top.
     """
 
     tasks: dict[str, Token]
@@ -122,7 +122,6 @@ class Scope:
     diagram: "Diagram"
     host: Token | None
     called: bool
-    caller: Token | None
     place: tuple[str, str]
     prefix: str
     counts: dict[str, int]
@@ -227,8 +226,7 @@ class SubScope(Scope, BpmnSubWorkflow):
         self.diagram = diagram
         self.host = host
         self.called = host.element.kind == "callActivity"
-        self.caller = host if self.called else host.scope.caller
-        self.place = (diagram.process, self.caller.node) if self.caller is not None else ("", "")
+        self.place = (diagram.process, host.node) if self.called else host.scope.place
         self.prefix = f"{host.node}/" if self.called else host.scope.prefix
         self.counts = {} if self.called else host.scope.counts
         self.told = {}
@@ -248,7 +246,6 @@ class Instance(Scope, BpmnWorkflow):
         self.diagram = bundle.diagrams[bundle.process]
         self.host = None
         self.called = True
-        self.caller = None
         self.place = ("", "")
         self.prefix = ""
         self.counts = {}

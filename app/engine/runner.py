@@ -58,10 +58,10 @@ class Run:
 
     def advance(self, items: Sequence[Item], now: datetime) -> Step:
         """Apply the items in order, each until nothing moves, then fire what is due at `now` (aware, UTC)."""
-        self.move(items, now)
+        self.apply(items, now)
         return self.rest()
 
-    def move(self, items: Sequence[Item], now: datetime) -> tuple[Call, ...]:
+    def apply(self, items: Sequence[Item], now: datetime) -> tuple[Call, ...]:
         """As `advance`, for who answers calls at once and goes on; the calls that are open now."""
         instance = self._instance
         instance.now = now
@@ -73,10 +73,9 @@ class Run:
                 _stale(instance, item)
             else:
                 _APPLY[item.kind](instance, item)
-        if instance.completed:
-            return ()
-        instance.run(timers=True)
-        return _calls(instance.tokens()) if not instance.completed else ()
+        if not instance.completed:
+            instance.run(timers=True)
+        return () if instance.completed else _calls(instance.tokens())
 
     def rest(self) -> Step:
         """What is open now, and all that happened since the last rest."""

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from app.events.outbox import CHANNEL
 from app.events.webhooks import DeliveryAnswer, DeliveryJob, Webhooks
 from app.kit.database import Tx
-from app.kit.trace import following, tracer
+from app.kit.trace import following, span
 
 
 class Deliveries:
@@ -20,8 +20,7 @@ class Deliveries:
         return self._webhooks.claim_due(tx, limit)
 
     def do(self, job: DeliveryJob) -> DeliveryAnswer:
-        attributes = {"delivery": job.id, "event": job.event_id}
-        with following(job.trace, delivery=job.id), tracer.start_as_current_span("delivery", attributes=attributes):
+        with following(job.trace, delivery=job.id), span("delivery", delivery=job.id, event=job.event_id):
             return self._webhooks.send(job)
 
     def book(self, tx: Tx, job: DeliveryJob, answer: DeliveryAnswer) -> None:

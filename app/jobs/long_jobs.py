@@ -18,7 +18,7 @@ from app.events import audit
 from app.jobs.models import LongJob
 from app.kit.database import Database, Json, Tx
 from app.kit.ids import new_id
-from app.kit.trace import following, mark, tracer
+from app.kit.trace import following, mark, span
 
 log = structlog.get_logger()
 
@@ -118,7 +118,7 @@ class LongJobs:
             job = self._claim(tx)
         if job is None:
             return 0
-        with following(job.trace, job=job.id), tracer.start_as_current_span("long job"):
+        with following(job.trace, job=job.id), span("long job"):
             self._see_through(job)
         return 1
 

@@ -366,7 +366,7 @@ class Loop:
         items += [arrival.item for arrival in arrivals]
         effects: dict[str, Effect] = {}
         for _ in range(ROUNDS):
-            calls = hand.run.move(items, tx.now())
+            calls = hand.run.apply(items, tx.now())
             items = []
             for call in calls:
                 if call.node in under_way or call.node in effects:

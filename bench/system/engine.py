@@ -18,9 +18,8 @@ from app.engine import definitions, pins
 from app.engine.inbox import CHANNEL
 from app.engine.lint import Upload
 from app.engine.models import Instance
-from app.kit.database import Base, Database, Json, Tx
+from app.kit.database import Database, Json, Tx
 from app.kit.ids import new_id
-from app.kit.mapping import columns_of, defaults_of
 from app.operations import registry
 from app.payments.models import Payment
 from bench.system import six
@@ -101,8 +100,8 @@ class Engine:
         with self._database.begin() as tx:
             for _ in range(count):
                 instance, payment = self._rows(tx, system(MERCHANT))
-                tx.gather(Instance, _filled(Instance, instance))
-                tx.gather(Payment, _filled(Payment, payment))
+                tx.insert(Instance, **instance)
+                tx.insert(Payment, **payment)
             tx.notify(CHANNEL)
 
     def _rows(self, tx: Tx, actor: Actor) -> tuple[Json, Json]:
@@ -160,9 +159,3 @@ class Engine:
             """)
             row = tx.execute(look).one()
         return float(row.flushes), float(row.position)
-
-
-def _filled(model: type[Base], values: Json) -> Json:
-    """A whole row: what is not given has its default, or is NULL."""
-    columns = columns_of(model)
-    return {columns[key]: value for key, value in {**defaults_of(model), **values}.items()}

@@ -26,10 +26,12 @@ from bench.system.servers import Servers, free_port, gateways, process, wait_for
 # Importing them declares the operations that the shipped flows call.
 assert handlers
 
-#: One web process with its threads, beside the workers, PostgreSQL, the stub and the loader.
-WEB = ("--worker-class", "gthread", "--workers", "1", "--threads", "8", "--no-control-socket", "--log-level", "warning")
-#: Of the load's connections some idle for seconds where the rate is low; none is to be closed under it.
-KEEP_ALIVE = ("--keep-alive", "60")
+#: One web process with its threads, beside the workers, PostgreSQL, the stub and the loader. Where the rate is low some
+#: of the load's connections idle for seconds, and none is to be closed under it.
+WEB = (
+    *("--worker-class", "gthread", "--workers", "1", "--threads", "8", "--keep-alive", "60"),
+    *("--no-control-socket", "--log-level", "warning"),
+)
 CONNECTIONS = 24
 PATIENCE_SECONDS = 90
 
@@ -56,7 +58,7 @@ class OverHttp:
     def running(self, workers: int = 1) -> Iterator[None]:
         more = {"SLUICE_GATEWAYS": gateways(self._stub_port), "PORT": str(self._port)}
         environment = self._servers.environment("http", **more)
-        web = ["-m", "gunicorn", "wsgi:app", "--bind", f"127.0.0.1:{self._port}", *WEB, *KEEP_ALIVE]
+        web = ["-m", "gunicorn", "wsgi:app", "--bind", f"127.0.0.1:{self._port}", *WEB]
         with ExitStack() as stack:
             stack.enter_context(process(web, environment, self._servers.folder / "web.log"))
             for number in range(workers):

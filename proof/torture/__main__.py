@@ -6,6 +6,7 @@ import signal
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -97,12 +98,8 @@ class Torture:
             quiet = wait(QUIET_SECONDS, lambda: _quiet(database, self._stack)) and _delivered(database)
             self.seconds = time.monotonic() - begun
             click.echo("", err=True)
-            found = self._unwritten() + self._at_rest(database)
-            if found:
-                # A timer of minutes may have rung in between; what it began is over by the second look.
-                time.sleep(_RINGING_SECONDS)
-                again = self._unwritten() + self._at_rest(database)
-                found = [one for one in found if one in again]
+            # A timer of minutes may have rung in between; what it began is over by the second look.
+            found = lasting(lambda: self._unwritten() + self._at_rest(database), _RINGING_SECONDS)
         finally:
             database.close()
         found += [Broken("I4", name, "it ended by itself") for name in self._stack.ended_by_themselves]
@@ -141,11 +138,7 @@ class Torture:
         """What two looks find broken. A refund that fails late, and is heard of between the reading of their books and
         of ours, looks like one of which we know nothing; the money that went twice is still gone a moment later.
         """
-        found = self._look_now()
-        if not found:
-            return []
-        again = self._look_now()
-        return sorted((one for one in found if one in again), key=lambda broken: broken.promise)
+        return sorted(lasting(self._look_now, PAUSE_SECONDS), key=lambda broken: broken.promise)
 
     def _look_now(self) -> list[Broken]:
         """The books first and ours after them: what is in theirs must have been written by us before."""
@@ -179,6 +172,16 @@ class Torture:
     def _undelivered(self, events: list[str]) -> list[Broken]:
         lost = [event for event in events if event not in self._receiver.events]
         return [Broken("I7", event, "it happened, and the merchant's endpoint was never told") for event in lost]
+
+
+def lasting(look: Callable[[], list[Broken]], seconds: float) -> list[Broken]:
+    """What is found broken by `look` and still is by another one `seconds` later."""
+    found = look()
+    if not found:
+        return []
+    time.sleep(seconds)
+    again = look()
+    return [one for one in found if one in again]
 
 
 def _quiet(database: Database, stack: Stack) -> bool:

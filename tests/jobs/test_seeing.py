@@ -27,7 +27,6 @@ from app.events.webhooks import Webhooks
 from app.gateways.breaker import Breaker
 from app.gateways.guard import GatewayMetrics, Guarded
 from app.gateways.registry import Registry
-from app.jobs import deliveries
 from app.jobs.chores import Chores
 from app.jobs.deliveries import Deliveries
 from app.jobs.facts import DatabaseFacts
@@ -113,7 +112,6 @@ def test_request_steps_gateway_calls_and_deliveries_are_spans_of_one_trace(
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(kept))
     monkeypatch.setattr(trace, "tracer", provider.get_tracer("sluice"))
-    monkeypatch.setattr(deliveries, "tracer", trace.tracer)
     monkeypatch.setattr(trace, "get_tracer_provider", lambda: provider)
     endpoints = Endpoints(house.wired.sealer, allow_private=True)
     with serving(Receiver()) as shop, closing(HttpClient(connect_seconds=1, total_seconds=2)) as http:

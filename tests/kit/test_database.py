@@ -9,10 +9,11 @@ from sqlalchemy import text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, PendingRollbackError
 
+import app.models
 from app.access.models import Merchant
 from app.kit.bulk import Part
 from app.kit.clock import SystemClock
-from app.kit.database import Database, Tx, is_away
+from app.kit.database import Base, Database, Tx, is_away
 
 
 def test_an_error_never_repeats_what_somebody_sent(database: Database) -> None:
@@ -267,3 +268,8 @@ def test_a_connection_that_died_a_moment_ago_is_one_error_and_no_more(
         backend()
     assert is_away(lost.value)
     assert backend()
+
+
+def test_no_class_has_relationships_since_sessions_do_not_look_for_what_hangs_on_an_object() -> None:
+    assert app.models, "every class is there"
+    assert [mapper.class_.__name__ for mapper in Base.registry.mappers if mapper.relationships] == []

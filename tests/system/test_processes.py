@@ -72,7 +72,11 @@ def open_business(stack: RunningStack) -> list[str]:
             waits = select(WaitRow.id).where(WaitRow.instance_id == Instance.id)
             unseen = (Instance.status == "waiting") & ~waits.exists()
             soon = Instance.due_at < tx.now() + timedelta(minutes=1)
-            restless = tx.session.scalars(select(Instance).where(or_(Instance.status.not_in(RESTS), unseen, soon)))
+            # Whoever took it up has its timer, and neither its attempt nor its status can be seen before the commit.
+            taken_up = Instance.lease_until.is_not(None)
+            restless = tx.session.scalars(
+                select(Instance).where(or_(Instance.status.not_in(RESTS), unseen, soon, taken_up))
+            )
             return [f"{one.id} {one.outcome}" for one in undecided] + [f"{one.id} {one.status}" for one in restless]
     finally:
         database.close()

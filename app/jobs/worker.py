@@ -27,7 +27,7 @@ RENEW_SECONDS = 3.0
 #: Hints that come within this time are one to the parts beside the loop.
 GATHER_SECONDS = 0.2
 #: How long the loop rests at most, so that what becomes ready meanwhile is one turn.
-REST_SECONDS = 0.025
+REST_SECONDS = 0.008
 #: For what is under way when the worker is told to stop; with the way out, it has ended within 30 seconds.
 STOP_SECONDS = 27.0
 

@@ -13,7 +13,7 @@ from app.kit.trace import mark
 
 CHANNEL = "sluice_events"
 #: How far the events of the objects in :ids have come; none of those that have no event yet.
-LAST = f"SELECT object_id, max(sequence) FROM events WHERE object_id = {ANY_OF_IDS} GROUP BY object_id"  # noqa: S608
+LAST = f"SELECT object_id, max(sequence) FROM events WHERE object_id = {ANY_OF_IDS} GROUP BY object_id"  # noqa: S608 - put together from constants
 _LAST = text(LAST)
 
 

@@ -129,7 +129,7 @@ def _writing(
         for place, (table, columns) in enumerate(inserts)
     ]
     changing = [f"{table.name}_changes AS ({_change(table, place)})" for place, table in enumerate(changes)]
-    changed = " + ".join(f"(SELECT count(*) FROM {table.name}_changes)" for table in changes) or "0"  # noqa: S608
+    changed = " + ".join(f"(SELECT count(*) FROM {table.name}_changes)" for table in changes) or "0"  # noqa: S608 - names of our own tables
     first = ", ".join((*inserting, *changing, *parts))
     return text(f"{'WITH ' if first else ''}{first} SELECT {changed} AS changed, count(told) {_TOLD}")
 

@@ -61,7 +61,7 @@ class ChangesSession(Session):
 
         The search goes over all columns of the object, and a turn takes in hundreds.
         """
-        state._orphaned_outside_of_session = False  # noqa: SLF001
+        state._orphaned_outside_of_session = False  # noqa: SLF001 - as the session itself does it
         self._save_or_update_impl(state)
 
     def take_changes(self) -> list[Change]:

@@ -35,7 +35,7 @@ simulate-diagrams: environment ## random diagrams stopped after every step; COUN
 mutate-uploads: environment ## broken files through the gate; COUNT=100000 SEED=1
 	@$(BIN)/python -m bench.uploads COUNT=$(or $(COUNT),100000) $(if $(SEED),SEED=$(SEED))
 
-torture: environment ## a real stack under traffic and kill -9; KILLS=1000 PAYMENTS=10000 SEED=1 WORKERS=3 BREAK=fresh-keys|no-write-ahead, REDIS=1
+torture: environment ## a real stack under traffic and kill -9; KILLS=1000 PAYMENTS=10000 SEED=1 WORKERS=3 BREAK=fresh-keys|no-write-ahead|hasty-failover, REDIS=1
 	@$(BIN)/python -m proof.torture $(foreach name,KILLS PAYMENTS SEED WORKERS BREAK,$(if $($(name)),$(name)=$($(name))))
 
 # Sets of texts have their order from the hash seed, and a history must be the same for the same SEED.

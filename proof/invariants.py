@@ -74,10 +74,16 @@ GROUP BY gateway, charge, operation
 
 
 def _charged_once(tx: Tx, books: Books) -> Iterator[Broken]:
-    """No more effects at the gateways than attempts of ours that had or may have had one."""
+    """No more effects at the gateways than attempts of ours that had or may have had one; and one hold at a time."""
     held: Counter[str] = Counter()
+    at_once: Counter[str] = Counter()
     for charges in books.values():
         held.update(str(charge["reference"]) for charge in charges if charge["authorized"])
+        at_once.update(str(charge["reference"]) for charge in charges if charge["authorized"] > charge["voided"])
+    for payment, times in at_once.items():
+        # Each may have an attempt of its own: a second gateway was asked while nobody knew what the first had done.
+        if times > 1:
+            yield Broken("I1", payment, f"held {times} times at once at the gateways")
     authorized: list[Any] = list(tx.execute(_AUTHORIZED))
     known = {row[0]: row[1] for row in authorized}
     for payment, times in held.items():

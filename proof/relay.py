@@ -3,7 +3,7 @@
 The breaks are what Sluice must never do. A run with one of them has to fail, or it would prove nothing.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextvars import Context
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -19,13 +19,14 @@ from app.gateways.port import (
     GatewayResult,
     Lookup,
     LookupResult,
+    Outcome,
     Refund,
     Void,
 )
 from app.kit.ids import new_id
 from app.operations import Effect, OperationContext, Params, Registry, Result
 
-BREAKS: Final = ("", "fresh-keys", "no-write-ahead")
+BREAKS: Final = ("", "fresh-keys", "no-write-ahead", "hasty-failover")
 Order = TypeVar("Order", Authorize, Capture, Void, Refund, Evidence)
 
 
@@ -92,6 +93,21 @@ class FreshKeys(Relay):
 
     def before(self, verb: str, order: Order) -> Order:  # noqa: ARG002 - it does so to all of them
         return replace(order, key=new_id("att"))
+
+
+class HastyFailover(Relay):
+    """An authorization that nobody answered counts as one that was not sent, so the next gateway is asked at once."""
+
+    def authorize(self, request: Authorize) -> GatewayResult:
+        result = super().authorize(request)
+        return replace(result, outcome=Outcome.NOT_SENT) if result.outcome is Outcome.UNKNOWN else result
+
+
+def relayed(gateways: Iterable[Gateway], breaking: str) -> list[Gateway]:
+    """The gateways as this break has them."""
+    relays: Mapping[str, type[Relay]] = {"fresh-keys": FreshKeys, "hasty-failover": HastyFailover}
+    relay = relays.get(breaking)
+    return [gateway if relay is None else relay(gateway) for gateway in gateways]
 
 
 @dataclass(frozen=True)

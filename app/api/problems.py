@@ -4,11 +4,12 @@ import orjson
 import structlog
 from flask import Response, current_app, g
 from psycopg import errors as pg
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException
 
 from app.errors import AppError, NotFound, Unavailable
+from app.kit.database import is_away
 from app.kit.ids import new_id
 
 MEDIA_TYPE = "application/problem+json"
@@ -16,7 +17,7 @@ MEDIA_TYPE = "application/problem+json"
 log = structlog.get_logger()
 
 # What the database refuses for the moment and may accept on the next try.
-_PASSING = (pg.LockNotAvailable, pg.DeadlockDetected, pg.SerializationFailure, pg.TooManyConnections)
+_PASSING = (pg.LockNotAvailable, pg.DeadlockDetected, pg.SerializationFailure)
 
 
 class BadRequest(AppError):
@@ -136,9 +137,5 @@ def _from_http(error: HTTPException) -> Response:
 
 def _will_pass(error: Exception) -> bool:
     if isinstance(error, DBAPIError):
-        return error.connection_invalidated or isinstance(error.orig, _PASSING) or _is_connection(error)
+        return error.connection_invalidated or isinstance(error.orig, _PASSING) or is_away(error)
     return isinstance(error, PoolTimeout)
-
-
-def _is_connection(error: DBAPIError) -> bool:
-    return isinstance(error, OperationalError) and getattr(error.orig, "sqlstate", None) is None

@@ -27,7 +27,7 @@ from app.payments import webhooks
 from app.sandbox.views import every_charge
 from app.settings import ROOT, Settings
 from proof.invariants import Books, Broken, always, at_rest
-from proof.relay import FreshKeys, without_write_ahead
+from proof.relay import relayed, without_write_ahead
 from proof.simulation.bank import Bank, Weather
 from proof.simulation.crew import Crash, SimWorker
 from proof.simulation.due import INSTANCES, due
@@ -69,7 +69,7 @@ class World:
             for name, heeds in (("sandbox_a", True), ("sandbox_b", False))
         }
         adapters = [bank.gateway for bank in self.banks.values()]
-        gateways = Gateways(map(FreshKeys, adapters) if breaking == "fresh-keys" else adapters)
+        gateways = Gateways(relayed(adapters, breaking))
         operations = without_write_ahead(registry) if breaking == "no-write-ahead" else registry
         settings = Settings(database_url=url, batch=BATCH)
         sealer = Sealer({"s": b"s" * 32}, "s")

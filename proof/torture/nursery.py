@@ -21,7 +21,7 @@ from gunicorn.app.base import BaseApplication
 from app.bootstrap import Wired, create_web_app, create_worker, wire
 from app.gateways.registry import Registry as Gateways
 from app.sandbox import __main__ as sandbox
-from proof.relay import FreshKeys, Witnessed, without_write_ahead
+from proof.relay import Witnessed, relayed, without_write_ahead
 from proof.torture.plan import SANDBOXES, Plan, read
 
 WEB_THREADS: Final = 16
@@ -61,11 +61,8 @@ def worker(plan: Plan, _name: str) -> None:
 
 def broken(wired: Wired, plan: Plan) -> Wired:
     """As it is, behind a witness; and with the break that is asked for."""
-    gateways = list(wired.gateways)
     witness = Witness(plan)
-    gateways = [Witnessed(gateway, witness) for gateway in gateways]
-    if plan.breaking == "fresh-keys":
-        gateways = [Witnessed(FreshKeys(gateway), witness) for gateway in wired.gateways]
+    gateways = [Witnessed(gateway, witness) for gateway in relayed(wired.gateways, plan.breaking)]
     operations = without_write_ahead(wired.operations) if plan.breaking == "no-write-ahead" else wired.operations
     return replace(wired, gateways=Gateways(gateways), operations=operations)
 

@@ -38,6 +38,11 @@ def test_compose_starts_what_is_needed_in_order() -> None:
     assert SERVICES["postgres"]["image"] == "postgres:18"
 
 
+def test_containers_wait_for_a_graceful_stop() -> None:
+    for name in ("web", "worker"):
+        assert int(SERVICES[name]["stop_grace_period"].removesuffix("s")) > STOP_SECONDS
+
+
 def test_our_containers_may_do_little() -> None:
     for name in OURS:
         assert SERVICES[name]["read_only"] is True
@@ -76,6 +81,13 @@ def test_no_secret_and_no_sandbox_is_in_the_files() -> None:
     assert "POSTGRES_PASSWORD" not in SERVICES["postgres"]["environment"]
     assert {"deploy/sluice.env", "deploy/postgres.password"} <= set((ROOT / ".gitignore").read_text().splitlines())
     assert {"deploy/sluice.env", "deploy/postgres.password"} <= set((ROOT / ".dockerignore").read_text().splitlines())
+
+
+def test_a_shell_may_read_what_systemd_reads() -> None:
+    """Without the quotes it takes what follows the first space of the gateways for a command, and leaves them out."""
+    lines = (DEPLOY / "sluice.env.example").read_text().splitlines()
+    assert "SLUICE_GATEWAYS='[]'" in lines
+    assert [line for line in lines if " " in line and not line.startswith("#")] == []
 
 
 def test_every_name_in_the_environment_is_a_setting(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -40,4 +40,5 @@ def setting_names() -> set[str]:
 def example() -> dict[str, str]:
     """The example of the environment file."""
     lines = (DEPLOY / "sluice.env.example").read_text().splitlines()
-    return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+    pairs = (line.split("=", 1) for line in lines if line and not line.startswith("#"))
+    return {name: "".join(shlex.split(value)) for name, value in pairs}

@@ -330,6 +330,11 @@ def test_a_stale_worker_s_save_is_refused_as_a_whole(house: House) -> None:
 
     with house.database.begin() as tx, pytest.raises(store.LeaseLost):
         store.load(tx, "worker-1", instance_id)
+    # Neither under its own name nor under that of whoever has it now: the fence alone is enough.
+    for owner, fence in (("worker-1", mine.fence), ("worker-2", mine.fence - 1)):
+        stale = saving.Outcome(replace(mine, fence=fence), ENDED, None, (), keep_lease=False)
+        with pytest.raises(store.LeaseLost), house.database.begin() as tx:
+            saving.save(tx, owner, stale)
     with house.database.begin() as tx:
         store.renew(tx, "worker-1", [instance_id])
         assert store.load(tx, "worker-2", instance_id).fence == mine.fence

@@ -9,7 +9,9 @@ from sqlalchemy import update
 from app.access.actor import Role
 from app.engine import people, queries
 from app.engine.models import Instance
+from app.kit.crashpoint import Point
 from tests.house import House
+from tests.system.crash import Crash, at
 from tests.system.test_migration import (
     APPROVE,
     COPY,
@@ -94,6 +96,20 @@ def test_many_instances_are_moved_by_several_at_once_each_exactly_once(house: Ho
             turn.result(timeout=60)
     house.run()
     assert view(house, migration_id)["counts"] == {"moved": 6}
+    with house.database.begin() as tx:
+        for payment_id in payments:
+            rows = queries.journal(tx, house.instance(payment_id).id)
+            assert [row.kind for row in rows].count("migrated") == 1
+
+
+def test_a_worker_that_dies_in_a_migration_leaves_the_rest_to_the_next_and_each_is_moved_once(house: House) -> None:
+    payments = [flagged(house) for _ in range(3)]
+    migration_id = start(house, publish(house, REVIEW, RENAMED), review="check")
+    with at(Point.CHORE_DONE), pytest.raises(Crash):
+        house.chores.turn()
+    assert view(house, migration_id)["counts"]["pending"] >= 1
+    house.later(minutes=2)
+    assert view(house, migration_id)["counts"] == {"moved": 3}
     with house.database.begin() as tx:
         for payment_id in payments:
             rows = queries.journal(tx, house.instance(payment_id).id)

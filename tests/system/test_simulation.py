@@ -41,7 +41,9 @@ def test_the_same_seed_is_the_same_history_to_the_last_byte(database_url: str, t
     assert first[1] == []
 
 
-@pytest.mark.parametrize(("breaking", "promise"), [("fresh-keys", "I1"), ("no-write-ahead", "I5")])
+@pytest.mark.parametrize(
+    ("breaking", "promise"), [("fresh-keys", "I1"), ("no-write-ahead", "I5"), ("hasty-failover", "I1")]
+)
 def test_without_what_keeps_a_promise_the_same_run_breaks_it(
     database_url: str, tmp_path: Path, breaking: str, promise: str
 ) -> None:

@@ -9,6 +9,7 @@ from datetime import timedelta
 
 from flask import Flask
 from prometheus_client import CollectorRegistry
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 import handlers
 from app import models
@@ -112,9 +113,16 @@ def wire(settings: Settings, database: Database | None = None) -> Wired:
         operations=registry,
         gateways=gateways,
         pulse=Pulse(),
-        sealer=Sealer.from_text(settings.master_key.get_secret_value()),
+        sealer=_sealer(settings),
         metrics=metrics,
     )
+
+
+def _sealer(settings: Settings) -> Sealer:
+    try:
+        return Sealer.from_text(settings.master_key.get_secret_value())
+    except ValueError as error:
+        raise NotConfigured(f"SLUICE_MASTER_KEY cannot be used: {error}") from None
 
 
 def create_web_app(settings: Settings | None = None) -> Flask:
@@ -125,6 +133,8 @@ def create_web_app(settings: Settings | None = None) -> Flask:
 
 def web_app(wired: Wired) -> Flask:
     settings = wired.settings
+    if not settings.secret_key.get_secret_value():
+        raise NotConfigured("SLUICE_SECRET_KEY is not set; without it nobody can sign in")
     waker = create_waker(wired)
     wired.database.on_notify(waker.wake)
     wired.metrics.register(DatabaseFacts(wired.database))
@@ -150,7 +160,11 @@ def web_app(wired: Wired) -> Flask:
     pages = ConsoleSettings(secure_cookies=settings.secure_cookies, base_url=settings.public_url)
     context = ConsoleContext(wired.database, SystemClock(), pages, endpoints(wired), webhooks(wired))
     app.register_blueprint(create_console(context))
-    app.wsgi_app = Draining(app.wsgi_app)  # type: ignore[method-assign]  # Flask's own way
+    inner = app.wsgi_app
+    if proxies := settings.trusted_proxies:
+        # Everybody has the proxy's address otherwise: one stranger could lock others out of signing in.
+        inner = ProxyFix(inner, x_for=proxies, x_proto=proxies)
+    app.wsgi_app = Draining(inner)  # type: ignore[method-assign]  # Flask's own way
     return app
 
 

@@ -36,8 +36,15 @@ class Settings(BaseSettings):
     var: Path = Field(default=ROOT / "var", description="Data of the embedded servers, keys and credentials")
     host: str = Field(default="127.0.0.1", description="The address the web binds to")
     base_url: str = Field(default="", description="How others reach the web; empty: http://host:port")
-    secret_key: SecretStr = Field(default=SecretStr(""), description="Signs cookies and forms; empty: kept in var")
-    master_key: SecretStr = Field(default=SecretStr(""), description="Encrypts secrets at rest; empty: kept in var")
+    trusted_proxies: int = Field(
+        default=0, ge=0, le=8, description="Proxies before the web whose X-Forwarded-For and -Proto are believed"
+    )
+    secret_key: SecretStr = Field(
+        default=SecretStr(""), description="Signs cookies and forms; `sluice up` keeps one in var where it is empty"
+    )
+    master_key: SecretStr = Field(
+        default=SecretStr(""), description="Encrypts secrets at rest; `sluice up` keeps one in var where it is empty"
+    )
     gateways: list[GatewaySettings] = Field(default=[], description="The gateways, as a JSON list", repr=False)
     workers: int = Field(default=1, ge=1, le=64, description="Worker processes of `sluice up`")
     web_processes: int = Field(default=2, ge=1, le=32, description="Web processes of `sluice up`")

@@ -11,6 +11,7 @@ from threading import Thread
 from typing import Any, TypeVar
 
 import pytest
+from pydantic import SecretStr
 from sqlalchemy import select
 
 import app.models
@@ -62,7 +63,7 @@ class House:
         self.sandboxes = sandboxes
         self.a, self.b = sandboxes
         gateways = Gateways([sandbox.gateway(total_seconds=patience) for sandbox in sandboxes])
-        settings = Settings(database_url=database.url)
+        settings = Settings(database_url=database.url, secret_key=SecretStr("s" * 32))
         self.wired = Wired(settings, database, registry, gateways, Pulse(), Sealer({"test": b"t" * 32}, "test"))
         self.callers: list[Caller] = []
         self.loop = self.another_loop("worker-1")

@@ -1,16 +1,27 @@
 """Calls that cannot be made, adapters that break, and answers nobody expects: no instance waits for ever in silence."""
 
 import threading
+import time
+from contextlib import suppress
 from typing import Any
 
 import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
 
 from app.engine import inbox
+from app.installation import hold
 from app.jobs.calls import Caller
 from app.kit.http import Answer, HttpClient
 from app.payments.attempts import Calling
 from tests.fixtures_sandbox import until
 from tests.house import House
+
+
+_FULL = """
+CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS
+$$ BEGIN RAISE 'could not extend file: no space left on device' USING ERRCODE = 'disk_full'; END $$
+"""
 
 
 @pytest.fixture
@@ -146,3 +157,22 @@ def test_what_a_gateway_says_of_a_decline_is_kept_short_and_without_card_numbers
     assert attempt.message.startswith("The card [redacted] is not taken. x")
     assert len(attempt.message) == 500
     assert "4242" not in str([line.facts for line in house.journal(payment)])
+
+
+def test_an_answer_is_kept_while_the_database_is_away_though_nothing_may_be_sent(house: House) -> None:
+    """A gateway that knows no keys could not be asked again, and nobody would ever know."""
+    payment = house.pay()
+    house.loop.turn()
+    until(lambda: house.charges() != [])
+    with house.database.begin() as tx:
+        hold(tx, "It was restored")
+        tx.execute(text(_FULL))
+        tx.execute(text("CREATE TRIGGER full_disk BEFORE UPDATE ON attempts EXECUTE FUNCTION full_disk()"))
+    for _ in range(3):
+        with suppress(OperationalError):
+            house.loop.turn()
+        time.sleep(0.1)
+    with house.database.begin() as tx:
+        tx.execute(text("DROP TRIGGER full_disk ON attempts"))
+    house.loop.turn()
+    assert house.outcomes(payment) == [("authorize", "sandbox_a", "approved")]

@@ -10,7 +10,7 @@ from structlog.tracebacks import ExceptionDictTransformer
 
 
 class _Patient:
-    """A stream that takes what it can: work goes on, and its threads with it, though a disk is full or a pipe broken."""
+    """A stream that takes what it can: work and its threads go on though a disk is full or a pipe is broken."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream

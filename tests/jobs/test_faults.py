@@ -17,7 +17,6 @@ from app.payments.attempts import Calling
 from tests.fixtures_sandbox import until
 from tests.house import House
 
-
 _FULL = """
 CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS
 $$ BEGIN RAISE 'could not extend file: no space left on device' USING ERRCODE = 'disk_full'; END $$

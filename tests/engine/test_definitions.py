@@ -1,12 +1,10 @@
 """The definitions store on a real database: all or none, immutable versions, four eyes, pins and bundles."""
 
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import pytest
-from sqlalchemy import TextClause, func, select
+from sqlalchemy import func, select
 
 from app.access.actor import Actor, Role, system
 from app.access.api_keys import authenticate, create_key
@@ -306,27 +304,6 @@ def test_pins_fix_the_published_version_of_everything_reached(store: Database) -
         assert pins.load_bundle(tx, pinned.pins) is bundle
         assert pins.load_bundle(tx, pins.pins_for(tx, M, "parent").pins) is not bundle
         assert pins.load_form(tx, form.id).title == "Review"
-
-
-def test_what_is_published_while_pins_are_worked_out_is_not_kept_as_what_was_published_before(store: Database) -> None:
-    """One statement reads what is published, and another what that is: what comes in between is kept by its own ids."""
-    with store.begin() as tx:
-        first = deploy(tx, SYSTEM, child(), publish=True)[0].id
-    with store.begin() as tx:
-        column, later = tx.column, list[str]()
-
-        def overtaken(statement: TextClause, parameters: Mapping[str, Any] | None = None) -> list[Any]:
-            found = column(statement, parameters)
-            with store.begin() as other:
-                later.append(deploy(other, SYSTEM, child("=2"), publish=True)[0].id)
-            return found
-
-        tx.column = overtaken  # type: ignore[method-assign]
-        pins.pins_for(tx, M, "child")
-    with store.begin() as tx:
-        assert pins.pins_for(tx, M, "child").definition_id == later[0]
-        definitions.publish(tx, BEN, [first])
-        assert pins.pins_for(tx, M, "child").definition_id == first
 
 
 def test_an_instance_of_a_draft_cannot_be_pinned(store: Database) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from sqlalchemy import select, text
+from sqlalchemy.orm import defer
 
 from app.decisions import parse_decisions
 from app.engine.bundle import Bundle
@@ -42,11 +43,13 @@ def pins_for(tx: Tx, merchant_id: str, process: str) -> Pinned:
     NotFound when it is not published, Conflict when something it reaches is not.
     """
     ids = tuple(tx.column(_PUBLISHED, {"merchant_id": merchant_id, "status": PUBLISHED}))
-    return _pinned.get((process, *ids), lambda: _pin(tx, merchant_id, process))
+    return _pinned.get((process, *ids), lambda: _pin(tx, ids, process))
 
 
-def _pin(tx: Tx, merchant_id: str, process: str) -> Pinned:
-    standing = Standing.of(published(tx, merchant_id))
+def _pin(tx: Tx, ids: Sequence[str], process: str) -> Pinned:
+    # Those and no others, though something else may be published by now: what is made is kept under these ids.
+    query = select(Definition).options(defer(Definition.content)).where(Definition.id.in_(ids))
+    standing = Standing.of(tx.session.scalars(query.order_by(Definition.kind, Definition.key)).all())
     if process not in standing.processes:
         raise NotFound(f"No version of the process {process!r} is published")
     pins: Json = {"process": process, "processes": {}, "decisions": {}, "forms": {}}

@@ -66,7 +66,7 @@ UPDATE instances SET
         CASE WHEN instances.lease_until < :soon THEN :until ELSE instances.lease_until END
     END,
     fence = instances.fence + 1,
-    failures = 0,
+    failures = CASE WHEN new.keep THEN instances.failures ELSE 0 END,
     deaths = CASE WHEN new.keep THEN instances.deaths ELSE 0 END,
     last_error = NULL,
     updated_at = :now,
@@ -123,7 +123,8 @@ def _next(change: Change) -> Claim:
         state=change.outcome.state,
         journal_seq=claim.journal_seq + len(step.journal),
         fence=claim.fence + 1,
-        failures=0,
+        # What fails may be what a call answers, so that asking for it once more is no success yet.
+        failures=claim.failures if change.outcome.keep_lease else 0,
         deaths=claim.deaths if change.outcome.keep_lease else 0,
         rows=change.after if change.after.sure else None,
     )

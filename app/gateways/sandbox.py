@@ -29,7 +29,7 @@ from app.gateways.port import (
     Refund,
     Void,
 )
-from app.gateways.redact import redacted
+from app.gateways.redact import redacted, without_nul
 from app.gateways.wire import JsonAnswer, Wire, unknown
 from app.kit.crypto import SignatureRefused, signing_key, verify_signature
 from app.kit.money import Money
@@ -238,7 +238,7 @@ class SandboxGateway:
         except SignatureRefused as refused:
             raise InvalidSignature(refused.detail) from None
         try:
-            payload = orjson.loads(body)
+            payload = orjson.loads(without_nul(body))
         except orjson.JSONDecodeError:
             payload = {}
         data = payload.get("data") if isinstance(payload, dict) else None

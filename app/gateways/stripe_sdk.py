@@ -11,6 +11,7 @@ import orjson
 import stripe
 
 from app.gateways.port import GatewayResult, Outcome
+from app.gateways.redact import without_nul
 from app.gateways.wire import JsonAnswer
 from app.kit.http import HttpClient, NoAnswer
 
@@ -49,14 +50,15 @@ class _Transport(stripe.HTTPClient):
         answer = self._client.exchange(method.upper(), url, headers or {}, body)
         if isinstance(answer, NoAnswer):
             raise _NothingUsable(answer.sent, answer.message)
+        text = without_nul(answer.body)
         try:
-            content = orjson.loads(answer.body)
+            content = orjson.loads(text)
         except orjson.JSONDecodeError:
             content = None
         if not isinstance(content, dict):
             raise _NothingUsable(sent=True, message=f"HTTP {answer.status} with a body that is no JSON object")
         # The headers stay here: one of them would make the SDK raise a warning.
-        return answer.body.decode(), answer.status, {}
+        return text.decode(), answer.status, {}
 
     def close(self) -> None:
         self._client.close()

@@ -13,7 +13,7 @@ from typing import Any, Final
 import orjson
 
 from app.gateways.port import EventKind, GatewayEvent, InvalidSignature
-from app.gateways.redact import redacted
+from app.gateways.redact import redacted, without_nul
 from app.gateways.stripe_mapping import KEY
 from app.kit.crypto import TOLERANCE_SECONDS
 
@@ -76,7 +76,7 @@ def _kind(kind: str, about: object) -> EventKind:
 
 def _json_object(body: bytes) -> dict[str, Any]:
     try:
-        payload = orjson.loads(body)
+        payload = orjson.loads(without_nul(body))
     except orjson.JSONDecodeError:
         return {}
     return payload if isinstance(payload, dict) else {}

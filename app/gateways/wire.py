@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from app.gateways.port import GatewayResult, Outcome
-from app.gateways.redact import redacted
+from app.gateways.redact import redacted, without_nul
 from app.kit.http import HttpClient, NoAnswer
 
 
@@ -55,7 +55,7 @@ class Wire:
         if isinstance(answer, NoAnswer):
             return GatewayResult(Outcome.UNKNOWN if answer.sent else Outcome.NOT_SENT, message=answer.message)
         try:
-            content = orjson.loads(answer.body)
+            content = orjson.loads(without_nul(answer.body))
         except orjson.JSONDecodeError:
             content = None
         if not isinstance(content, dict):

@@ -5,8 +5,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 
+import structlog
+
 from app.kit.trace import following
 from app.operations import Effect
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +42,18 @@ class Caller:
         self._answers: SimpleQueue[Answer] = SimpleQueue()
 
     def submit(self, instance_id: str, node: str, effect: Effect, trace: str = "") -> None:
-        pool = self._pools.get(effect.lane)
-        if pool is None:
-            pool = ThreadPoolExecutor(
-                self._caps.get(effect.lane, self._per_lane), thread_name_prefix=f"call-{effect.lane}"
-            )
-            self._pools[effect.lane] = pool
-        pool.submit(self._call, instance_id, node, effect, trace)
+        """Have the effect called. There is an answer to every one, also where the system has no thread left for it."""
+        try:
+            pool = self._pools.get(effect.lane) or self._opened(effect.lane)
+        except RuntimeError as error:
+            self._answers.put(Answer(instance_id, node, effect, error=error, trace=trace))
+            self._wake()
+            return
+        try:
+            pool.submit(self._call, instance_id, node, effect, trace)
+        except RuntimeError as error:
+            # It stands in line before another thread is asked for, and those that there are come to it.
+            log.warning("caller.short_of_threads", lane=effect.lane, error=str(error))
 
     def answers(self) -> list[Answer]:
         """All answers that are in, without waiting."""
@@ -58,6 +67,13 @@ class Caller:
     def close(self) -> None:
         for pool in self._pools.values():
             pool.shutdown(wait=True, cancel_futures=True)
+
+    def _opened(self, lane: str) -> ThreadPoolExecutor:
+        """The lane with its first thread, which it never loses. RuntimeError when none can be started."""
+        pool = ThreadPoolExecutor(self._caps.get(lane, self._per_lane), thread_name_prefix=f"call-{lane}")
+        pool.submit(int)
+        self._pools[lane] = pool
+        return pool
 
     def _call(self, instance_id: str, node: str, effect: Effect, trace: str) -> None:
         try:

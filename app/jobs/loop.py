@@ -288,7 +288,10 @@ class Loop:
             try:
                 with self._database.begin() as tx:
                     self._finish(tx, store.peek(tx, instance_id), answer)
-            except Exception:
+            except Exception as error:
+                if is_away(error):
+                    # The next turn begins with them; to book one again that is booked changes nothing.
+                    raise
                 log.exception("answer.not_booked", instance=instance_id, node=answer.node)
         self._booked(instance_id)
 

@@ -10,10 +10,15 @@ from typing import Any
 
 from app.errors import FieldError, InvalidInput
 
-# A run of digits, with single spaces or dashes inside, that no other digit or letter continues.
-_RUN = re.compile(r"(?<![0-9A-Za-z])[0-9](?:[ \-]?[0-9]){12,18}(?![0-9A-Za-z])")
+# Digits that no other digit or letter continues. A number is one such group, or several with single spaces or dashes.
+_GROUP = re.compile(r"(?<![0-9A-Za-z])[0-9]{1,19}(?![0-9A-Za-z])")
+# How an account number begins, which goes on with groups like those of a card.
+_IBAN = re.compile(r"(?<![0-9A-Za-z])[A-Z]{2}[0-9]{2}[ -]$")
 
 _SHORTEST = 13
+_LONGEST = 19
+#: Beside a number may stand a month, a year or a security code; in the groups of a number itself are this many digits.
+_SMALLEST_GROUP = 3
 
 # (prefixes as ranges of their first digits, lengths) of each network.
 _NETWORKS: tuple[tuple[tuple[tuple[int, int], ...], frozenset[int]], ...] = (
@@ -36,7 +41,14 @@ class CardNumberRefused(InvalidInput):
 
 def contains_card_number(text: str) -> bool:
     """Whether some run of digits in `text` is a valid number of a known card network."""
-    return len(text) >= _SHORTEST and any(_is_card_number(re.sub("[ -]", "", run)) for run in _RUN.findall(text))
+    return next(_found(text), None) is not None
+
+
+def without_card_numbers(text: str, mask: str) -> str:
+    """`text` with `mask` in the place of every card number."""
+    for start, end in reversed(list(_found(text))):
+        text = text[:start] + mask + text[end:]
+    return text
 
 
 def refuse_card_numbers(values: Mapping[str, Any]) -> None:
@@ -45,6 +57,44 @@ def refuse_card_numbers(values: Mapping[str, Any]) -> None:
         if contains_card_number(text):
             message = "looks like a card number; send a token of the gateway instead"
             raise CardNumberRefused(f"{path} {message}", errors=[FieldError(path, message, "card_number")])
+
+
+def _found(text: str) -> Iterator[tuple[int, int]]:
+    """Where the card numbers of `text` stand, from the left, none inside another."""
+    if len(text) < _SHORTEST:
+        return
+    for run in _runs(text):
+        after = 0
+        for start, end in _candidates(text, run):
+            if start >= after and _is_card_number(re.sub("[ -]", "", text[start:end])):
+                after = end
+                yield start, end
+
+
+def _runs(text: str) -> Iterator[list[tuple[int, int]]]:
+    """Groups of digits with single spaces or dashes between them."""
+    run: list[tuple[int, int]] = []
+    for found in _GROUP.finditer(text):
+        if run and text[run[-1][1] : found.start()] not in (" ", "-"):
+            yield run
+            run = []
+        run.append(found.span())
+    if run:
+        yield run
+
+
+def _candidates(text: str, run: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """The whole run, however it is divided, and every part of it that is divided as cards are."""
+    is_account = _IBAN.search(text[max(0, run[0][0] - 6) : run[0][0]]) is not None
+    for first, (start, _) in enumerate(run):
+        digits, cardlike = 0, not is_account
+        for place, (begin, end) in enumerate(run[first : first + _LONGEST], start=first):
+            digits += end - begin
+            cardlike = cardlike and end - begin >= _SMALLEST_GROUP
+            if digits > _LONGEST or not (cardlike or first == 0):
+                break
+            if digits >= _SHORTEST and (cardlike or place == len(run) - 1):
+                yield start, end
 
 
 def _is_card_number(digits: str) -> bool:

@@ -35,6 +35,15 @@ class PatientConnection(psycopg.Connection[Any]):
 
     def wait(self, gen: PQGen[RV], interval: float = _INTERVAL, timeout: float | None = None) -> RV:
         """As psycopg's own; out of patience the connection is closed and OperationalError raised."""
+        try:
+            return self._waited(gen, interval, timeout)
+        except psycopg.Error as error:
+            # DETAIL and CONTEXT repeat whole rows and parts of what was sent, and errors go into logs and incidents.
+            if error.diag.message_primary is not None:
+                error.args = (error.diag.message_primary,)
+            raise
+
+    def _waited(self, gen: PQGen[RV], interval: float, timeout: float | None) -> RV:
         if timeout is not None or self.limit is None or self.unhurried:
             return super().wait(gen, interval, timeout)
         seconds = (self.limit + _GRACE).total_seconds()

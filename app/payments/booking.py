@@ -10,6 +10,7 @@ from typing import Final
 from app.engine import incidents
 from app.events.outbox import emit
 from app.gateways.port import GatewayResult, Outcome
+from app.gateways.redact import redacted
 from app.kit.database import Json
 from app.payments.outcomes import UNRESOLVED, WITHOUT_EFFECT
 from app.payments.queries import moment, payment_view
@@ -86,7 +87,7 @@ def _record(case: Case, result: GatewayResult, source: Source) -> None:
     attempt.gateway_reference = result.gateway_reference or attempt.gateway_reference
     attempt.decline_code = str(result.decline or "")
     attempt.gateway_code = result.gateway_code
-    attempt.message = result.message
+    attempt.message = redacted(result.message)
     attempt.raw = dict(result.raw) or attempt.raw
     attempt.finished_at = case.tx.now()
     if source is not ANSWER:

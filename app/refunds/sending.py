@@ -5,6 +5,7 @@ from pydantic import Field
 from app.access.actor import system
 from app.gateways.port import Gateway, GatewayResult, Outcome
 from app.gateways.port import Refund as Order
+from app.gateways.redact import redacted
 from app.gateways.registry import Registry as Gateways
 from app.kit.money import Money
 from app.operations import Effect, OperationContext, Result
@@ -80,7 +81,7 @@ class RefundVerb(Verb):
             return False
         attempt.outcome = "declined"
         attempt.decline_code = str(result.decline or "")
-        attempt.message = result.message
+        attempt.message = redacted(result.message)
         attempt.evidence = {
             **(attempt.evidence or {}),
             "source": LATE_FAILURE,

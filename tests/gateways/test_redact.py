@@ -1,8 +1,9 @@
 from typing import Any
 
+import orjson
 import pytest
 
-from app.gateways.redact import MASK, redacted
+from app.gateways.redact import MASK, redacted, without_nul
 
 
 @pytest.mark.parametrize(
@@ -32,6 +33,35 @@ def test_a_card_number_within_a_text_is_taken_out(number: str) -> None:
 @pytest.mark.parametrize("text", ["pay_01m82wedmhjez13faxb2zszw1e", "1772366400000", "4242424242424241", "2026-11-23"])
 def test_ids_and_times_are_kept(text: str) -> None:
     assert redacted([text]) == [text]
+
+
+@pytest.mark.parametrize(
+    ("told", "kept"),
+    [
+        ("Your card 4242424242424242.", f"Your card {MASK}."),
+        ("4242424242424242 12/27 123", f"{MASK} 12/27 123"),
+        ("7 5555-5555-5555-4444-1227", f"7 {MASK}-1227"),
+        ({"source": 4242424242424242, "at": 1772366400000}, {"source": MASK, "at": 1772366400000}),
+        ({"4242424242424242": True}, {MASK: True}),
+    ],
+)
+def test_a_card_number_is_taken_out_whatever_stands_beside_it(told: object, kept: object) -> None:
+    assert redacted(told) == kept
+
+
+@pytest.mark.parametrize("before", range(460, 500))
+def test_a_text_is_not_cut_within_a_card_number(before: int) -> None:
+    """Fifteen digits of sixteen tell the last."""
+    assert "424242" not in redacted("x" * (before - 1) + " 4242424242424242 and more of it")
+
+
+def test_names_are_cut_as_texts_are() -> None:
+    assert [len(name) for name in redacted({"x" * 10_000: 1})] == [500]
+
+
+def test_no_answer_holds_what_no_row_can() -> None:
+    told = orjson.loads(without_nul(rb'{"a": "\u0000b\\u0000\\\u0000\u0000c", "\u0000": 1}'))
+    assert told == {"a": "b\\u0000\\c", "": 1}
 
 
 def test_numbers_and_nothing_pass_through() -> None:

@@ -2,6 +2,7 @@
 
 from contextlib import ExitStack, suppress
 from datetime import timedelta
+from typing import Any
 
 import psycopg
 import pytest
@@ -23,6 +24,28 @@ def test_an_error_never_repeats_what_somebody_sent(database: Database) -> None:
             way(tx, asked, given)
         assert "4111" not in str(caught.value)
         assert "secret" not in str(caught.value)
+
+
+def test_an_error_never_repeats_the_row_it_is_about(database: Database) -> None:
+    """PostgreSQL would: the row that breaks a rule, the key that is there twice, and the JSON it stumbled over."""
+    secret = {"email": "ann@example.test"}
+    with database.begin() as tx:
+        tx.gather(Merchant, {"id": "ann@example.test", "name": "", "settings": {}, "created_at": tx.now()})
+        tx.rows(text("ALTER TABLE merchants ADD CONSTRAINT named CHECK (name <> 'x')"))
+    rows: list[dict[str, Any]] = [
+        {"id": "mer_1", "name": "x", "settings": secret},
+        {"id": "ann@example.test", "name": "", "settings": {}},
+        {"id": "mer_1", "name": "", "settings": {**secret, "note": "\x00"}},
+    ]
+    for row in rows:
+        with pytest.raises(DBAPIError) as caught, database.begin() as tx:
+            tx.gather(Merchant, {**row, "created_at": tx.now()})
+        assert "ann@" not in str(caught.value)
+        assert "ann@" not in str(caught.value.orig)
+        assert caught.value.orig is not None
+        with pytest.raises(DBAPIError) as caught, database.begin() as tx:
+            tx.session.execute(insert(Merchant).values({**row, "created_at": tx.now()}))
+        assert "ann@" not in str(caught.value)
 
 
 def test_changed_counts_the_rows_of_every_kind_of_statement(database: Database) -> None:

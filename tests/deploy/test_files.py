@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
+from pydantic import ValidationError
 
 from app.jobs.worker import STOP_SECONDS
 from app.settings import ROOT, Settings
@@ -89,6 +90,26 @@ def test_every_name_in_the_environment_is_a_setting(monkeypatch: pytest.MonkeyPa
     assert Settings().secure_cookies
 
 
+def test_a_gateway_filled_in_reads_the_same_for_a_shell_and_for_systemd() -> None:
+    """Unquoted, the shell of `sluice recover` would see no gateway, and go on."""
+    gateways = '[{"name": "acme", "adapter": "stripe", "options": {"api_key": "sk_$1 #"}}]'
+    assert example(gateways)["SLUICE_GATEWAYS"] == gateways
+    text = (DEPLOY / "sluice.env.example").read_text()
+    for line in text.splitlines():
+        name, _, value = line.partition("=")
+        if line and not line.startswith("#"):
+            assert value in (example()[name], f"'{example()[name]}'"), "systemd knows these two ways"
+
+
+def test_a_mistyped_gateway_tells_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a process dies of is in the log of whoever starts it again."""
+    monkeypatch.setenv("SLUICE_GATEWAYS", '[{"nam": "acme", "adapter": "stripe", "options": {"api_key": "sk_hidden"}}]')
+    with pytest.raises(ValidationError) as refused:
+        Settings()
+    assert "gateways.0.name" in str(refused.value)
+    assert "sk_hidden" not in str(refused.value)
+
+
 def test_compose_and_systemd_start_the_same_commands() -> None:
     for name, unit in (("web", "sluice-web@.service"), ("worker", "sluice-worker@.service")):
         in_unit = [word for word in command(unit, "8000") if word not in ("--bind", "127.0.0.1:8000")][1:]
@@ -106,6 +127,9 @@ def test_units_are_hardened_and_wait_for_a_graceful_stop(unit: Any) -> None:
         assert int(found["TimeoutStopSec"]) > STOP_SECONDS
         assert found["Restart"] == "always"
         assert directives(unit, "Install")["WantedBy"] == ["sluice.target"]
+        around = directives(unit, "Unit")
+        assert {"postgresql.service", "redis-server.service"} <= set(around["After"][0].split()), "stopped after ours"
+        assert around["StartLimitIntervalSec"] == ["0"], "systemd would give up"
 
 
 def test_the_readme_names_every_file() -> None:

@@ -12,6 +12,7 @@ from app.bootstrap import NotConfigured, create_worker, wire
 from app.commands.checks import verify_gateway, verify_ledger
 from app.commands.demo import send_a_day
 from app.commands.flows import deploy, lint_files, scenarios, write_templates
+from app.commands.merchants import new_merchant
 from app.commands.migrations import migrate_instances
 from app.commands.recover import mark_restored, recover, release_sending
 from app.commands.running import database
@@ -86,6 +87,7 @@ COMMANDS = (
     lint_files,
     migrate_instances,
     mark_restored,
+    new_merchant,
     recover,
     release_sending,
     scenarios,

@@ -24,7 +24,9 @@ class GatewaySettings(BaseModel):
 class Settings(BaseSettings):
     """Names in the environment are those below in capitals; `SLUICE_` precedes all but the four everybody knows."""
 
-    model_config = SettingsConfigDict(env_prefix="SLUICE_", env_nested_delimiter="__", populate_by_name=True)
+    model_config = SettingsConfigDict(
+        env_prefix="SLUICE_", env_nested_delimiter="__", populate_by_name=True, hide_input_in_errors=True
+    )
 
     port: int = Field(default=8000, validation_alias="PORT", description="Where the web listens")
     database_url: str = Field(

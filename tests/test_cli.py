@@ -12,6 +12,8 @@ from click.testing import CliRunner, Result
 from sqlalchemy import select
 
 from app.access.merchants import create_merchant
+from app.access.models import User
+from app.access.users import authenticate
 from app.cli import cli
 from app.commands.tables import table
 from app.engine.models import Definition
@@ -86,6 +88,27 @@ def test_a_database_that_does_not_answer_is_a_sentence(sluice: Sluice, monkeypat
 
 def test_migrating_a_new_database_again_changes_nothing(sluice: Sluice, database: Database) -> None:
     assert sluice("migrate", database=database).exit_code == 0
+
+
+def test_the_first_merchant_of_a_new_database_has_flows_and_somebody_who_can_sign_in(
+    sluice: Sluice, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SLUICE_GATEWAYS", "[]")
+    email = "ada@shop.example"
+    refused = sluice("new-merchant", "Shop", "--administrator", email, "--gateway", "acme", database=database)
+    assert (refused.exit_code, "No gateway acme; configured are: none" in refused.output) == (2, True)
+    made = sluice("new-merchant", "Shop", "--administrator", email, database=database)
+    assert made.exit_code == 0, made.output
+    told = dict(line.split(maxsplit=1) for line in made.output.replace("sign in", "email").splitlines()[-3:])
+    with database.begin() as tx:
+        user = authenticate(tx, email, told["password"], "127.0.0.1")
+        assert isinstance(user, User)
+        assert (user.merchant_id, user.roles) == (told["merchant"], ["admin", "operator"])
+        published = select(Definition.key).where(Definition.merchant_id == user.merchant_id)
+        assert "card-payment" in tx.session.scalars(published.where(Definition.status == "published")).all()
+        assert tx.session.scalars(select(AuditEntry.action)).all().count("user.created") == 1
+    again = sluice("new-merchant", "Shop", "--administrator", email, database=database)
+    assert (again.exit_code, "is taken" in again.output) == (1, True)
 
 
 def test_a_ledger_that_balances_is_shown_per_merchant_and_currency(sluice: Sluice, house: House) -> None:

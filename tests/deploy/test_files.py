@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
+from pydantic import ValidationError
 
 from app.jobs.worker import STOP_SECONDS
 from app.settings import ROOT, Settings
@@ -83,13 +84,6 @@ def test_no_secret_and_no_sandbox_is_in_the_files() -> None:
     assert {"deploy/sluice.env", "deploy/postgres.password"} <= set((ROOT / ".dockerignore").read_text().splitlines())
 
 
-def test_a_shell_may_read_what_systemd_reads() -> None:
-    """Without the quotes it takes what follows the first space of the gateways for a command, and leaves them out."""
-    lines = (DEPLOY / "sluice.env.example").read_text().splitlines()
-    assert "SLUICE_GATEWAYS='[]'" in lines
-    assert [line for line in lines if " " in line and not line.startswith("#")] == []
-
-
 def test_every_name_in_the_environment_is_a_setting(monkeypatch: pytest.MonkeyPatch) -> None:
     given = example()
     assert set(given) <= setting_names()
@@ -99,6 +93,26 @@ def test_every_name_in_the_environment_is_a_setting(monkeypatch: pytest.MonkeyPa
     for name, value in given.items():
         monkeypatch.setenv(name, value)
     assert Settings().secure_cookies
+
+
+def test_a_gateway_filled_in_reads_the_same_for_a_shell_and_for_systemd() -> None:
+    """Unquoted, the shell of `sluice recover` would see no gateway, and go on."""
+    gateways = '[{"name": "acme", "adapter": "stripe", "options": {"api_key": "sk_$1 #"}}]'
+    assert example(gateways)["SLUICE_GATEWAYS"] == gateways
+    text = (DEPLOY / "sluice.env.example").read_text()
+    for line in text.splitlines():
+        name, _, value = line.partition("=")
+        if line and not line.startswith("#"):
+            assert value in (example()[name], f"'{example()[name]}'"), "systemd knows these two ways"
+
+
+def test_a_mistyped_gateway_tells_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a process dies of is in the log of whoever starts it again."""
+    monkeypatch.setenv("SLUICE_GATEWAYS", '[{"nam": "acme", "adapter": "stripe", "options": {"api_key": "sk_hidden"}}]')
+    with pytest.raises(ValidationError) as refused:
+        Settings()
+    assert "gateways.0.name" in str(refused.value)
+    assert "sk_hidden" not in str(refused.value)
 
 
 def test_compose_and_systemd_start_the_same_commands() -> None:
@@ -118,6 +132,9 @@ def test_units_are_hardened_and_wait_for_a_graceful_stop(unit: Any) -> None:
         assert int(found["TimeoutStopSec"]) > STOP_SECONDS
         assert found["Restart"] == "always"
         assert directives(unit, "Install")["WantedBy"] == ["sluice.target"]
+        around = directives(unit, "Unit")
+        assert {"postgresql.service", "redis-server.service"} <= set(around["After"][0].split()), "stopped after ours"
+        assert around["StartLimitIntervalSec"] == ["0"], "systemd would give up"
 
 
 def test_the_readme_names_every_file() -> None:

@@ -1,6 +1,7 @@
 """The unit files as systemd would read them, as far as we use them."""
 
 import shlex
+import subprocess
 import sys
 from pathlib import Path
 
@@ -37,8 +38,13 @@ def setting_names() -> set[str]:
     }
 
 
-def example() -> dict[str, str]:
-    """The example of the environment file."""
-    lines = (DEPLOY / "sluice.env.example").read_text().splitlines()
-    pairs = (line.split("=", 1) for line in lines if line and not line.startswith("#"))
-    return {name: "".join(shlex.split(value)) for name, value in pairs}
+def example(gateways: str = "") -> dict[str, str]:
+    """The example of the environment file as a shell reads it, with `gateways` filled in between the quotes."""
+    text = (DEPLOY / "sluice.env.example").read_text()
+    if gateways:
+        text = text.replace("SLUICE_GATEWAYS='[]'", f"SLUICE_GATEWAYS='{gateways}'")
+    script = f"set -ea\n{text}\nexec /usr/bin/env -0"
+    told = subprocess.run(["/bin/sh", "-c", script], env={}, check=True, capture_output=True, text=True).stdout
+    of_the_shell = {"PWD", "OLDPWD", "SHLVL", "_"}
+    pairs = dict(line.split("=", 1) for line in told.split("\0") if line)
+    return {name: value for name, value in pairs.items() if name not in of_the_shell}

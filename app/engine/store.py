@@ -18,8 +18,8 @@ from app.errors import Conflict
 from app.kit.database import Json, Tx
 from app.kit.direct import ANY_OF_IDS
 
-#: A dead worker's instances go on within 10 seconds: this, and the second until somebody looks.
-LEASE = timedelta(seconds=9)
+#: A dead worker's instances go on within 10 seconds: this, the second until somebody looks, and the turn itself.
+LEASE = timedelta(seconds=8)
 
 
 class LeaseLost(Conflict):

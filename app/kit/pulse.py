@@ -8,7 +8,7 @@ from collections.abc import Callable
 from time import monotonic
 
 #: A longer silence between two beats is sleep. It must be shorter than a lease minus the time between renewals.
-GAP_SECONDS = 5.0
+GAP_SECONDS = 4.5
 
 
 class Pulse:

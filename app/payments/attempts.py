@@ -25,9 +25,9 @@ from app.payments.outcomes import UNRESOLVED
 from app.payments.queries import attempts_of, lock_payment, moment
 from app.payments.verbs import ANSWER, Case, Verb, verb_of
 
-#: A prepared call is not sent later than this unless the process is known to have been awake: shorter than a lease,
-#: so a worker that slept cannot send what somebody else has already found to be absent.
-SEND_WITHIN_SECONDS: Final = 8.0
+#: A prepared call is not sent later than this unless the process is known to have been awake: shorter than what is left
+#: of any lease after a save, so a worker that slept cannot send what somebody else has already found to be absent.
+SEND_WITHIN_SECONDS: Final = 4.5
 #: Gateways forget idempotency keys, the quickest after a day; an older attempt is never sent again.
 RESEND_WITHIN: Final = timedelta(hours=12)
 

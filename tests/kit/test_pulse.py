@@ -26,4 +26,4 @@ def test_a_process_that_slept_and_beats_again_is_not_believed_about_before() -> 
 
 
 def test_a_process_that_stopped_beating_is_asleep() -> None:
-    assert not beating(30, 25, 20, GAP_SECONDS + 1).unbroken_since(monotonic() - 22)
+    assert not beating(28, 24, 20, 16, 12, 8, GAP_SECONDS + 1).unbroken_since(monotonic() - 22)

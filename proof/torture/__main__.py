@@ -26,7 +26,7 @@ from proof.options import options
 from proof.relay import BREAKS
 from proof.torture.operators import Operators
 from proof.torture.plan import Plan
-from proof.torture.stack import VICTIMS, Stack
+from proof.torture.stack import Stack
 from proof.torture.traffic import Client, Receiver, Traffic, wait
 
 #: For what is still under way when the last request was answered: leases, ladders, webhooks that come again.
@@ -116,7 +116,8 @@ class Torture:
     def _kill_while(self, traffic: Traffic, begun: float) -> list[Broken]:
         """Kills while there is traffic; what no moment may break is looked at now and then, and ends it."""
         kills, payments = self._plan.kills, self._plan.payments
-        kinds, weights = list(VICTIMS), list(VICTIMS.values())
+        victims = self._stack.victims
+        kinds, weights = list(victims), list(victims.values())
         looked = time.monotonic()
         while not traffic.over:
             # Kills are spread over the payments, so that neither ends long before the other.

@@ -44,7 +44,8 @@ class Stack:
         self._postgres = EmbeddedPostgres(self._folder / "postgres")
         self._open.callback(self._postgres.stop)
         url = self._postgres.start()
-        redis_url = self._open.enter_context(EmbeddedRedis(self._folder / "redis")) if redis else ""
+        self._redis = EmbeddedRedis(self._folder / "redis") if redis else None
+        redis_url = self._open.enter_context(self._redis) if self._redis is not None else ""
         upgrade(url)
         self.plan = replace(
             plan,
@@ -71,6 +72,11 @@ class Stack:
             text=True,
         )
         self._open.callback(self._end)
+
+    @property
+    def victims(self) -> dict[str, int]:
+        """Whom to kill, and how often among the others."""
+        return VICTIMS if self._redis is None else VICTIMS | {"redis": 10}
 
     @property
     def names(self) -> list[str]:
@@ -106,6 +112,9 @@ class Stack:
             return kind
         if kind == "backend":
             return self._kill_backend(random)
+        if kind == "redis":
+            self._kill_redis()
+            return kind
         names = [name for name in self.names if name.startswith(kind) and name not in self._killed]
         if not names:
             return ""
@@ -151,6 +160,12 @@ class Stack:
         os.kill(pid, signal.SIGKILL)
         self._postgres.stop()
         self._postgres.start()
+
+    def _kill_redis(self) -> None:
+        assert self._redis is not None
+        os.kill(int((self._folder / "redis" / "redis.pid").read_text()), signal.SIGKILL)
+        self._redis.stop()
+        self._redis.start()
 
     def _kill_backend(self, random: Random) -> str:
         query = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"

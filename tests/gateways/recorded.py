@@ -1,4 +1,6 @@
-"""Recorded wire cases: which request must go out for a call, what the gateway answers, and what we make of it.
+"""Wire cases: which request must go out for a call, what the gateway answers, and what we make of it.
+
+They are written from a gateway's documentation, for what its test system cannot do.
 
 A case is JSON: a `promise`, and `steps` of a `call`, the `exchanges` it needs in this order, and what to `expect`. A
 body with `"$": name` is the object of that name in `objects.json` with the other fields laid over it.

@@ -20,6 +20,8 @@ HARDENED = {
     "ProtectSystem": "strict",
     "ProtectHome": "yes",
     "PrivateTmp": "yes",
+    "ProtectProc": "invisible",
+    "ProtectKernelLogs": "yes",
     "CapabilityBoundingSet": "",
     "User": "sluice",
 }
@@ -37,6 +39,11 @@ def test_compose_starts_what_is_needed_in_order() -> None:
             assert wanted in SERVICES
     assert set(COMPOSE["volumes"]) == {"postgres", "redis", "state"}
     assert SERVICES["postgres"]["image"] == "postgres:18"
+
+
+def test_the_database_is_healthy_only_when_others_can_connect() -> None:
+    """On its socket a first start answers before there is a database, and a `migrate` that fails starts nothing."""
+    assert "--host=127.0.0.1" in SERVICES["postgres"]["healthcheck"]["test"]
 
 
 def test_our_containers_may_do_little() -> None:

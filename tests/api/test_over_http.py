@@ -6,23 +6,19 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from sqlalchemy import text
 
 from app.access.actor import Role
 from app.access.api_keys import create_key
 from tests.api.conftest import client
 from tests.api.web import Web, web
 from tests.fixtures_sandbox import sandbox
+from tests.full_disk import full_disk
 from tests.house import MERCHANT, house
 
 assert client
 assert sandbox
 assert house
 assert web
-_FULL = """
-CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS
-$$ BEGIN RAISE 'could not extend file: no space left on device' USING ERRCODE = 'disk_full'; END $$
-"""
 
 
 def test_a_payment_is_answered_paid_when_the_caller_waits(web: Web) -> None:
@@ -52,14 +48,8 @@ def test_twenty_equal_requests_at_once_are_one_payment_and_one_charge(web: Web) 
 
 def test_a_full_disk_is_told_as_unavailable_and_the_same_request_is_done_afterwards(web: Web) -> None:
     body = {"amount": 1250, "currency": "EUR", "payment_method": "pm_card_visa"}
-    with web.house.database.begin() as tx:
-        tx.execute(text(_FULL))
-        tx.execute(text("CREATE TRIGGER full_disk BEFORE INSERT ON payments EXECUTE FUNCTION full_disk()"))
-    try:
+    with full_disk(web.house.database, "INSERT ON payments"):
         refused = web.post("/v1/payments", body, key="k")
-    finally:
-        with web.house.database.begin() as tx:
-            tx.execute(text("DROP FUNCTION full_disk CASCADE"))
     assert (refused.status_code, refused.get_json()["code"]) == (503, "unavailable")
     assert refused.headers["Retry-After"] == "1"
     assert web.post("/v1/payments", body, key="k").status_code == 201

@@ -20,6 +20,8 @@ HARDENED = {
     "ProtectSystem": "strict",
     "ProtectHome": "yes",
     "PrivateTmp": "yes",
+    "ProtectProc": "invisible",
+    "ProtectKernelLogs": "yes",
     "CapabilityBoundingSet": "",
     "User": "sluice",
 }
@@ -42,6 +44,16 @@ def test_compose_starts_what_is_needed_in_order() -> None:
 def test_containers_wait_for_a_graceful_stop() -> None:
     for name in ("web", "worker"):
         assert int(SERVICES[name]["stop_grace_period"].removesuffix("s")) > STOP_SECONDS
+
+
+def test_one_service_builds_the_image_of_all() -> None:
+    assert [name for name in SERVICES if "build" in SERVICES[name]] == ["migrate"]
+    assert {SERVICES[name]["image"] for name in OURS} == {"sluice"}
+
+
+def test_the_database_is_healthy_only_when_others_can_connect() -> None:
+    """On its socket a first start answers before there is a database, and a `migrate` that fails starts nothing."""
+    assert "--host=127.0.0.1" in SERVICES["postgres"]["healthcheck"]["test"]
 
 
 def test_our_containers_may_do_little() -> None:
@@ -72,7 +84,7 @@ def test_every_worker_answers_for_its_own_numbers() -> None:
 
 def test_no_secret_and_no_sandbox_is_in_the_files() -> None:
     for path in DEPLOY.rglob("*"):
-        if path.is_file() and path.name != "README.md":
+        if path.is_file() and path.name not in ("README.md", "sluice.env", "postgres.password"):
             text = path.read_text()
             assert "app.sandbox" not in text, path
             assert '"adapter": "sandbox"' not in text, path

@@ -6,7 +6,6 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
 from app.engine import inbox
@@ -15,12 +14,8 @@ from app.jobs.calls import Caller
 from app.kit.http import Answer, HttpClient
 from app.payments.attempts import Calling
 from tests.fixtures_sandbox import until
+from tests.full_disk import full_disk
 from tests.house import House
-
-_FULL = """
-CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS
-$$ BEGIN RAISE 'could not extend file: no space left on device' USING ERRCODE = 'disk_full'; END $$
-"""
 
 
 @pytest.fixture
@@ -165,13 +160,10 @@ def test_an_answer_is_kept_while_the_database_is_away_though_nothing_may_be_sent
     until(lambda: house.charges() != [])
     with house.database.begin() as tx:
         hold(tx, "It was restored")
-        tx.execute(text(_FULL))
-        tx.execute(text("CREATE TRIGGER full_disk BEFORE UPDATE ON attempts EXECUTE FUNCTION full_disk()"))
-    for _ in range(3):
-        with suppress(OperationalError):
-            house.loop.turn()
-        time.sleep(0.1)
-    with house.database.begin() as tx:
-        tx.execute(text("DROP TRIGGER full_disk ON attempts"))
+    with full_disk(house.database, "UPDATE ON attempts"):
+        for _ in range(3):
+            with suppress(OperationalError):
+                house.loop.turn()
+            time.sleep(0.1)
     house.loop.turn()
     assert house.outcomes(payment) == [("authorize", "sandbox_a", "approved")]

@@ -24,6 +24,7 @@ from app.payments.held import Held
 from app.payments.models import Attempt, Payment
 from app.payments.shelf import Shelf
 from tests.fixtures_sandbox import until
+from tests.full_disk import full_disk
 from tests.house import House
 from tests.system import crash
 
@@ -32,10 +33,6 @@ _FORMERLY = """
 INSERT INTO waits (instance_id, merchant_id, node, element, kind, message, correlation, created_at)
 SELECT instances.id, merchant_id, call.key, call.value, 'call', '', '', instances.created_at
 FROM instances, jsonb_each_text(calls) call
-"""
-_FULL = """
-CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS
-$$ BEGIN RAISE 'could not extend file: no space left on device' USING ERRCODE = 'disk_full'; END $$
 """
 
 
@@ -234,19 +231,15 @@ def test_the_migration_takes_over_what_the_former_version_had_under_way(house: H
 def test_a_database_that_cannot_work_is_no_fault_of_an_instance(house: House) -> None:
     """Such as one whose disk is full: once there is room again nothing is parked, and nothing counted."""
     payments = [house.pay() for _ in range(MANY)]
-    with house.database.begin() as tx:
-        tx.execute(text(_FULL))
-        tx.execute(text("CREATE TRIGGER full_disk BEFORE INSERT ON journal_pages EXECUTE FUNCTION full_disk()"))
     loops = [house.loop, house.another_loop("worker-2")]
-    for number in range(2 * FATAL):
-        with pytest.raises(OperationalError):
-            loops[number % 2].turn()
-        house.clock.advance(timedelta(seconds=11))
+    with full_disk(house.database, "INSERT ON journal_pages"):
+        for number in range(2 * FATAL):
+            with pytest.raises(OperationalError):
+                loops[number % 2].turn()
+            house.clock.advance(timedelta(seconds=11))
     assert {(house.instance(one).failures, house.instance(one).deaths) for one in payments} == {(0, 0)}
     assert house.attempts(payments[0]) == []
 
-    with house.database.begin() as tx:
-        tx.execute(text("DROP TRIGGER full_disk ON journal_pages"))
     house.later(seconds=11)
     assert succeeded(house, payments)
     assert house.incidents() == []

@@ -238,6 +238,7 @@ def test_a_full_disk_stops_work_before_anything_is_sent_and_loses_nothing(
         written = {attempt.id for payment in payments for attempt in house.attempts(payment)}
         assert {charge["key"] for charge in house.charges()} <= written, "what cannot be written is not sent"
         assert not succeeded(house, payments)
+    house.database.close()  # its connections are those of the server before
     for incident in house.incidents():  # those that were tried too often meanwhile
         with house.database.begin() as tx:
             inbox.retry_incident(tx, house.person("omar", Role.OPERATOR), incident.id)

@@ -6,7 +6,7 @@ from app.access.actor import Role, host_user
 from app.access.merchants import MerchantSettings, create_merchant
 from app.access.users import NewUser, create_user
 from app.commands.flows import FLOWS
-from app.commands.running import wired
+from app.commands.running import database
 from app.engine import shipped
 from app.events import audit
 from app.kit.ids import new_secret
@@ -25,7 +25,7 @@ def new_merchant(name: str, email: str, gateways: tuple[str, ...]) -> None:
     if unknown:
         raise click.UsageError(f"No gateway {', '.join(unknown)}; configured are: {', '.join(configured) or 'none'}")
     password = new_secret("pw", 20)
-    with wired(settings) as sluice, sluice.database.begin() as tx:
+    with database(settings) as opened, opened.begin() as tx:
         merchant = create_merchant(tx, name, MerchantSettings(gateways=list(dict.fromkeys(gateways))))
         shipped.deploy(tx, merchant.id, FLOWS)
         roles = frozenset({Role.ADMIN, Role.OPERATOR})

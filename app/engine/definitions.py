@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import func, select, text
+from sqlalchemy import ColumnElement, func, select, text
 from sqlalchemy.orm import defer
 
 from app.access.actor import Actor, Role
@@ -132,9 +132,16 @@ def definition(tx: Tx, merchant_id: str, definition_id: str) -> Definition:
 def published(tx: Tx, merchant_id: str, kind: Kind | None = None) -> list[Definition]:
     """What new instances take. The content of each is read only when it is asked for."""
     mine = (Definition.merchant_id == merchant_id, Definition.status == PUBLISHED)
-    query = select(Definition).options(defer(Definition.content)).where(*mine)
-    if kind is not None:
-        query = query.where(Definition.kind == kind)
+    return _without_content(tx, *mine, *(() if kind is None else (Definition.kind == kind,)))
+
+
+def with_ids(tx: Tx, ids: Sequence[str]) -> list[Definition]:
+    """As `published`, of these definitions, whatever they are by now."""
+    return _without_content(tx, Definition.id.in_(ids))
+
+
+def _without_content(tx: Tx, *conditions: ColumnElement[bool]) -> list[Definition]:
+    query = select(Definition).options(defer(Definition.content)).where(*conditions)
     return list(tx.session.scalars(query.order_by(Definition.kind, Definition.key)))
 
 

@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from sqlalchemy import select, text
-from sqlalchemy.orm import defer
 
 from app.decisions import parse_decisions
 from app.engine.bundle import Bundle
-from app.engine.definitions import PUBLISHED, published
+from app.engine.definitions import PUBLISHED, published, with_ids
 from app.engine.dialect import parse_diagram
 from app.engine.forms import Form, read_form
 from app.engine.models import Definition
@@ -48,8 +47,7 @@ def pins_for(tx: Tx, merchant_id: str, process: str) -> Pinned:
 
 def _pin(tx: Tx, ids: Sequence[str], process: str) -> Pinned:
     # Those and no others, though something else may be published by now: what is made is kept under these ids.
-    query = select(Definition).options(defer(Definition.content)).where(Definition.id.in_(ids))
-    standing = Standing.of(tx.session.scalars(query.order_by(Definition.kind, Definition.key)).all())
+    standing = Standing.of(with_ids(tx, ids))
     if process not in standing.processes:
         raise NotFound(f"No version of the process {process!r} is published")
     pins: Json = {"process": process, "processes": {}, "decisions": {}, "forms": {}}

@@ -120,7 +120,7 @@ def _reviews(tx: Tx, payment: Payment) -> dict[str, str]:
     tasks = tx.session.scalars(
         select(Task)
         .where(Task.subject == payment.id, Task.merchant_id == payment.merchant_id, Task.status == "completed")
-        .order_by(Task.completed_at)
+        .order_by(Task.completed_at, Task.id)
     )
     return {
         f"review.{number}": f"{task.name}: {task.decision} at {moment(task.completed_at)}"
@@ -139,7 +139,7 @@ def _receipts(tx: Tx, payment: Payment) -> dict[str, str]:
             Event.type == "payment.succeeded",
             Delivery.delivered_at.is_not(None),
         )
-        .order_by(Delivery.delivered_at)
+        .order_by(Delivery.delivered_at, Delivery.id)
     )
     return {
         f"receipt.{number}": f"{type_} acknowledged at {moment(at)}" for number, (type_, at) in enumerate(rows, start=1)

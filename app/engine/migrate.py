@@ -134,7 +134,8 @@ def take(tx: Tx, limit: int, migration_id: str | None = None) -> list[Job]:
     due = select(Move).where(Move.due_at <= tx.now())
     if migration_id is not None:
         due = due.where(Move.migration_id == migration_id)
-    found = tx.session.scalars(due.order_by(Move.due_at).limit(limit).with_for_update(skip_locked=True)).all()
+    oldest = due.order_by(Move.due_at, Move.migration_id, Move.instance_id).limit(limit)
+    found = tx.session.scalars(oldest.with_for_update(skip_locked=True)).all()
     # What is taken together is carried out at the same time; of one instance the older move goes first.
     moves = list({one.instance_id: one for one in reversed(found)}.values())[::-1]
     for one in moves:

@@ -126,8 +126,8 @@ def standing(tx: Tx, merchant_id: str) -> list[Occasion]:
 
 def due(tx: Tx, limit: int) -> list[str]:
     """The definitions whose time has come, the longest overdue first."""
-    late = select(Occasion.definition_id).where(Occasion.due_at <= tx.now()).order_by(Occasion.due_at).limit(limit)
-    return list(tx.session.scalars(late))
+    late = select(Occasion.definition_id).where(Occasion.due_at <= tx.now())
+    return list(tx.session.scalars(late.order_by(Occasion.due_at, Occasion.definition_id).limit(limit)))
 
 
 def passed(occasion: Occasion, now: datetime) -> None:

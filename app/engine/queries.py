@@ -97,7 +97,7 @@ def open_waits(tx: Tx, instance_id: str) -> list[WaitRow]:
 
 
 def incidents(tx: Tx, instance_id: str) -> list[Incident]:
-    query = select(Incident).where(Incident.instance_id == instance_id).order_by(Incident.created_at)
+    query = select(Incident).where(Incident.instance_id == instance_id).order_by(Incident.created_at, Incident.id)
     return list(tx.session.scalars(query))
 
 

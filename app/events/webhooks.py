@@ -68,7 +68,7 @@ ORDER BY event.id, endpoint.id
 FOR SHARE OF endpoint
 """)
 _DUE = text("""
-SELECT id FROM deliveries WHERE due_at <= :now ORDER BY due_at LIMIT :limit FOR UPDATE SKIP LOCKED
+SELECT id FROM deliveries WHERE due_at <= :now ORDER BY due_at, id LIMIT :limit FOR UPDATE SKIP LOCKED
 """)
 
 

@@ -65,7 +65,10 @@ class ChangesSession(Session):
         self._save_or_update_impl(state)
 
     def take_changes(self) -> list[Change]:
-        """The changes that are to be gathered; to the session they are written."""
+        """The changes that are to be gathered, in the order of their keys; to the session they are written.
+
+        The session itself knows no order: with its own, rows would lie on the disk as addresses in memory have it.
+        """
         if self.new or self.deleted:
             # The session knows in which order all of it has to be written.
             return []
@@ -75,7 +78,7 @@ class ChangesSession(Session):
                 state = instance_state(changed)
                 taken.append(_change(type(changed), state))
                 state._commit_all(state.dict, self.identity_map)  # noqa: SLF001 - as the session does after a flush
-        return taken
+        return sorted(taken, key=_place)
 
 
 @cache
@@ -88,6 +91,10 @@ def defaults_of(model: type[Base]) -> Json:
     """What each attribute is when nobody says so."""
     plain, made = _defaults(model)
     return {**plain, **{key: make(None) for key, make in made.items()}}
+
+
+def _place(change: Change) -> tuple[str, ...]:
+    return change.model.__name__, *map(str, change.key.values())
 
 
 @cache

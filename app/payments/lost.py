@@ -69,7 +69,7 @@ class LostAnswers:
                 ~waited_for.exists(),
                 ~stopped.exists(),
             )
-            .order_by(Attempt.begun_at)
+            .order_by(Attempt.begun_at, Attempt.id)
             .limit(limit)
         )
         return [self._search(tx, attempt) for attempt in lost]

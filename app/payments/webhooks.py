@@ -126,7 +126,7 @@ class InboundWebhooks:
         rows = tx.session.scalars(
             select(InboundWebhook)
             .where(InboundWebhook.due_at <= tx.now(), self._mine())
-            .order_by(InboundWebhook.due_at)
+            .order_by(InboundWebhook.due_at, InboundWebhook.id)
             .limit(limit)
             .with_for_update(skip_locked=True)
         ).all()

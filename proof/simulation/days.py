@@ -25,8 +25,12 @@ from proof.simulation.day import Day, Outcome, Plan
 
 #: Payments of one day: its tables stay small, and whatever breaks is replayed within a minute or two.
 DAY: Final = 2000
-#: A server whose statistics and clean-ups come when we ask and not by time.
-_SETTINGS: Final = ("autovacuum = off", "jit = off", "checkpoint_timeout = '1h'", "max_wal_size = '16GB'")
+#: A server whose statistics and clean-ups come when we ask and not by time, and whose plans hang on the data alone:
+#: neither on a sample of it, nor on who else reads a table at the moment.
+_SETTINGS: Final = (
+    *("autovacuum = off", "jit = off", "checkpoint_timeout = '1h'", "max_wal_size = '16GB'"),
+    *("default_statistics_target = 500", "synchronize_seqscans = off", "max_parallel_workers_per_gather = 0"),
+)
 
 
 def _leave_nothing_behind() -> None:

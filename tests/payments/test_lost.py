@@ -1,7 +1,7 @@
 """Attempts whose flow has ended: who looks after them, and when nobody does."""
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 
 from app.access.actor import system
 from app.engine.definitions import deploy
@@ -153,3 +153,15 @@ def _ended(till: Till, attempt_id: str, process: str) -> Instance:
         lost.flow_ended(tx, till.gateways, attempt.instance_id, attempt.payment_id)
     with till.database.begin() as tx:
         return tx.session.scalars(select(Instance).join(Attempt, Attempt.instance_id == Instance.id)).one()
+
+
+def test_what_was_begun_at_the_same_moment_is_looked_for_in_the_order_of_its_ids(till: Till) -> None:
+    for _ in range(6):
+        till.begin("payment.authorize", till.create(), gateway="sandbox_a")
+    with till.database.begin() as tx:
+        tx.execute(update(Attempt).values(begun_at=func.now()))
+    pass_time(till, minutes=3)
+    with till.database.begin() as tx:
+        found = [search.attempt_id for search in lost.LostAnswers(till.gateways).take(tx, 10)]
+    assert len(found) == 6
+    assert found == sorted(found)

@@ -32,6 +32,8 @@ from proof.torture.plan import SANDBOXES, Plan
 START_SECONDS: Final = 60
 #: How often in a thousand kills each kind of victim is chosen.
 VICTIMS: Final = {"worker": 910, "web": 45, "sandbox": 35, "backend": 7, "postmaster": 3}
+#: How long Redis stays away when it is killed for the first time; afterwards it comes back at once, and empty or not.
+REDIS_AWAY_SECONDS: Final = 60
 
 
 class Stack:
@@ -64,6 +66,8 @@ class Stack:
         #: Processes that ended and were not killed by us.
         self.ended_by_themselves: list[str] = []
         self._killed: set[str] = set()
+        self._redis_away = REDIS_AWAY_SECONDS
+        self._redis_back_at: float | None = None
         self._nursery = subprocess.Popen(
             [sys.executable, "-m", "proof.torture.nursery", str(self.plan.write())],
             stdin=subprocess.PIPE,
@@ -106,15 +110,14 @@ class Stack:
             self._killed.discard(name)
 
     def kill(self, kind: str, random: Random) -> str:
-        """SIGKILL for one of this kind; who it was. A process is started again by `revive`, a database here."""
+        """SIGKILL for one of this kind; who it was. PostgreSQL is started again here, everything else by `revive`."""
         if kind == "postmaster":
             self._kill_postmaster()
             return kind
         if kind == "backend":
             return self._kill_backend(random)
         if kind == "redis":
-            self._kill_redis()
-            return kind
+            return self._kill_redis()
         names = [name for name in self.names if name.startswith(kind) and name not in self._killed]
         if not names:
             return ""
@@ -135,6 +138,9 @@ class Stack:
                 if name not in self._killed:
                     self.ended_by_themselves.append(name)
                 self.raise_up(name)
+        if self._redis is not None and self._redis_back_at is not None and time.monotonic() >= self._redis_back_at:
+            self._redis.start()
+            self._redis_back_at = None
 
     def wait_for_web(self) -> None:
         deadline = time.monotonic() + START_SECONDS
@@ -161,11 +167,14 @@ class Stack:
         self._postgres.stop()
         self._postgres.start()
 
-    def _kill_redis(self) -> None:
-        assert self._redis is not None
+    def _kill_redis(self) -> str:
+        if self._redis is None or self._redis_back_at is not None:
+            return ""
         os.kill(int((self._folder / "redis" / "redis.pid").read_text()), signal.SIGKILL)
         self._redis.stop()
-        self._redis.start()
+        self._redis_back_at = time.monotonic() + self._redis_away
+        self._redis_away = 0
+        return "redis"
 
     def _kill_backend(self, random: Random) -> str:
         query = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"

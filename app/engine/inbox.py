@@ -12,7 +12,7 @@ from sqlalchemy import delete, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from app.access.actor import Actor, system
-from app.engine import occasions, pins, references
+from app.engine import incidents, occasions, pins, references
 from app.engine.incidents import PARKED
 from app.engine.models import InboxItem, Incident, Instance, Message, WaitRow
 from app.engine.reserved import is_money, is_own_message
@@ -238,7 +238,7 @@ def cancel_instance(tx: Tx, actor: Actor, instance_id: str, reason: str) -> Inst
     if InstanceStatus(instance.status).ended:
         raise InstanceEnded(f"The instance is {instance.status}")
     if instance.failures >= PARK_AFTER:
-        _unpark(tx, instance_id, failures=1)
+        _unpark(tx, actor, instance_id, failures=1)
     put(tx, instance_id, Item(ItemKind.CANCEL, payload={"reason": reason}, actor=actor.id), "cancel")
     audit.record(tx, actor, "instance.canceled", instance_id, {"reason": reason})
     return instance
@@ -261,7 +261,7 @@ def retry_incident(tx: Tx, actor: Actor, incident_id: str, variables: Json | Non
         raise VariablesFixed(f"This flow is about {incident.subject}; {remedy}")
     if incident.source == "domain":
         if incident.kind == PARKED:
-            _unpark(tx, incident.instance_id)
+            _unpark(tx, actor, incident.instance_id)
         incident.status, incident.resolved_by, incident.resolved_at = "resolved", actor.id, tx.now()
     else:
         item = Item(ItemKind.RETRY, incident.node, {"variables": variables or {}}, actor.id)
@@ -270,8 +270,9 @@ def retry_incident(tx: Tx, actor: Actor, incident_id: str, variables: Json | Non
     return incident
 
 
-def _unpark(tx: Tx, instance_id: str, failures: int = 0) -> None:
+def _unpark(tx: Tx, actor: Actor, instance_id: str, failures: int = 0) -> None:
     """Let workers try it again; one that has failed before does not first find out about calls it may have made."""
+    incidents.settle_parked(tx, instance_id, actor)
     instance = tx.session.get_one(Instance, instance_id, with_for_update=True)
     instance.status, instance.failures, instance.due_at = InstanceStatus.RUNNING, failures, tx.now()
     instance.deaths = 0

@@ -1,9 +1,8 @@
 """Incidents that the domain reports: money says something the flow does not know, so a person must look."""
 
-from collections.abc import Sequence
+from sqlalchemy import select, update
 
-from sqlalchemy import select, text
-
+from app.access.actor import Actor
 from app.engine.models import Incident
 from app.kit.database import Json, Tx
 from app.kit.ids import derived_id
@@ -57,13 +56,9 @@ def report(
     tx.session.flush()
 
 
-_SETTLE = text("""
-UPDATE incidents SET status = 'resolved', resolved_at = :now, resolved_by = 'system'
-WHERE instance_id = ANY(:ids) AND kind = :kind AND status = 'open'
-""")
-
-
-def settle_parked(tx: Tx, instance_ids: Sequence[str]) -> None:
-    """Instances that have ended are not parked any more."""
-    if instance_ids:
-        tx.apart(_SETTLE, {"ids": list(instance_ids), "kind": PARKED, "now": tx.now()})
+def settle_parked(tx: Tx, instance_id: str, actor: Actor) -> None:
+    """The instance is in the loop again, by what `actor` did."""
+    parked = update(Incident).where(
+        Incident.instance_id == instance_id, Incident.kind == PARKED, Incident.status == "open"
+    )
+    tx.execute(parked.values(status="resolved", resolved_at=tx.now(), resolved_by=actor.id))

@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import text, tuple_, update
 
-from app.engine import inbox, incidents
+from app.engine import inbox
 from app.engine.archive import page_line
 from app.engine.models import Incident, JournalPage, Task, WaitRow
 from app.engine.step import ItemKind, Step, Thrown, Wait, WaitKind
@@ -106,7 +106,6 @@ def save_many(tx: Tx, owner: str, outcomes: Sequence[Outcome]) -> list[Claim]:
     _write_tasks(tx, changes, now)
     _write_incidents(tx, changes, now)
     _write_waits(tx, changes, now)
-    incidents.settle_parked(tx, [outcome.claim.id for outcome in outcomes if outcome.ended])
     for outcome in outcomes:
         stale = [item for item in outcome.step.stale if item.kind is ItemKind.MESSAGE]
         inbox.give_back(tx, [item.payload["message"] for item in stale])

@@ -149,6 +149,13 @@ def test_units_are_hardened_and_wait_for_a_graceful_stop(unit: Any) -> None:
         assert around["StartLimitIntervalSec"] == ["0"], "systemd would give up"
 
 
+def test_the_books_are_compared_every_night_and_a_difference_is_a_failure() -> None:
+    given = directives(UNITS / "sluice-verify.service")
+    assert [line.split()[-1] for line in given["ExecStart"]] == ["verify-ledger", "verify-gateway"]
+    assert all(line.startswith("/opt/sluice/") for line in given["ExecStart"]), "a dash would forgive a failure"
+    assert directives(UNITS / "sluice-verify.timer", "Timer")["Persistent"] == ["yes"]
+
+
 def test_the_readme_names_every_file() -> None:
     readme = (DEPLOY / "README.md").read_text()
     names = [path.name for path in DEPLOY.rglob("*") if path.is_file() and path.name != "README.md"]

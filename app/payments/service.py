@@ -176,7 +176,7 @@ def _check_takes_captures(tx: Tx, payment: Payment) -> None:
     """NotCapturable while nobody would hear the request, or something else decides about the amount."""
     if payment.capture_method == "automatic":
         raise NotCapturable("The payment is captured by itself as soon as it may be")
-    if unresolved(tx, payment.id, ("void",)) is not None:
+    if unresolved(tx, payment, ("void",)) is not None:
         raise NotCapturable("What was authorized is being given back")
     if payment.cancel_reason:
         raise NotCapturable("Somebody has asked to cancel the payment")
@@ -256,7 +256,7 @@ def _hold_ran_out(tx: Tx, payment: Payment) -> bool:
 
 
 def _check_nothing_open(tx: Tx, payment: Payment, to: str) -> None:
-    attempt = unresolved(tx, payment.id, ("authorize", "capture", "void"))
+    attempt = unresolved(tx, payment, ("authorize", "capture", "void"))
     if attempt is not None:
         raise OutcomeOpen(
             f"The payment cannot become {to}: the {attempt.operation} at {attempt.gateway} is "

@@ -145,7 +145,8 @@ def _lookup(facts: Facts) -> Offer | None:
 
 def moves_of(tx: Tx, incidents: Sequence[Incident]) -> dict[str, list[Offer]]:
     """The legal moves of each incident, by its id."""
-    return {incident_id: offers(facts) for incident_id, facts in _facts(tx, incidents).items()}
+    facts = _facts(tx, [one for one in incidents if one.status == "open"])
+    return {one.id: offers(facts[one.id]) if one.id in facts else [] for one in incidents}
 
 
 def take(tx: Tx, actor: Actor, incident_id: str, move: Move) -> Offer:
@@ -180,6 +181,8 @@ _CARRIED_OUT: Final = {Move.VOID: (RELEASE_PROCESS, "authorization"), Move.LOOKU
 
 def _facts(tx: Tx, incidents: Sequence[Incident]) -> dict[str, Facts]:
     """The facts of each incident by its id, as they are now."""
+    if not incidents:
+        return {}
     named = {one.id: str(one.details.get("attempt", "")) for one in incidents}
     owners = select(Attempt.id, Attempt.payment_id).where(Attempt.id.in_(set(named.values())))
     payment_of = {row.id: row.payment_id for row in tx.session.execute(owners)}

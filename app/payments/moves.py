@@ -184,10 +184,10 @@ def _facts(tx: Tx, incidents: Sequence[Incident]) -> dict[str, Facts]:
     if not incidents:
         return {}
     named = {one.id: str(one.details.get("attempt", "")) for one in incidents}
-    owners = select(Attempt.id, Attempt.payment_id).where(Attempt.id.in_(set(named.values())))
+    owners = select(Attempt.id, Attempt.payment_id).where(Attempt.id.in_(sorted(set(named.values()))))
     payment_of = {row.id: row.payment_id for row in tx.session.execute(owners)}
     about = {one.id: payment_of.get(named[one.id], one.subject) for one in incidents}
-    wanted = select(Payment).where(Payment.id.in_(set(about.values())))
+    wanted = select(Payment).where(Payment.id.in_(sorted(set(about.values()))))
     payments = {row.id: row for row in tx.session.scalars(wanted.execution_options(populate_existing=True))}
     attempts = _attempts(tx, payments)
     at_work, heard = _flows(tx, payments)

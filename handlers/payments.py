@@ -89,7 +89,7 @@ class LookupParams(Params):
 
 
 @operation("payment.lookup", title="Look up an attempt")
-def lookup(context: OperationContext, params: LookupParams) -> recovery.LookupResolution | Effect:
+def lookup(context: OperationContext, params: LookupParams) -> recovery.Answered | Effect:
     """Asks the gateway what became of an attempt and books what it proves. `absent` means: surely no effect."""
     return recovery.lookup(context, params.attempt, again=params.again)
 
@@ -118,6 +118,12 @@ def capture(context: OperationContext, params: CaptureParams) -> capturing.Captu
     return capturing.capture(context, params.attempt or "", params.amount, final=params.final)
 
 
+class VoidParams(Params):
+    authorization: str | None = Field(
+        default=None, title="Authorization", description="Attempt whose hold to give back; empty: the payment's own"
+    )
+
+
 @operation(
     "payment.void",
     title="Void",
@@ -129,9 +135,9 @@ def capture(context: OperationContext, params: CaptureParams) -> capturing.Captu
         "OUTCOME_UNKNOWN": UNKNOWN,
     },
 )
-def void(context: OperationContext, params: Params) -> voiding.VoidResult | Effect:
+def void(context: OperationContext, params: VoidParams) -> voiding.VoidResult | Effect:
     """Gives back what is authorized and not captured. Succeeds at once when there is nothing to give back."""
-    return voiding.void(context)
+    return voiding.void(context, params.authorization or "")
 
 
 class TransitionParams(Params):

@@ -9,11 +9,15 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import text
+from sqlalchemy import select, text
 
 from app.disputes.states import GRAPH as DISPUTES
+from app.engine.models import Incident
 from app.events import audit
 from app.kit.database import Json, Tx
+from app.payments import moves
+from app.payments.booking import CONTRADICTION
+from app.payments.moves import Move
 from app.payments.reconcile import verify_books, verify_ledger
 from app.payments.states import GRAPH as PAYMENTS
 from app.payments.states import Graph
@@ -36,6 +40,7 @@ class Broken:
 
 def always(tx: Tx, books: Books) -> Iterator[Broken]:
     """What no moment may break, in the middle of the work too."""
+    yield from _held_once(tx, books)
     yield from _charged_once(tx, books)
     yield from _moved_within_limits(books)
     yield from _entries_sum_to_zero(tx)
@@ -54,6 +59,7 @@ def at_rest(tx: Tx, books: Books, accepted: Collection[str]) -> Iterator[Broken]
         yield Broken("I3", "ledger", problem)
     yield from _nothing_lost(tx, accepted)
     yield from _nothing_stuck(tx)
+    yield from _no_hold_without_use(tx)
     yield from _keys_known(tx, books)
     yield from _told(tx)
     yield from _audited(tx)
@@ -73,17 +79,39 @@ GROUP BY gateway, charge, operation
 """)
 
 
-def _charged_once(tx: Tx, books: Books) -> Iterator[Broken]:
-    """No more effects at the gateways than attempts of ours that had or may have had one; and one hold at a time."""
-    held: Counter[str] = Counter()
+_OVERLAPPING: Final = text("""
+SELECT DISTINCT later.payment_id FROM attempts earlier
+JOIN attempts later ON later.payment_id = earlier.payment_id AND later.begun_at > earlier.begun_at
+WHERE earlier.operation = 'authorize' AND earlier.outcome = 'approved'
+AND later.operation = 'authorize' AND later.outcome = 'approved'
+AND NOT EXISTS (
+    SELECT FROM attempts void WHERE void.payment_id = earlier.payment_id AND void.operation = 'void'
+    AND void.gateway = earlier.gateway AND void.charge = earlier.gateway_reference
+    AND (void.outcome = 'approved' OR void.decline_code IN ('authorization_expired', 'already_done'))
+    AND void.finished_at <= later.begun_at
+)
+ORDER BY later.payment_id
+""")
+
+
+def _held_once(tx: Tx, books: Books) -> Iterator[Broken]:
+    """One hold at a time. Each of two may have an attempt of its own, where a second gateway was asked too early."""
     at_once: Counter[str] = Counter()
     for charges in books.values():
-        held.update(str(charge["reference"]) for charge in charges if charge["authorized"])
         at_once.update(str(charge["reference"]) for charge in charges if charge["authorized"] > charge["voided"])
     for payment, times in at_once.items():
-        # Each may have an attempt of its own: a second gateway was asked while nobody knew what the first had done.
         if times > 1:
             yield Broken("I1", payment, f"held {times} times at once at the gateways")
+    for (payment,) in tx.execute(_OVERLAPPING):
+        # People may have given one back since; it was asked for all the same while the other was not.
+        yield Broken("I1", payment, "was held once more before the first hold was given back")
+
+
+def _charged_once(tx: Tx, books: Books) -> Iterator[Broken]:
+    """No more effects at the gateways than attempts of ours that had or may have had one."""
+    held: Counter[str] = Counter()
+    for charges in books.values():
+        held.update(str(charge["reference"]) for charge in charges if charge["authorized"])
     authorized: list[Any] = list(tx.execute(_AUTHORIZED))
     known = {row[0]: row[1] for row in authorized}
     for payment, times in held.items():
@@ -220,6 +248,18 @@ def _nothing_stuck(tx: Tx) -> Iterator[Broken]:
     for why, query in _STUCK:
         for (subject,) in tx.execute(text(query), {"now": tx.now()}):
             yield Broken("I4", subject, why)
+
+
+def _no_hold_without_use(tx: Tx) -> Iterator[Broken]:
+    """What people could give back they have given back."""
+    contradicted = select(Incident).where(Incident.status == "open", Incident.kind == CONTRADICTION)
+    incidents = tx.session.scalars(contradicted.order_by(Incident.id)).all()
+    for incident, offers in zip(incidents, moves.moves_of(tx, incidents).values(), strict=True):
+        for offer in offers:
+            if offer.move is Move.VOID:
+                yield Broken(
+                    "I4", incident.subject, f"{offer.gateway} holds {offer.amount} for it that it has no use for"
+                )
 
 
 def _keys_known(tx: Tx, books: Books) -> Iterator[Broken]:

@@ -1,8 +1,10 @@
 """Incidents that the domain reports: money says something the flow does not know, so a person must look."""
 
+from collections.abc import Sequence
+
 from sqlalchemy import select, update
 
-from app.access.actor import Actor
+from app.access.actor import SYSTEM, Actor
 from app.engine.models import Incident
 from app.kit.database import Json, Tx
 from app.kit.ids import derived_id
@@ -54,6 +56,15 @@ def report(
         )
     )
     tx.session.flush()
+
+
+def settle(tx: Tx, merchant_id: str, subject: str, kind: str, details: Json) -> Sequence[str]:
+    """What the domain reported and has since seen to be dealt with is resolved; the ids of those that were open."""
+    said = (Incident.source == "domain", Incident.kind == kind, Incident.details.contains(details))
+    mine = (Incident.merchant_id == merchant_id, Incident.subject == subject, Incident.status == "open")
+    resolved = {"status": "resolved", "resolved_by": SYSTEM, "resolved_at": tx.now()}
+    done = update(Incident).where(*mine, *said).values(**resolved).returning(Incident.id)
+    return sorted(tx.session.scalars(done))
 
 
 def settle_parked(tx: Tx, instance_id: str, actor: Actor) -> None:

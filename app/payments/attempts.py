@@ -11,7 +11,7 @@ from math import ceil
 from typing import Final
 
 from app.engine.models import Instance
-from app.gateways.port import Capability, DeclineCode, Gateway, GatewayResult, Lookup, Outcome
+from app.gateways.port import Capability, Gateway, GatewayResult, Lookup, Outcome
 from app.gateways.registry import Registry as Gateways
 from app.installation import Sending
 from app.kit.database import Tx, in_transaction
@@ -20,8 +20,8 @@ from app.kit.pulse import Pulse
 from app.operations import OperationContext, OperationError, Result
 from app.payments import held
 from app.payments.booking import settle
+from app.payments.charges import given_back, is_open, orphans, place_of
 from app.payments.models import Attempt, Payment
-from app.payments.outcomes import UNRESOLVED
 from app.payments.queries import attempts_of, lock_payment, moment
 from app.payments.verbs import ANSWER, Case, Verb, verb_of
 
@@ -31,7 +31,6 @@ SEND_WITHIN_SECONDS: Final = 4.5
 #: Gateways forget idempotency keys, the quickest after a day; an older attempt is never sent again.
 RESEND_WITHIN: Final = timedelta(hours=12)
 
-_GONE: Final = frozenset({DeclineCode.AUTHORIZATION_EXPIRED, DeclineCode.ALREADY_DONE})
 #: In an attempt's evidence: when another worker than the one that began it went on with it.
 _RESUMED_AT: Final = "resumed_at"
 
@@ -216,37 +215,24 @@ def rungs(gateway: Gateway, attempt: Attempt) -> list[int]:
     return [ceil(seconds) for seconds in waits]
 
 
-def unresolved(tx: Tx, payment_id: str, operations: Sequence[str], *, but: str = "") -> Attempt | None:
+def unresolved(tx: Tx, payment: Payment, operations: Sequence[str], *, but: str = "") -> Attempt | None:
     """An attempt of one of `operations` whose effect is not known, leaving aside the one with id `but`.
 
-    An authorization that was given back holds nothing, whatever it was.
+    An authorization that was given back holds nothing, whatever it was. What is done to a hold that the payment does
+    not count on says nothing of the one that it has.
     """
-    gone = given_back(tx, payment_id)
+    attempts = attempts_of(tx, payment.id)
+    gone, aside = given_back(attempts), orphans(payment, attempts)
     found = (
         attempt
-        for attempt in attempts_of(tx, payment_id)
+        for attempt in attempts
         if attempt.operation in operations
         and attempt.id != but
-        and (attempt.state == "begun" or attempt.outcome in UNRESOLVED)
+        and is_open(attempt)
         and not (attempt.operation == "authorize" and place_of(attempt) in gone)
+        and (attempt.gateway, attempt.charge) not in aside
     )
     return next(found, None)
-
-
-def given_back(tx: Tx, payment_id: str) -> dict[tuple[str, str], Attempt]:
-    """The voids after which there surely is no hold any more, by gateway and its reference of the charge."""
-    voids = (attempt for attempt in attempts_of(tx, payment_id) if attempt.operation == "void" and attempt.charge)
-    return {(one.gateway, one.charge): one for one in voids if one.outcome == Outcome.APPROVED or is_gone(one)}
-
-
-def place_of(authorization: Attempt) -> tuple[str, str]:
-    """Where its charge is, as `given_back` tells."""
-    return authorization.gateway, authorization.gateway_reference
-
-
-def is_gone(void: Attempt) -> bool:
-    """The gateway declined because there was no hold any more, which is all that was wanted."""
-    return void.outcome == Outcome.DECLINED and void.decline_code in _GONE
 
 
 def lookup_of(attempt: Attempt) -> Lookup:

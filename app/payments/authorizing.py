@@ -9,12 +9,13 @@ from app.errors import Conflict
 from app.gateways.port import Authorize, Gateway, GatewayResult, Outcome, Retry
 from app.kit.money import Money
 from app.operations import Effect, OperationContext, OperationError, Result
-from app.payments.attempts import Order, given_back, own_attempt, place_of, resume, start, unknown, unresolved, write
+from app.payments.attempts import Order, own_attempt, resume, start, unknown, unresolved, write
 from app.payments.booking import contradict
 from app.payments.canceling import heed_cancel
+from app.payments.charges import given_back, place_of
 from app.payments.models import Attempt, Payment
 from app.payments.outcomes import UNRESOLVED
-from app.payments.queries import lock_payment
+from app.payments.queries import attempts_of, lock_payment
 from app.payments.reviewing import check_reviewed
 from app.payments.states import IllegalTransition, PaymentStatus, is_terminal, move
 from app.payments.verbs import ANSWER, Case, Verb, decline_facts, register, retry_of
@@ -56,7 +57,7 @@ def authorize(context: OperationContext, gateway: str, amount: int | None = None
 
 
 def _check(context: OperationContext, payment: Payment, amount: int | None) -> None:
-    open_attempt = unresolved(context.tx, payment.id, ("authorize", "void"))
+    open_attempt = unresolved(context.tx, payment, ("authorize", "void"))
     if open_attempt is not None:
         raise unknown(context, open_attempt)
     heed_cancel(payment)
@@ -166,7 +167,7 @@ class AuthorizeVerb(Verb):
 
 
 def _void_of(case: Case) -> Attempt | None:
-    return given_back(case.tx, case.payment.id).get(place_of(case.attempt))
+    return given_back(attempts_of(case.tx, case.payment.id)).get(place_of(case.attempt))
 
 
 AUTHORIZE = AuthorizeVerb()

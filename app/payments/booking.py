@@ -16,6 +16,8 @@ from app.payments.outcomes import UNRESOLVED, WITHOUT_EFFECT
 from app.payments.queries import moment, payment_view
 from app.payments.verbs import ANSWER, LOOKUP, WEBHOOK, Case, Source, Verb, verb_of
 
+#: The kind of incident of a gateway that says something else than what is resolved.
+CONTRADICTION: Final = "contradiction"
 #: Sources of evidence that tell how the gateway's object stands at that moment.
 _LOOKED_UP: Final = frozenset({LOOKUP.kind, WEBHOOK.kind, "late_failure"})
 
@@ -58,7 +60,7 @@ def contradict(case: Case, result: GatewayResult, source: Source, message: str) 
         return
     dated = {**said, "at": moment(case.tx.now())}
     attempt.evidence = {**evidence, "contradictions": [*evidence.get("contradictions", []), dated]}
-    report(case, "contradiction", message, said)
+    report(case, CONTRADICTION, message, said)
     payment = case.payment
     emit(
         case.tx,

@@ -92,7 +92,7 @@ def _begin(context: OperationContext, payment: Payment, amount: int | None, fina
 
 def _check_may_capture(context: OperationContext, payment: Payment) -> None:
     check_reviewed(context.tx, payment)
-    open_attempt = unresolved(context.tx, payment.id, ("capture", "void"))
+    open_attempt = unresolved(context.tx, payment, ("capture", "void"))
     if open_attempt is not None:
         raise unknown(context, open_attempt)
 

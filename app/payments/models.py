@@ -73,7 +73,8 @@ class Attempt(Base):
     `id` is derived from (instance, activation), and is the idempotency key at the gateway. `state` goes created ->
     begun -> finished; begun without an end means the answer is not known yet. An authorization that waited and was
     voided is begun again until the gateway has said what it was. An outcome of unknown changes only by
-    evidence, kept in `evidence` with who or what gave it.
+    evidence, kept in `evidence` with who or what gave it. One of no effect becomes approved when the hold that there
+    was after all has been voided.
     """
 
     __tablename__ = "attempts"

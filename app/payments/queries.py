@@ -43,6 +43,12 @@ def lock_payment(tx: Tx, merchant_id: str, payment_id: str) -> Payment:
     return payment
 
 
+def refundable(payment: Payment) -> int:
+    """What can still be given back, in minor units: not what is on its way back, was returned, or is disputed."""
+    spent = payment.amount_refunding + payment.amount_refunded + payment.amount_disputed
+    return max(0, payment.amount_captured - spent)
+
+
 class Part(Protocol):
     """Something that has happened to a payment and is changed under its lock: a refund, a dispute."""
 

@@ -7,11 +7,9 @@ hears second hears nothing new.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final
 
 from sqlalchemy import func, or_, select
 
-from app.engine import inbox
 from app.engine.models import Instance
 from app.errors import AppError
 from app.gateways.port import CouldNotAsk, LookupResult
@@ -20,10 +18,8 @@ from app.kit.database import Tx
 from app.payments.lost import watch
 from app.payments.models import Attempt
 from app.payments.outcomes import UNRESOLVED
-from app.payments.recovery import Looking, in_words, looking
+from app.payments.recovery import Looking, in_words, looking, wake
 from app.payments.verbs import LOOKUP
-
-_MESSAGE_LASTS: Final = timedelta(days=7)
 
 #: What the gateway said, or why it said nothing.
 Answer = LookupResult | str
@@ -74,9 +70,7 @@ def take_in(tx: Tx, gateways: Gateways, asked: Question, answer: LookupResult) -
     assert asked.looking is not None
     attempt = asked.looking.take_in(tx, answer, LOOKUP)
     if in_words(attempt) != asked.before:
-        heard = {"attempt": attempt.id, "outcome": attempt.outcome}
-        once = f"recheck:{attempt.id}:{attempt.outcome}"
-        inbox.publish_message(tx, attempt.merchant_id, "gateway.event", attempt.id, heard, once, ttl=_MESSAGE_LASTS)
+        wake(tx, attempt)
     if tx.session.get_one(Instance, attempt.instance_id).ended_at is not None:
         watch(tx, gateways, attempt)
     return in_words(attempt)

@@ -12,7 +12,7 @@ from pydantic import Field
 from sqlalchemy import select
 
 from app.access.models import User
-from app.engine import people
+from app.engine import inbox, people
 from app.engine.models import Task
 from app.errors import AppError, FourEyes, InvalidInput, NotFound
 from app.gateways.port import Gateway, GatewayResult, Lookup, LookupResult, Outcome
@@ -29,6 +29,7 @@ from app.payments.verbs import LOOKUP, Case, Source, Verb, retry_of, verb_of
 #: What people say about an attempt in their tasks.
 CHARGED: Final = "charged"
 NOT_CHARGED: Final = "not_charged"
+_MESSAGE_LASTS: Final = timedelta(days=7)
 
 
 class AttemptNotFound(NotFound):
@@ -61,11 +62,17 @@ class LookupResolution(Result):
     waits: list[int] = Field(default=[], title="Waits", description="Seconds to wait before each further look")
 
 
+class Answered(LookupResolution):
+    """`said` is the gateway's own word, which changes nothing of what is resolved: an outcome, absent or unclear."""
+
+    said: str = Field(default="", title="Said", description="The gateway's own word; empty when it was not asked")
+
+
 @dataclass(frozen=True, slots=True)
 class Looking:
     """The effect of a lookup. `absence_counts` was decided before asking, so a slow answer makes nothing older.
 
-    `again` wants to know how it stands now: what was known before is no answer.
+    `again` wants to know how it stands now: what was known `before` is no answer, and others may wait for what is new.
     """
 
     lane: str
@@ -76,15 +83,19 @@ class Looking:
     merchant_id: str
     absence_counts: bool
     again: bool = False
+    before: str = ""
 
     def call(self) -> LookupResult:
         assert not in_transaction(), "a gateway is never called inside a transaction"
         return self.verb.find(self.gateway, self.lookup)
 
-    def finish(self, context: OperationContext, answer: object) -> LookupResolution:
+    def finish(self, context: OperationContext, answer: object) -> Answered:
+        assert isinstance(answer, LookupResult)
         attempt = self.take_in(context.tx, answer, LOOKUP)
-        found = resolution(context.tx, attempt)
-        if self.again and not (isinstance(answer, LookupResult) and answer.found):
+        found = Answered(**resolution(context.tx, attempt).model_dump(), said=_word(answer))
+        if self.again and in_words(attempt) != self.before:
+            wake(context.tx, attempt)
+        if self.again and not answer.found:
             return found.model_copy(update={"resolution": "unclear"})
         open_still = attempt.outcome in UNRESOLVED
         return found.model_copy(update={"waits": rungs(self.gateway, attempt)}) if open_still else found
@@ -123,12 +134,25 @@ def looking(tx: Tx, gateways: Gateways, attempt: Attempt) -> Looking:
     )
 
 
-def lookup(context: OperationContext, attempt_id: str, *, again: bool = False) -> LookupResolution | Effect:
+def lookup(context: OperationContext, attempt_id: str, *, again: bool = False) -> Answered | Effect:
     """Ask the gateway what became of the attempt, unless that is known; `again` asks even then, for late failures."""
     attempt = find_attempt(context.tx, context.merchant_id, attempt_id)
     if attempt.state == "finished" and attempt.outcome not in UNRESOLVED and not again:
-        return resolution(context.tx, attempt)
-    return replace(looking(context.tx, context.use(Gateways), attempt), again=again)
+        return Answered(**resolution(context.tx, attempt).model_dump())
+    return replace(looking(context.tx, context.use(Gateways), attempt), again=again, before=in_words(attempt))
+
+
+def wake(tx: Tx, attempt: Attempt) -> None:
+    """Tell the flow that waits for news of the attempt, if there is one, that somebody has asked and heard some."""
+    heard = {"attempt": attempt.id, "outcome": attempt.outcome}
+    once = f"recheck:{attempt.id}:{attempt.outcome}"
+    inbox.publish_message(tx, attempt.merchant_id, "gateway.event", attempt.id, heard, once, ttl=_MESSAGE_LASTS)
+
+
+def _word(answer: LookupResult) -> str:
+    if answer.found and answer.result is not None:
+        return str(answer.result.outcome)
+    return "absent" if answer.found is False else "unclear"
 
 
 def resolution(tx: Tx, attempt: Attempt) -> LookupResolution:

@@ -27,6 +27,8 @@ REQUEST_LASTS = timedelta(days=7)
 #: Where a payment under review may go although nobody has approved it.
 _WITHOUT_REVIEW = frozenset({PaymentStatus.CANCELED, PaymentStatus.FAILED, PaymentStatus.EXPIRED})
 RELEASE_PROCESS = "release-authorization"
+#: Operations that tell how a payment stands: a flow that does no more than call these takes no payment anywhere.
+_ONLY_ASK = frozenset({"payment.lookup", "payment.facts"})
 
 
 class CaptureExceedsAuthorized(Conflict):
@@ -92,7 +94,8 @@ def _check_process(tx: Tx, merchant_id: str, process: str) -> None:
     """NotForPayments for what is a part of another diagram, is about a refund or a dispute, or moves no payment."""
     if process == USUAL_PROCESS:
         return
-    groups = {name: {one.partition(".")[0] for one in reached} for name, reached in entries(tx, merchant_id).items()}
+    doing = {name: set(reached) - _ONLY_ASK for name, reached in entries(tx, merchant_id).items()}
+    groups = {name: {one.partition(".")[0] for one in reached} for name, reached in doing.items()}
     fit = {name for name, used in groups.items() if "payment" in used and used.isdisjoint(("refund", "dispute"))}
     if process not in fit:
         message = f"must be one of {', '.join(sorted(fit | {USUAL_PROCESS}))}"
@@ -176,7 +179,7 @@ def _check_takes_captures(tx: Tx, payment: Payment) -> None:
     """NotCapturable while nobody would hear the request, or something else decides about the amount."""
     if payment.capture_method == "automatic":
         raise NotCapturable("The payment is captured by itself as soon as it may be")
-    if unresolved(tx, payment.id, ("void",)) is not None:
+    if unresolved(tx, payment, ("void",)) is not None:
         raise NotCapturable("What was authorized is being given back")
     if payment.cancel_reason:
         raise NotCapturable("Somebody has asked to cancel the payment")
@@ -256,7 +259,7 @@ def _hold_ran_out(tx: Tx, payment: Payment) -> bool:
 
 
 def _check_nothing_open(tx: Tx, payment: Payment, to: str) -> None:
-    attempt = unresolved(tx, payment.id, ("authorize", "capture", "void"))
+    attempt = unresolved(tx, payment, ("authorize", "capture", "void"))
     if attempt is not None:
         raise OutcomeOpen(
             f"The payment cannot become {to}: the {attempt.operation} at {attempt.gateway} is "

@@ -17,7 +17,7 @@ from app.ledger.postings import Book
 from app.operations import Result
 from app.payments.models import Attempt, Payment
 from app.payments.outcomes import UNRESOLVED
-from app.payments.queries import lock_payment, payment_view
+from app.payments.queries import lock_payment, payment_view, refundable
 from app.payments.reviewing import APPROVE, approval_limit
 from app.payments.service import OutcomeOpen
 from app.payments.states import IllegalTransition
@@ -42,12 +42,6 @@ class RefundCheck(Result):
     needs_approval: bool = Field(title="Needs approval", description="By somebody other than who asked")
     requested_by: str = Field(title="Requested by", description="User or key who asked for it")
     asked_by: list[str] = Field(title="Asked by", description="That user, or who made the key; they may not approve")
-
-
-def refundable(payment: Payment) -> int:
-    """What can still be given back, in minor units: not what is on its way back, was returned, or is disputed."""
-    spent = payment.amount_refunding + payment.amount_refunded + payment.amount_disputed
-    return max(0, payment.amount_captured - spent)
 
 
 def create_refund(tx: Tx, actor: Actor, command: CreateRefund) -> Refund:

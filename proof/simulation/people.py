@@ -2,6 +2,7 @@
 
 import hashlib
 from collections import Counter
+from collections.abc import Callable, Sequence
 from random import Random
 from typing import Final
 
@@ -16,7 +17,10 @@ from app.engine.people import Completion
 from app.errors import AppError
 from app.kit.database import Database, Tx
 from app.kit.ids import new_id
+from app.payments import moves
+from app.payments.booking import CONTRADICTION
 from app.payments.models import Attempt
+from app.payments.moves import Move
 from proof.simulation.bank import Bank
 
 _OPEN: Final = ("open", "claimed")
@@ -44,20 +48,24 @@ class People:
             ]
 
     def work(self, limit: int = 20) -> int:
-        """Decide a few open tasks and repair what was parked; how much was done."""
+        """Decide a few open tasks, repair what was parked, give back holds of no use; how much was done."""
         with self._database.begin() as tx:
             found = select(Task).where(Task.merchant_id == self._merchant, Task.status.in_(_OPEN))
             tasks = [task for task in tx.session.scalars(found.order_by(Task.id)) if not forgotten(task.id)]
-            parked = tx.session.scalars(
-                select(Incident.id)
-                .where(Incident.merchant_id == self._merchant, Incident.status == "open", Incident.kind == PARKED)
-                .order_by(Incident.id)
-            ).all()
+            parked = [incident.id for incident in self._open(tx, PARKED)]
+            offered = moves.moves_of(tx, self._open(tx, CONTRADICTION))
         self._random.shuffle(tasks)
         done = sum(self._decide(task) for task in tasks[:limit])
         for incident in parked:
             done += self._repair(incident)
+        for incident, offers in offered.items():
+            if any(offer.move is Move.VOID for offer in offers):
+                done += self._void(incident)
         return done
+
+    def _open(self, tx: Tx, kind: str) -> Sequence[Incident]:
+        mine = (Incident.merchant_id == self._merchant, Incident.status == "open", Incident.kind == kind)
+        return tx.session.scalars(select(Incident).where(*mine).order_by(Incident.id)).all()
 
     def _decide(self, task: Task) -> int:
         completion = self._completion(task)
@@ -102,14 +110,25 @@ class People:
         return Completion("charged" if truth else "not_charged", note="Seen in the gateway's books", data=data)
 
     def _repair(self, incident: str) -> int:
-        operator = self._actors[-1]
+        def repair(tx: Tx) -> None:
+            inbox.retry_incident(tx, self._actors[-1], incident, note="Try again")
+
+        return self._operate(repair, "repaired")
+
+    def _void(self, incident: str) -> int:
+        def void(tx: Tx) -> None:
+            moves.take(tx, self._actors[-1], incident, Move.VOID)
+
+        return self._operate(void, "voided")
+
+    def _operate(self, work: Callable[[Tx], None], done: str) -> int:
         try:
             with self._database.begin() as tx:
-                inbox.retry_incident(tx, operator, incident, note="Try again")
+                work(tx)
         except AppError as refusal:
             self.decided[refusal.code] += 1
             return 0
-        self.decided["repaired"] += 1
+        self.decided[done] += 1
         return 1
 
 

@@ -15,7 +15,9 @@ from tests.system.people import APPROVE, decide
 CARD_PAYMENT = (ROOT / "workflows/card-payment/card-payment.bpmn").read_bytes()
 
 
-@pytest.mark.parametrize("process", ["resolve-unknown", "manual-review", "release-authorization", "refund", "dispute"])
+@pytest.mark.parametrize(
+    "process", ["resolve-unknown", "ask-again", "manual-review", "release-authorization", "refund", "dispute"]
+)
 def test_a_payment_starts_with_no_part_of_another_flow(house: House, process: str) -> None:
     with pytest.raises(NotForPayments) as refused:
         house.pay(process=process)

@@ -1,4 +1,4 @@
-"""Instances: start any flow, watch it, send it messages, and repair it."""
+"""Instances: start any flow, watch it, send it messages, and end it."""
 
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -6,14 +6,16 @@ from typing import Any, Literal
 from pydantic import Field
 
 from app.access.actor import Role
+from app.api.resources.incidents import IncidentView, incident_views
 from app.api.route import Answer, Body, Call, Listing, Resource, Rest, View
 from app.engine import inbox, pins, queries
 from app.engine.inbox import InstanceEnded, find_instance
+from app.engine.models import Instance
 from app.engine.reserved import about_money, is_own_message
 from app.engine.step import InstanceStatus
-from app.errors import Conflict, FieldError, Forbidden, InvalidInput, NotFound
+from app.errors import FieldError, Forbidden, InvalidInput, NotFound
 from app.events import audit
-from app.kit.database import Json
+from app.kit.database import Json, Tx
 from app.kit.ids import new_id
 
 READERS = tuple(Role)
@@ -58,17 +60,6 @@ class PathEntry(View):
     left_at: datetime | None
     wrote: dict[str, Any] | None = Field(default=None, description="The variables that the element wrote")
     large: dict[str, int] | None = Field(default=None, description="Bytes of those that are too long to be kept")
-
-
-class IncidentView(View):
-    """Why an element cannot go on by itself."""
-
-    id: str
-    element: str
-    kind: str
-    message: str
-    status: Literal["open", "resolved"]
-    created_at: datetime
 
 
 class InstanceView(View):
@@ -117,11 +108,8 @@ class CancelInstance(Body):
     reason: str = Field(min_length=1, max_length=500)
 
 
-class RetryIncident(Body):
-    """`variables` are corrected before the element is tried again."""
-
-    variables: dict[str, Any] = Field(default_factory=dict)
-    note: str = Field("", max_length=500)
+def _view(tx: Tx, instance: Instance) -> Json:
+    return queries.instance_view(tx, instance) | {"incidents": incident_views(tx, queries.incidents(tx, instance.id))}
 
 
 @resource.route(
@@ -150,8 +138,8 @@ def start_instance(call: Call, body: StartInstance) -> Answer:
         raise ProcessNeedsSubject(f"{body.process} calls {money[0]}. {remedy}", errors=errors)
     audit.record(call.tx, call.actor, "instance.started", instance.id, {"process": body.process})
     instance_id, merchant_id = instance.id, instance.merchant_id
-    rest = Rest(instance_id, lambda tx: queries.instance_view(tx, find_instance(tx, merchant_id, instance_id)))
-    return Answer(queries.instance_view(call.tx, instance), rest=rest)
+    rest = Rest(instance_id, lambda tx: _view(tx, find_instance(tx, merchant_id, instance_id)))
+    return Answer(_view(call.tx, instance), rest=rest)
 
 
 @resource.route(
@@ -174,13 +162,13 @@ def list_instances(call: Call, query: ListInstances) -> Json:
         limit=query.limit,
         after=query.after,
     )
-    return page.view(lambda instance: queries.instance_view(call.tx, instance))
+    return page.view(lambda instance: _view(call.tx, instance))
 
 
 @resource.route("GET", "/v1/instances/{instance}", summary="Get an instance", response=InstanceView, roles=READERS)
 def get_instance(call: Call, instance: str) -> Json:
     """Its state, what it waits for, and the path it took."""
-    return queries.instance_view(call.tx, find_instance(call.tx, call.actor.merchant_id, instance))
+    return _view(call.tx, find_instance(call.tx, call.actor.merchant_id, instance))
 
 
 @resource.route(
@@ -233,19 +221,4 @@ def publish(call: Call, body: SendMessage, correlation: str, about: str) -> Json
 )
 def cancel_instance(call: Call, instance: str, body: CancelInstance) -> Json:
     """Ends the flow where it is. What it has done at gateways stays done."""
-    return queries.instance_view(call.tx, inbox.cancel_instance(call.tx, call.actor, instance, body.reason))
-
-
-@resource.route(
-    "POST",
-    "/v1/incidents/{incident}/retry",
-    summary="Retry an incident",
-    body=RetryIncident,
-    example={"variables": {"address": "Main Street 1"}, "note": "It was missing"},
-    response=IncidentView,
-    roles=(Role.OPERATOR,),
-    errors=(Conflict, inbox.VariablesFixed),
-)
-def retry_incident(call: Call, incident: str, body: RetryIncident) -> Json:
-    """Lets the element go on, with corrected variables where they were the cause."""
-    return queries.incident_view(inbox.retry_incident(call.tx, call.actor, incident, body.variables, body.note))
+    return _view(call.tx, inbox.cancel_instance(call.tx, call.actor, instance, body.reason))

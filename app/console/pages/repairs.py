@@ -3,7 +3,7 @@ that could not be applied.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlencode
 
 from flask import Blueprint, request
@@ -15,12 +15,17 @@ from app.console.context import transaction
 from app.console.read import repairs as read
 from app.console.web import back_to, page, part, refused, say, sentence
 from app.engine import inbox
+from app.engine.incidents import PARKED
 from app.errors import AppError, InvalidInput
 from app.kit import strict_json
 from app.kit.database import Json, Tx
-from app.payments import inbound
+from app.payments import inbound, moves
+from app.payments.moves import Move
 
 pages = Blueprint("repairs", __name__)
+
+#: The moves that are asked for here, with what is said then.
+_ASKED: Final = {"void": "moves.void_asked", "lookup": "moves.lookup_asked"}
 
 
 def _view(typed: Mapping[str, str] | None = None) -> dict[str, Any]:
@@ -62,13 +67,28 @@ def retry(incident_id: str) -> Response:
     try:
         actor.require(Role.OPERATOR)
         with transaction() as tx:
-            inbox.retry_incident(tx, actor, incident_id, _corrected(typed))
+            note = request.form.get("note", "").strip()[:500]
+            closed = inbox.retry_incident(tx, actor, incident_id, _corrected(typed), note)
+            done = "moves.closed" if closed.status == "resolved" and closed.kind != PARKED else "repairs.asked"
     except AppError as refusal:
         if typed:
             say(sentence(refusal), "bad")
             return page("repairs/index.html", http_status=refusal.status, area="repairs", **_view({incident_id: typed}))
         return refused(target, refusal)
-    return back_to(target, "repairs.asked")
+    return back_to(target, done)
+
+
+@pages.post("/repairs/<incident_id>/moves")
+def take_move(incident_id: str) -> Response:
+    target, move = identity.own_path(request.form.get("back"), "/repairs"), request.form.get("move", "")
+    try:
+        if move not in _ASKED:
+            raise InvalidInput("Choose one of the moves on offer")
+        with transaction() as tx:
+            moves.take(tx, identity.actor(), incident_id, Move(move))
+    except AppError as refusal:
+        return refused(target, refusal)
+    return back_to(target, _ASKED[move])
 
 
 def _corrected(typed: str) -> Json:

@@ -17,10 +17,9 @@ from app.engine.models import Incident, Instance, Task
 from app.kit.database import Base, Tx
 from app.ledger.models import Account, Entry, Posting
 from app.payments.models import Attempt, Payment
-from app.payments.queries import find_payment
+from app.payments.queries import find_payment, refundable
 from app.payments.states import is_terminal
 from app.refunds.models import Refund
-from app.refunds.service import refundable
 
 Row = TypeVar("Row", bound=Base)
 Subject = Payment | Refund | Dispute

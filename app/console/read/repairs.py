@@ -17,15 +17,19 @@ from app.engine.reserved import is_money
 from app.kit.database import Tx
 from app.kit.paging import Page, fetch
 from app.payments.models import Attempt, Payment
+from app.payments.moves import Offer, moves_of
 
 PAGE = 50
 
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
+    """An incident with the name of its element and what may be done about it."""
+
     incident: Incident
     instance: Instance
     element: str
+    moves: Sequence[Offer]
 
     @property
     def correctable(self) -> bool:
@@ -69,11 +73,15 @@ def repairs(tx: Tx, actor: Actor, status: str, after: str, after_unknown: str) -
 
 
 def troubles(tx: Tx, incidents: Sequence[tuple[Incident, Instance]]) -> list[Trouble]:
-    """The incidents with the names of their elements."""
+    """The incidents with the names of their elements and their legal moves."""
     # A node without a stroke is at the top, where no journal is needed to tell the process.
     inside = {row.instance_id for row, _ in incidents if "/" in row.node}
     names = names_in(tx, [instance for _, instance in incidents], archive.lines(tx, sorted(inside)))
-    return [Trouble(row, instance, names[instance.id].at(row.node, row.element)) for row, instance in incidents]
+    moves = moves_of(tx, [row for row, _ in incidents])
+    return [
+        Trouble(row, instance, names[instance.id].at(row.node, row.element), moves[row.id])
+        for row, instance in incidents
+    ]
 
 
 def _unknown(actor: Actor) -> ColumnElement[bool]:

@@ -103,19 +103,23 @@ def wire(settings: Settings, database: Database | None = None) -> Wired:
         raise NotConfigured("DATABASE_URL is not set; `sluice up` starts an embedded PostgreSQL and sets it")
     log.configure(settings.log_level)
     metrics = CollectorRegistry()
-    watched = GatewayMetrics(metrics)
-    built = build_registry(GatewaySetting(g.name, g.adapter, g.options) for g in settings.gateways)
-    rule = Rule(failures=settings.breaker_failures)
-    gateways = Gateways(Guarded(gateway, Breaker(rule), watched) for gateway in built)
     return Wired(
         settings=settings,
         database=database or Database(settings.database_url, pool_size=settings.web_threads + 4),
         operations=registry,
-        gateways=gateways,
+        gateways=create_gateways(settings, metrics),
         pulse=Pulse(),
         sealer=_sealer(settings),
         metrics=metrics,
     )
+
+
+def create_gateways(settings: Settings, metrics: CollectorRegistry) -> Gateways:
+    """Every configured gateway behind a breaker of its own."""
+    watched = GatewayMetrics(metrics)
+    built = build_registry(GatewaySetting(g.name, g.adapter, g.options) for g in settings.gateways)
+    rule = Rule(failures=settings.breaker_failures)
+    return Gateways(Guarded(gateway, Breaker(rule), watched) for gateway in built)
 
 
 def _sealer(settings: Settings) -> Sealer:

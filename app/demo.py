@@ -1,6 +1,6 @@
 """The demo merchant of an embedded start: its people, its key, its flows, and the file that tells how to sign in."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import orjson
@@ -37,6 +37,7 @@ class NothingRuns(AppError):
 class SandboxAddress:
     name: str
     url: str
+    api_key: str
 
 
 def prepare(tx: Tx, gateways: list[str], flows: Path) -> None:
@@ -71,7 +72,7 @@ def running(path: Path) -> Json:
 
 def write(path: Path, base_url: str, issued: Json, sandboxes: list[SandboxAddress]) -> None:
     """The file for whoever wants to sign in or call; `base_url` and the sandboxes are those of this start."""
-    listed = [{"name": sandbox.name, "url": sandbox.url} for sandbox in sandboxes]
+    listed = [asdict(sandbox) for sandbox in sandboxes]
     told = {
         "base_url": base_url,
         "api_key": issued["api_key"],

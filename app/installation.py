@@ -54,7 +54,7 @@ class Hold(Base):
     reason: Mapped[str]
     opened_at: Mapped[datetime]
     recovered_at: Mapped[datetime | None]
-    findings: Mapped[Json | None]  # {"differences": [sentence], "unseen": [gateway without books]}
+    findings: Mapped[Json | None]  # {"differences": [sentence], "unseen": [gateway whose books nobody read as a whole]}
     released_at: Mapped[datetime | None]
     released_by: Mapped[str | None]
     note: Mapped[str | None]
@@ -158,7 +158,7 @@ def recovered(tx: Tx, found: Hold, findings: Json) -> None:
 def release(tx: Tx, by: str, note: str, compared: frozenset[str]) -> Hold:
     """Let it send again. NotHeld; NotRecovered while the gateways were not asked.
 
-    `compared` names the gateways without books of their own whose pages or files a person has compared.
+    `compared` names the gateways that did not show all their books and whose pages or files a person has compared.
     """
     found = open_hold(tx)
     if found is None:
@@ -168,8 +168,8 @@ def release(tx: Tx, by: str, note: str, compared: frozenset[str]) -> Hold:
     left = sorted(set(found.findings["unseen"]) - compared)
     if left:
         raise NotRecovered(
-            f"{', '.join(left)} cannot show books here: compare what it did since the backup on its own pages, then "
-            f"say so with {' '.join(f'--compared {name}' for name in left)}"
+            f"{', '.join(left)} did not show all its books here: compare what it did since the backup on its own "
+            f"pages, then say so with {' '.join(f'--compared {name}' for name in left)}"
         )
     found.released_at, found.released_by, found.note = tx.now(), by, note
     tx.session.flush()

@@ -81,7 +81,7 @@ class Stack:
             self._build_frontend()
             sandboxes = [self._sandbox(name, settings) for name in SANDBOXES]
             settings = settings.model_copy(update={"gateways": [*settings.gateways, *(s[1] for s in sandboxes)]})
-            addresses = [demo.SandboxAddress(s[1].name, s[1].options["base_url"]) for s in sandboxes]
+            addresses = [_address(gateway) for _, gateway in sandboxes]
             issued = self._prepare_demo(settings, addresses)
             self._start_services(settings)
             self._wait_for_web(settings)
@@ -223,6 +223,10 @@ def web_command(settings: Settings) -> list[str]:
     command = [sys.executable, "-m", "gunicorn", "wsgi:app", "--worker-class", "gthread", "--graceful-timeout", "20"]
     command += ["--bind", f"{settings.host}:{settings.port}", "--workers", str(settings.web_processes)]
     return [*command, "--threads", str(settings.web_threads), "--timeout", "60", "--no-control-socket"]
+
+
+def _address(gateway: GatewaySettings) -> demo.SandboxAddress:
+    return demo.SandboxAddress(gateway.name, gateway.options["base_url"], gateway.options["api_key"])
 
 
 def _only_here(host: str) -> bool:

@@ -14,11 +14,13 @@ from sqlalchemy import select, text
 from app.disputes.states import GRAPH as DISPUTES
 from app.engine.models import Incident
 from app.events import audit
+from app.gateways.sandbox_books import booked
 from app.kit.database import Json, Tx
 from app.payments import moves
 from app.payments.booking import CONTRADICTION
+from app.payments.gateway_books import verify_books
 from app.payments.moves import Move
-from app.payments.reconcile import verify_books, verify_ledger
+from app.payments.reconcile import verify_ledger
 from app.payments.states import GRAPH as PAYMENTS
 from app.payments.states import Graph
 from app.refunds.states import GRAPH as REFUNDS
@@ -51,7 +53,7 @@ def at_rest(tx: Tx, books: Books, accepted: Collection[str]) -> Iterator[Broken]
     """Everything, once nothing is under way. `accepted` are the payments a client was told about."""
     yield from always(tx, books)
     for gateway, charges in books.items():
-        for difference in verify_books(tx, gateway, charges):
+        for difference in verify_books(tx, gateway, map(booked, charges)):
             # What people have not decided yet may differ until they do; that somebody is asked, I4 looks after.
             if not difference.may_go:
                 yield Broken("I2", difference.subject, f"at {gateway} {difference}")

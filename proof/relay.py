@@ -3,7 +3,7 @@
 The breaks are what Sluice must never do. A run with one of them has to fail, or it would prove nothing.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextvars import Context
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -11,6 +11,7 @@ from typing import Final, TypeVar
 
 from app.gateways.port import (
     Authorize,
+    BookedCharge,
     Capture,
     Evidence,
     Gateway,
@@ -68,6 +69,9 @@ class Relay:
 
     def dispute(self, dispute: str) -> GatewayDispute | None:
         return self._gateway.dispute(dispute)
+
+    def books(self, since: datetime) -> Iterator[BookedCharge]:
+        return self._gateway.books(since)
 
     def read_webhook(self, headers: Mapping[str, str], body: bytes, now: datetime) -> GatewayEvent:
         return self._gateway.read_webhook(headers, body, now)

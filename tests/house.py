@@ -23,6 +23,7 @@ from app.disputes.models import Dispute
 from app.engine import queries, shipped
 from app.engine.models import Incident, Instance, JournalRow, Task
 from app.gateways.registry import Registry as Gateways
+from app.gateways.sandbox_books import booked
 from app.jobs.calls import Caller
 from app.jobs.chores import Chores
 from app.jobs.loop import Loop
@@ -35,8 +36,9 @@ from app.kit.sealing import Sealer
 from app.operations import registry
 from app.payments import service, webhooks
 from app.payments.commands import CreatePayment
+from app.payments.gateway_books import verify_books
 from app.payments.models import Attempt, Payment
-from app.payments.reconcile import verify_books, verify_ledger
+from app.payments.reconcile import verify_ledger
 from app.refunds.commands import CreateRefund
 from app.refunds.models import Refund
 from app.refunds.service import create_refund
@@ -207,7 +209,7 @@ class House:
         with self.database.begin() as tx:
             assert verify_ledger(tx) == []
             for sandbox in self.sandboxes:
-                assert verify_books(tx, sandbox.config.name, sandbox.charges()) == []
+                assert verify_books(tx, sandbox.config.name, map(booked, sandbox.charges())) == []
 
     def close(self) -> None:
         for caller in self.callers:

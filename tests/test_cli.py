@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 from sqlalchemy import select
 
+import app.gateways
 from app.access.merchants import create_merchant
 from app.access.models import User
 from app.access.users import authenticate
@@ -18,6 +19,7 @@ from app.cli import cli
 from app.commands.tables import table
 from app.engine.models import Definition
 from app.events.models import AuditEntry
+from app.gateways import scaffold
 from app.kit.clock import ShiftedClock
 from app.kit.database import Database
 from app.ledger.models import Posting
@@ -50,7 +52,7 @@ def sluice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sluice:
 def tell_of(house: House, folder: Path) -> None:
     """The file by which commands find the sandboxes of a running stack."""
     folder.mkdir()
-    listed = [{"name": sandbox.config.name, "url": sandbox.base_url} for sandbox in house.sandboxes]
+    listed = [{"name": one.config.name, "url": one.base_url, "api_key": one.config.api_key} for one in house.sandboxes]
     (folder / "demo.json").write_bytes(orjson.dumps({"sandboxes": listed}))
 
 
@@ -182,10 +184,21 @@ def test_a_dispute_is_part_of_the_comparison(sluice: Sluice, house: House, tmp_p
     ]
 
 
-def test_a_gateway_without_books_says_so_and_an_unknown_one_is_named(
-    sluice: Sluice, database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("SLUICE_GATEWAYS", '[{"name": "acme", "adapter": "acme"}]')
+@pytest.fixture
+def acme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A gateway with the adapter that `new-gateway` writes, which has no books yet."""
+    for folder in ("app", "tests"):
+        (tmp_path / "checkout" / folder / "gateways").mkdir(parents=True)
+    adapter, _ = scaffold.write("acme", tmp_path / "checkout")
+    monkeypatch.setattr("app.gateways.__path__", [*app.gateways.__path__, str(adapter.parent)])
+    options = {"base_url": "http://127.0.0.1:9", "api_key": "sk"}
+    monkeypatch.setenv(
+        "SLUICE_GATEWAYS", orjson.dumps([{"name": "acme", "adapter": "acme", "options": options}]).decode()
+    )
+
+
+@pytest.mark.usefixtures("acme")
+def test_a_gateway_without_books_says_so_and_an_unknown_one_is_named(sluice: Sluice, database: Database) -> None:
     result = sluice("verify-gateway", "acme", database=database)
     assert result.exit_code == 1
     assert "acme: this gateway has no books to read" in result.output
@@ -196,11 +209,9 @@ def test_a_gateway_without_books_says_so_and_an_unknown_one_is_named(
     assert "known are: acme" in unknown.output
 
 
-def test_agreement_names_the_gateways_that_were_not_compared(
-    sluice: Sluice, house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("acme")
+def test_agreement_names_the_gateways_that_were_not_compared(sluice: Sluice, house: House, tmp_path: Path) -> None:
     tell_of(house, tmp_path / "var")
-    monkeypatch.setenv("SLUICE_GATEWAYS", '[{"name": "acme", "adapter": "acme"}]')
     result = sluice("verify-gateway", database=house.database)
     assert result.exit_code == 0
     assert "The books agree; not compared: acme." in result.output
@@ -209,11 +220,12 @@ def test_agreement_names_the_gateways_that_were_not_compared(
 def test_books_that_cannot_be_read_are_no_agreement(
     sluice: Sluice, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    options = {"name": "away", "adapter": "sandbox", "options": {"base_url": "http://127.0.0.1:9"}}
+    options = {"name": "away", "adapter": "sandbox", "options": {"base_url": "http://127.0.0.1:9", "api_key": "sk"}}
     monkeypatch.setenv("SLUICE_GATEWAYS", orjson.dumps([options]).decode())
     result = sluice("verify-gateway", database=database)
     assert result.exit_code == 1
-    assert "away at http://127.0.0.1:9 does not show its books" in result.output
+    assert "The gateway does not show its books: away did not list its charges to the end" in result.output
+    assert "agree" not in result.output
 
 
 def test_the_shipped_flows_pass_the_gate_and_a_wrong_one_is_named_with_its_remedy(

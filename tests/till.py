@@ -20,15 +20,17 @@ from app.engine.lint import Upload
 from app.engine.models import Incident, Message, Task
 from app.events.models import Event
 from app.gateways.registry import Registry as Gateways
+from app.gateways.sandbox_books import booked
 from app.kit.clock import ShiftedClock
 from app.kit.database import Database, Json, Tx
 from app.kit.ids import new_id
 from app.operations import Effect, OperationContext, OperationError, Result, registry
 from app.payments import service, webhooks
 from app.payments.commands import CreatePayment
+from app.payments.gateway_books import verify_books
 from app.payments.models import Attempt, InboundWebhook, Payment
 from app.payments.queries import attempts_of, find_payment
-from app.payments.reconcile import verify_books, verify_ledger
+from app.payments.reconcile import verify_ledger
 from app.refunds.commands import CreateRefund
 from app.refunds.models import Refund
 from app.refunds.queries import find_refund
@@ -233,7 +235,7 @@ class Till:
         with self.database.begin() as tx:
             found = verify_ledger(tx)
             for name, server in self.servers.items():
-                found += [str(difference) for difference in verify_books(tx, name, server.charges())]
+                found += [str(difference) for difference in verify_books(tx, name, map(booked, server.charges()))]
         return found
 
     def ledger_problems(self) -> list[str]:

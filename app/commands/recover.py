@@ -9,8 +9,8 @@ import click
 from sqlalchemy import func, select
 
 from app import books, installation
-from app.books import BooksUnreadable
 from app.bootstrap import Wired
+from app.commands.checks import tell_progress
 from app.commands.running import database, wired
 from app.commands.tables import table
 from app.engine import inbox
@@ -18,8 +18,8 @@ from app.engine.models import Incident
 from app.installation import Hold, Sending
 from app.kit.database import Database
 from app.payments import recheck, restored
+from app.payments.gateway_books import BooksUnreadable, compare, shows_books
 from app.payments.recheck import Answer, Question
-from app.payments.reconcile import verify_books
 from app.settings import Settings
 
 AT_A_TIME = 8
@@ -34,15 +34,14 @@ def recover(hours: int) -> None:
     After a restore it also asks about recent attempts that are resolved and compares with the books of every gateway
     that shows them. Each difference becomes an incident. It never sends anything but questions.
     """
-    settings = Settings()
-    with wired(settings) as running:
+    with wired(books.with_sandboxes(Settings())) as running:
         with running.database.begin() as tx:
             held = Sending().held(tx)
             recent = timedelta(hours=hours) if held else timedelta()
             asked = recheck.open_attempts(tx, recent)
         problems = list(_ask_all(running, asked))
         if held:
-            problems += _compare(running.database, settings)
+            problems += _compare(running)
         _tell(running.database, problems)
         with running.database.begin() as tx:
             remains = bool(problems or recheck.still_open(tx))
@@ -63,7 +62,9 @@ def mark_restored(reason: str) -> None:
 @click.command("release-sending")
 @click.option("--by", required=True, help="Who has looked at what `sluice recover` found.")
 @click.option("--note", default="", help="What was found and decided.")
-@click.option("--compared", multiple=True, help="A gateway without books here whose own pages were compared.")
+@click.option(
+    "--compared", multiple=True, help="A gateway whose own pages were compared, as its books were not shown or not all."
+)
 def release_sending(by: str, note: str, compared: tuple[str, ...]) -> None:
     """Let a restored database send again. What people have to decide stays open as incidents."""
     with database(Settings()) as opened:
@@ -99,26 +100,30 @@ def _take_in(running: Wired, asked: Question, answer: Answer) -> str:
     return after if after == asked.before else f"{asked.before} -> {after}"
 
 
-def _compare(opened: Database, settings: Settings) -> list[str]:
+def _compare(running: Wired) -> list[str]:
     """Both books after a restore: incidents for what we do not know, and the findings kept with the hold."""
     told: list[str] = []
-    unseen: list[str] = []
-    for gateway, url in books.addresses(settings).items():
+    unseen: dict[str, str] = {}
+    for gateway in running.gateways:
+        days = books.days(running.settings, gateway.name)
         try:
-            charges = books.read(gateway, url) if url else None
+            compared = compare(running.database, gateway, days, tell_progress) if shows_books(gateway) else None
         except BooksUnreadable as error:
             click.echo(error.detail)
-            charges = None
-        if charges is None:
-            unseen.append(gateway)
+            compared = None
+        if compared is None:
+            unseen[gateway.name] = f"{gateway.name} shows no books here; compare its own pages or files"
             continue
-        with opened.begin() as tx:
-            told += restored.report(tx, gateway, verify_books(tx, gateway, charges), charges)
-    with opened.begin() as tx:
+        with running.database.begin() as tx:
+            told += restored.report(tx, gateway.name, compared.found)
+        if days is not None:
+            # What was done since the backup to an older charge has not been looked at by anybody.
+            unseen[gateway.name] = f"{gateway.name} was compared for {days} days; look at older charges on its pages"
+    with running.database.begin() as tx:
         hold: Hold | None = installation.open_hold(tx)
         if hold is not None:
-            installation.recovered(tx, hold, {"differences": told, "unseen": unseen})
-    return told + [f"{gateway} shows no books here; compare its own pages or files" for gateway in unseen]
+            installation.recovered(tx, hold, {"differences": told, "unseen": list(unseen)})
+    return told + list(unseen.values())
 
 
 def _tell(opened: Database, problems: list[str]) -> None:

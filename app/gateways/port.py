@@ -1,10 +1,10 @@
-"""The port every gateway adapter fills: five verbs, disputes, and one way to read its webhooks.
+"""The port every gateway adapter fills: five verbs, disputes, its books, and one way to read its webhooks.
 
 An adapter is a translator. It never retries, never stores, never decides; it tells what surely happened and says
 UNKNOWN for everything else: whatever is not mapped, and whatever failed after bytes had left.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -81,6 +81,7 @@ class Capability(StrEnum):
     LOOKUP_BY_KEY = "lookup_by_key"  # an operation can be found by our own key even when no answer arrived
     MULTIPLE_CAPTURES = "multiple_captures"
     DISPUTES = "disputes"
+    BOOKS = "books"  # it lists what was charged at it, so both books can be compared
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +222,27 @@ class GatewayDispute:
     evidence_submitted: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class BookedCharge:
+    """One charge in the gateway's own books, with all that has taken effect on it by now in minor units.
+
+    `charge` is the gateway's reference, `key` and `reference` are those of the authorization. Without a key somebody
+    else made the charge, and nothing more is told of it. A hold counts as `authorized` whatever became of it, `voided`
+    is what was given back before it was captured, `disputed` what disputes keep back now or have cost for good. What
+    the gateway cannot tell is None and is not compared.
+    """
+
+    charge: str
+    key: str = ""
+    reference: str = ""
+    currency: str = ""
+    authorized: int | None = None
+    captured: int | None = None
+    refunded: int | None = None
+    voided: int | None = None
+    disputed: int | None = None
+
+
 class InvalidSignature(AppError):
     code = "invalid_signature"
     title = "The webhook is not signed by the gateway"
@@ -256,6 +278,13 @@ class Gateway(Protocol):
     def accept_dispute(self, request: Evidence) -> GatewayResult: ...
     def dispute(self, dispute: str) -> GatewayDispute | None:
         """The dispute as it is now; None when the gateway says it knows none; CouldNotAsk when it said nothing."""
+        ...
+
+    def books(self, since: datetime) -> Iterator[BookedCharge]:
+        """Every charge made since then, read as it is iterated; CouldNotAsk, also half-way, where it cannot be read.
+
+        Only gateways with BOOKS can be asked.
+        """
         ...
 
     def read_webhook(self, headers: Mapping[str, str], body: bytes, now: datetime) -> GatewayEvent:

@@ -1,6 +1,6 @@
 """The adapter of the sandbox gateway: its documented answers to our words, everything else to UNKNOWN."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
@@ -10,8 +10,10 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 from app.errors import AppError
+from app.gateways import sandbox_books
 from app.gateways.port import (
     Authorize,
+    BookedCharge,
     Capability,
     Capture,
     CouldNotAsk,
@@ -231,6 +233,9 @@ class SandboxGateway:
             due_by=due_by,
             evidence_submitted=shown.evidence_submitted,
         )
+
+    def books(self, since: datetime) -> Iterator[BookedCharge]:
+        return sandbox_books.books(self._wire, self.name, since)
 
     def read_webhook(self, headers: Mapping[str, str], body: bytes, now: datetime) -> GatewayEvent:
         try:

@@ -40,7 +40,7 @@ def write(name: str, root: Path) -> list[Path]:
 
 _ADAPTER: Final = '''"""The adapter of @Title@: its documented answers to our words, everything else to UNKNOWN."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -48,6 +48,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from app.gateways.port import (
     Authorize,
+    BookedCharge,
     Capability,
     Capture,
     CouldNotAsk,
@@ -127,6 +128,9 @@ class @Class@Gateway:
 
     def dispute(self, dispute: str) -> GatewayDispute | None:
         raise CouldNotAsk(f"{self.name} cannot be asked about dispute {dispute} yet")
+
+    def books(self, since: datetime) -> Iterator[BookedCharge]:
+        raise CouldNotAsk(f"{self.name} cannot list its charges since {since} yet")
 
     def read_webhook(self, headers: Mapping[str, str], body: bytes, now: datetime) -> GatewayEvent:
         raise InvalidSignature(f"{self.name} cannot verify {len(body)} bytes with {len(headers)} headers of {now} yet")
@@ -224,6 +228,14 @@ def test_a_signed_webhook_that_says_nothing_is_kept_as_other() -> None:
 
 def test_a_dispute_is_told_in_our_words_and_answered_once() -> None:
     pytest.fail("Map every dispute status to our stage and status, with due date and fee; hand in evidence, accept.")
+
+
+def test_the_books_count_what_took_effect_as_attempts_do() -> None:
+    pytest.fail("With BOOKS: list a charge in each state; what is pending, failed or foreign counts nothing.")
+
+
+def test_the_books_end_at_the_period_and_never_half_way() -> None:
+    pytest.fail("With BOOKS: three pages, one charge older than asked for, and an error or no answer in the middle.")
 
 
 def test_no_such_dispute_and_no_answer_about_it_are_two_things() -> None:

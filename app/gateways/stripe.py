@@ -4,7 +4,7 @@ Our key goes out twice: as the idempotency key, and as metadata, by which an ope
 was lost. An authorization is captured once. Which release of Stripe's API is spoken is fixed by the SDK's version.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from app.errors import AppError, InvalidInput
+from app.gateways import stripe_books, stripe_webhooks
 from app.gateways import stripe_mapping as mapping
-from app.gateways import stripe_webhooks
 from app.gateways.port import (
     Authorize,
+    BookedCharge,
     Capability,
     Capture,
     CouldNotAsk,
@@ -72,7 +73,7 @@ class StripeOptions(BaseModel):
 class StripeGateway:
     """Fills the port for Stripe. Safe to share between threads. What we call a charge is a PaymentIntent's id."""
 
-    capabilities = frozenset({Capability.IDEMPOTENT, Capability.LOOKUP_BY_KEY, Capability.DISPUTES})
+    capabilities = frozenset({Capability.IDEMPOTENT, Capability.LOOKUP_BY_KEY, Capability.DISPUTES, Capability.BOOKS})
 
     def __init__(self, name: str, options: StripeOptions, api: "StripeApi") -> None:
         self.name = name
@@ -159,6 +160,9 @@ class StripeGateway:
             return mapping.dispute(Disputed.model_validate(answer.body))
         except (ValueError, AppError):
             raise CouldNotAsk(f"{self.name} gave no readable answer about dispute {dispute}") from None
+
+    def books(self, since: datetime) -> Iterator[BookedCharge]:
+        return stripe_books.books(self._api, self.name, since)
 
     def read_webhook(self, headers: Mapping[str, str], body: bytes, now: datetime) -> GatewayEvent:
         signed_at = stripe_webhooks.verify(self._secrets, headers, body, now)

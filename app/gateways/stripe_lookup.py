@@ -12,29 +12,20 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from app.errors import AppError
 from app.gateways import stripe_mapping as mapping
 from app.gateways.port import GatewayResult, Lookup, LookupResult, Outcome
+from app.gateways.stripe_lists import PAGE, Ask, Json, NoAnswer, created, listed, metadata
 from app.gateways.stripe_mapping import EVIDENCE, KEY, Disputed, Intent, Refunded, read_object, refusal
 from app.gateways.wire import JsonAnswer
 
 if TYPE_CHECKING:
     from app.gateways.stripe_sdk import StripeApi
 
-Json = Mapping[str, Any]
 _Model = TypeVar("_Model", Intent, Refunded, Disputed)
 
-_PAGE: Final = 100
 _MOST_PAGES: Final = 5
 #: How far Stripe's clock and ours may be apart.
 _CLOCKS_DIFFER_BY: Final = timedelta(minutes=5)
 #: Stripe documents an hour at most until its search knows an object.
 _SEARCH_KNOWS_AFTER: Final = timedelta(minutes=70)
-
-
-class _NoAnswer(Exception):
-    """Stripe gave no list; `answer` is what is known about that."""
-
-    def __init__(self, answer: GatewayResult) -> None:
-        super().__init__(answer.message)
-        self.answer = answer
 
 
 class _TooMany(Exception):
@@ -49,7 +40,7 @@ def find(api: "StripeApi", request: Lookup) -> LookupResult:
     """`found` is None for every answer that proves nothing, however complete it is."""
     try:
         return _find(api, request)
-    except _NoAnswer as nothing:
+    except NoAnswer as nothing:
         return LookupResult(None, nothing.answer)
     except _TooMany as too_many:
         return _unproved(str(too_many))
@@ -90,8 +81,8 @@ def _authorization_by_key(api: "StripeApi", request: Lookup) -> LookupResult:
         shown = _newest(lambda page: api.call(lambda v1: v1.payment_intents.list({**expanded, **page})), request)
         return _seen(_with_key(shown, request.key), Intent, read)
     except _TooMany as too_many:
-        params = {**expanded, "query": f"metadata['{KEY}']:'{request.key}'", "limit": _PAGE}
-        shown = iter(_listed(api.call(lambda v1: v1.payment_intents.search(params))))
+        params = {**expanded, "query": f"metadata['{KEY}']:'{request.key}'", "limit": PAGE}
+        shown = iter(listed(api.call(lambda v1: v1.payment_intents.search(params))))
         found = _with_key(shown, request.key)
         if found is None and not _is_old(request.begun_at, too_many.newest):
             return _unproved("Stripe's search may not know it yet")
@@ -152,47 +143,28 @@ def _hands_in(key: str) -> Callable[[Disputed], bool]:
     return lambda shown: shown.is_answered and shown.metadata.get(EVIDENCE) == key
 
 
-def _newest(ask: Callable[[Json], JsonAnswer | GatewayResult], request: Lookup) -> Iterator[Json]:
+def _newest(ask: Ask, request: Lookup) -> Iterator[Json]:
     """The newest objects, back to when the attempt began."""
-    page: dict[str, Any] = {"limit": _PAGE}
+    page: dict[str, Any] = {"limit": PAGE}
     newest = 0
     for _ in range(_MOST_PAGES):
         answer = ask(page)
-        shown = _listed(answer)
+        shown = listed(answer)
         yield from shown
         assert isinstance(answer, JsonAnswer)
         if not shown or answer.body.get("has_more") is not True or _is_before(shown[-1], request.begun_at):
             return
-        newest = newest or _created(shown[0])
+        newest = newest or created(shown[0])
         page["starting_after"] = str(shown[-1].get("id", ""))
     raise _TooMany(newest)
 
 
-def _listed(answer: JsonAnswer | GatewayResult) -> list[Json]:
-    if isinstance(answer, GatewayResult):
-        raise _NoAnswer(answer)
-    shown = answer.body.get("data")
-    if answer.status != 200 or not isinstance(shown, list) or not all(isinstance(each, dict) for each in shown):
-        raise _NoAnswer(refusal(answer))
-    return shown
-
-
 def _with_key(shown: Iterable[Json], key: str) -> Json | None:
-    return next((each for each in shown if _metadata(each).get(KEY) == key), None)
-
-
-def _metadata(shown: Json) -> Json:
-    metadata = shown.get("metadata")
-    return metadata if isinstance(metadata, dict) else {}
-
-
-def _created(shown: Json) -> int:
-    created = shown.get("created")
-    return created if isinstance(created, int) else 0
+    return next((each for each in shown if metadata(each).get(KEY) == key), None)
 
 
 def _is_before(shown: Json, begun_at: datetime | None) -> bool:
-    return begun_at is not None and 0 < _created(shown) < (begun_at - _CLOCKS_DIFFER_BY).timestamp()
+    return begun_at is not None and 0 < created(shown) < (begun_at - _CLOCKS_DIFFER_BY).timestamp()
 
 
 def _is_old(begun_at: datetime | None, now: int) -> bool:

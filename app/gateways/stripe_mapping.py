@@ -40,6 +40,10 @@ _STAGES: Final[Mapping[str, tuple[str, str]]] = {
     "appeal_needs_response": ("pre_arbitration", "needs_response"),
     "appeal_under_review": ("pre_arbitration", "under_review"),
 }
+#: Statuses of a dispute in which Stripe keeps the amount, for now or for good.
+_KEEPS_AMOUNT: Final = frozenset(
+    {"needs_response", "under_review", "lost", "appeal_needs_response", "appeal_under_review"}
+)
 _GIVEN_UP: Final = frozenset({"lost", "warning_closed"})
 
 
@@ -60,11 +64,28 @@ class _MethodDetails(_Shown):
     card: _Card | None = None
 
 
+class Refunded(_Shown):
+    object: Literal["refund"]
+    id: str = Field(min_length=1)
+    status: str
+    amount: int
+    currency: str
+    metadata: dict[str, str]
+    payment_intent: str | None = None
+    failure_reason: str | None = None
+
+
+class _Refunds(_Shown):
+    data: list[Refunded]
+    has_more: bool
+
+
 class Charge(_Shown):
     id: str = Field(min_length=1)
     status: str
     amount: int
-    amount_refunded: int = 0
+    disputed: bool = False
+    refunds: _Refunds | None = None
     payment_method_details: _MethodDetails | None = None
 
     @property
@@ -93,6 +114,7 @@ class Intent(_Shown):
     amount_capturable: int | None = None
     amount_received: int | None = None
     latest_charge: Charge | None = None
+    cancellation_reason: str | None = None
     last_payment_error: dict[str, Any] | None = None
     next_action: _NextAction | None = None
 
@@ -110,21 +132,15 @@ class Intent(_Shown):
 
     @property
     def captured(self) -> Money:
-        """What was captured; test servers that do not tell it are taken by the charge and what was released of it."""
+        """What was captured. Test servers that do not tell it make a refund of no payment of what is left over."""
         if self.amount_received is not None:
             return from_stripe(self.amount_received, self.currency)
         charge = self.latest_charge
-        return from_stripe(charge.amount - charge.amount_refunded if charge else 0, self.currency)
-
-
-class Refunded(_Shown):
-    object: Literal["refund"]
-    id: str = Field(min_length=1)
-    status: str
-    amount: int
-    currency: str
-    metadata: dict[str, str]
-    failure_reason: str | None = None
+        if charge is None or not self.is_captured:
+            return from_stripe(0, self.currency)
+        refunds = charge.refunds.data if charge.refunds else []
+        left_over = sum(each.amount for each in refunds if not each.payment_intent)
+        return from_stripe(charge.amount - left_over, self.currency)
 
 
 class _BalanceTransaction(_Shown):
@@ -153,6 +169,13 @@ class Disputed(_Shown):
     @property
     def is_answered(self) -> bool:
         return self.evidence_details.submission_count > 0
+
+    @property
+    def keeps_amount(self) -> bool:
+        """Whether Stripe keeps the amount; ValueError for a status Stripe did not document when this was written."""
+        if self.status not in _STAGES:
+            raise ValueError(self.status)
+        return self.status in _KEEPS_AMOUNT
 
     @property
     def is_given_up(self) -> bool:

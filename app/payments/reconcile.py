@@ -1,30 +1,26 @@
-"""Our books against themselves and against a gateway's, to the cent. It finds differences and changes nothing."""
+"""Our books against themselves, to the cent. It finds differences and changes nothing."""
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import func, select
 
 from app.disputes.models import Dispute
 from app.kit.database import Tx
 from app.ledger import service as ledger
 from app.ledger.accounts import CHARGEBACK_LOSSES, PAYABLE, REFUNDS_IN_FLIGHT, Layer
-from app.payments.models import Attempt, Payment
-from app.payments.outcomes import UNRESOLVED
+from app.payments.models import Payment
 
 _PAGE: Final = 500
-_COLUMN: Final = {"authorize": "authorized", "capture": "captured", "refund": "refunded", "void": "voided"}
-#: What both books tell of a charge, in minor units.
-COLUMNS: Final = (*_COLUMN.values(), "disputed")
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
     """One thing on which two books disagree: `ours` and `theirs` in minor units, or None where one has no such line.
 
-    `undecided` is how much more ours may become by what nobody knows the outcome of yet.
+    `undecided` is how much more ours may become by what nobody knows the outcome of yet, `unseen` how much of ours was
+    done so late that theirs need not show it. `payment` is whose it is by their word.
     """
 
     subject: str
@@ -32,11 +28,17 @@ class Difference:
     ours: int | None
     theirs: int | None
     undecided: int = 0
+    unseen: int = 0
+    payment: str = ""
 
     @property
-    def may_go(self) -> bool:
-        """Whether what is not decided yet is enough to explain it."""
-        return self.ours is not None and self.theirs is not None and 0 < self.theirs - self.ours <= self.undecided
+    def may_go(self) -> str:
+        """Why it may go away by itself; "" when it will not."""
+        if self.ours is None or self.theirs is None:
+            return ""
+        if 0 < self.theirs - self.ours <= self.undecided:
+            return "its outcome is not known yet"
+        return "it was done while the books were read" if 0 < self.ours - self.theirs <= self.unseen else ""
 
     def __str__(self) -> str:
         return f"{self.subject}: {self.what} is {self.ours} in our books and {self.theirs} in the other"
@@ -101,71 +103,3 @@ def _of(balances: Mapping[tuple[str, str], int], account: str, layer: Layer) -> 
 def _under(balances: Mapping[tuple[str, str], int], accounts: str) -> int:
     """Over all gateways: what lies on the accounts whose names begin so."""
     return sum(amount for (account, _), amount in balances.items() if account.startswith(accounts))
-
-
-def verify_books(tx: Tx, gateway: str, charges: Iterable[Mapping[str, Any]]) -> list[Difference]:
-    """Compare with a gateway's own books.
-
-    `charges`: each with `key` (the attempt's id), `reference`, `authorized`, `captured`, `refunded`, `voided` in minor
-    units, `currency` and, where the gateway tells it, `disputed`. What is not decided yet (pending, unknown, under
-    way) is left aside on our side only, so an effect that we do not know of is a difference.
-    """
-    theirs = {str(charge["key"]): charge for charge in charges}
-    ours = {charge.key: charge for charge in our_charges(tx, gateway)}
-    differences: list[Difference] = []
-    for key in sorted(theirs.keys() | ours.keys()):
-        differences += _compare(key, ours.get(key), theirs.get(key))
-    return differences
-
-
-@dataclass(frozen=True, slots=True)
-class OurCharge:
-    """What we did to one charge; `key` is the attempt that authorized it, `sums` and `undecided` have every column.
-
-    `undecided` is what may be added to `sums` once it is known what became of it.
-    """
-
-    key: str
-    currency: str
-    sums: Mapping[str, int]
-    undecided: Mapping[str, int]
-
-
-def our_charges(tx: Tx, gateway: str) -> Iterator[OurCharge]:
-    """Per authorization at the gateway that is approved or not decided: what our attempts did, and what is disputed."""
-    undecided = or_(Attempt.state == "begun", Attempt.outcome.in_(UNRESOLVED))
-    rows = tx.session.execute(
-        select(Attempt, Payment.gateway_reference, Payment.amount_disputed)
-        .join(Payment, Payment.id == Attempt.payment_id)
-        .where(
-            Attempt.gateway == gateway,
-            Attempt.operation.in_(list(_COLUMN)),
-            or_(Attempt.outcome == "approved", undecided),
-        )
-    ).all()
-    done: dict[str, Counter[str]] = defaultdict(Counter)
-    open_: dict[str, Counter[str]] = defaultdict(Counter)
-    for attempt, _, _ in rows:
-        if attempt.operation != "authorize":
-            sums = done if attempt.outcome == "approved" else open_
-            sums[attempt.charge][_COLUMN[attempt.operation]] += attempt.amount
-    nothing = dict.fromkeys(COLUMNS, 0)
-    for attempt, charge, disputed in rows:
-        if attempt.operation != "authorize":
-            continue
-        known, unknown = done[attempt.gateway_reference], open_[attempt.gateway_reference]
-        own = {"authorized": attempt.amount, "disputed": disputed if charge == attempt.gateway_reference else 0}
-        if attempt.outcome == "approved":
-            yield OurCharge(attempt.id, attempt.currency, {**nothing, **known, **own}, {**nothing, **unknown})
-        else:
-            yield OurCharge(attempt.id, attempt.currency, nothing, {**nothing, **(known + unknown), **own})
-
-
-def _compare(key: str, ours: OurCharge | None, theirs: Mapping[str, Any] | None) -> Iterator[Difference]:
-    for column in COLUMNS:
-        left = ours.sums[column] if ours is not None else 0
-        right = int(theirs.get(column, left)) if theirs is not None else 0
-        if left != right:
-            yield Difference(key, column, left, right, ours.undecided[column] if ours is not None else 0)
-    if ours is not None and theirs is not None and ours.currency != theirs["currency"]:
-        yield Difference(key, f"currency ({ours.currency}, {theirs['currency']})", None, None)

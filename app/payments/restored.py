@@ -4,8 +4,8 @@ A payment that may hold a charge we know nothing of does not go on by itself eit
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Iterable, Sequence
+from typing import Final
 
 from app.engine import incidents, store
 from app.engine.models import Instance
@@ -16,16 +16,12 @@ from app.payments.reconcile import Difference
 KIND: Final = "restored"
 
 
-def report(tx: Tx, gateway: str, differences: Iterable[Difference], charges: Iterable[Mapping[str, Any]]) -> list[str]:
-    """One incident per payment with differences; the sentences of all, those without a payment here included.
-
-    `charges` are the gateway's, each with our `key` and with `reference`, the payment's id.
-    """
-    references = {str(charge["key"]): str(charge.get("reference", "")) for charge in charges}
+def report(tx: Tx, gateway: str, differences: Iterable[Difference]) -> list[str]:
+    """One incident per payment with differences; the sentences of all, those without a payment here included."""
     by_payment: dict[str, list[Difference]] = defaultdict(list)
     for difference in differences:
         attempt = tx.session.get(Attempt, difference.subject)
-        by_payment[attempt.payment_id if attempt else references.get(difference.subject, "")].append(difference)
+        by_payment[attempt.payment_id if attempt else difference.payment].append(difference)
     told = []
     for payment_id, found in by_payment.items():
         payment = tx.session.get(Payment, payment_id)

@@ -23,6 +23,7 @@ from app.sandbox.transport import wish
 from app.sandbox.views import charge_view, dispute_view, movement_view, status_code
 
 _LONGEST_KEY = 255
+_PAGE = 100
 
 
 def answer(status: int, body: object, fault: Fault | None = None) -> Response:
@@ -140,6 +141,13 @@ def _add_questions(api: Blueprint, company: Company) -> None:
         if found is None:
             raise NoSuchThing(f"There is no charge {charge_id!r}")
         return answer(200, charge_view(found), fault)
+
+    @api.get("/charges")
+    def every() -> Response:
+        fault = _asked(company, "books")
+        found = company.books.charges_after(request.args.get("after", ""), _PAGE + 1)
+        data = [charge_view(charge) for charge in found[:_PAGE]]
+        return answer(200, {"object": "list", "data": data, "has_more": len(found) > _PAGE}, fault)
 
     @api.get("/operations")
     def operation() -> Response:

@@ -101,6 +101,14 @@ class Books:
         rows = self._rows("SELECT body FROM record WHERE kind = ? ORDER BY seq", kind.__name__)
         return [kind(**orjson.loads(body)) for (body,) in rows]
 
+    def charges_after(self, charge_id: str, limit: int) -> list[Charge]:
+        """In the order they were made; from the first one on when there is none of this id."""
+        statement = """
+        SELECT body FROM record
+        WHERE kind = 'Charge' AND seq > coalesce((SELECT seq FROM record WHERE id = ?), 0) ORDER BY seq LIMIT ?
+        """
+        return [Charge(**orjson.loads(body)) for (body,) in self._rows(statement, charge_id, limit)]
+
     def of_charge(self, kind: type[Record], charge: str) -> list[Record]:
         statement = "SELECT body FROM record WHERE charge = ? AND kind = ? ORDER BY seq"
         return [kind(**orjson.loads(body)) for (body,) in self._rows(statement, charge, kind.__name__)]

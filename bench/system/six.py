@@ -4,7 +4,7 @@ Ours calls a gateway in this process through the room of payments as every opera
 lock, an attempt written before the call, its outcome after it. It books no ledger entries and tells no events.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from itertools import pairwise
 from typing import Any
@@ -13,6 +13,7 @@ from pydantic import Field
 
 from app.gateways.port import (
     Authorize,
+    BookedCharge,
     Capability,
     Capture,
     Evidence,
@@ -174,6 +175,9 @@ class InstantGateway:
         raise NotImplementedError
 
     def dispute(self, dispute: str) -> GatewayDispute | None:
+        raise NotImplementedError
+
+    def books(self, since: datetime) -> Iterator[BookedCharge]:
         raise NotImplementedError
 
     def read_webhook(self, headers: Mapping[str, str], body: bytes, now: datetime) -> GatewayEvent:

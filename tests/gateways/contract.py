@@ -7,7 +7,7 @@ each with the reason; what they promise must then be shown in another way.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
 import pytest
@@ -16,6 +16,7 @@ from app.gateways.port import (
     Authorize,
     Capability,
     Capture,
+    CouldNotAsk,
     DeclineCode,
     Gateway,
     GatewayResult,
@@ -26,6 +27,7 @@ from app.gateways.port import (
     Retry,
     Void,
 )
+from app.kit.clock import SystemClock
 from app.kit.ids import new_id
 from app.kit.money import Money
 from tests.hostile import Behaviour, answers, closed_port, hostile, is_silent, says
@@ -263,6 +265,41 @@ class GatewayContract:
         assert SECRET not in repr(connect(closed_port()))
         assert server.requests
         assert all(SECRET.encode() in request for request in server.requests)
+
+    def test_its_books_show_each_charge_with_what_was_done_to_it(self, gateway: Gateway, methods: Methods) -> None:
+        if Capability.BOOKS not in gateway.capabilities:
+            pytest.skip("This gateway shows no books")
+        since = SystemClock().now() - timedelta(hours=1)
+        keys = {state: new_id("att") for state in ("held", "refunded", "voided", "declined")}
+        charge = {}
+        for state, key in keys.items():
+            method = methods.declines_hard if state == "declined" else methods.approves
+            charge[state] = gateway.authorize(Authorize(key, f"pay_{state}", eur(1000), method)).gateway_reference
+        gateway.capture(Capture(new_id("att"), charge["refunded"], eur(1000)))
+        refunds = [Refund(new_id("att"), charge["refunded"], eur(minor)) for minor in (300, 100)]
+        assert {gateway.refund(refund).outcome for refund in refunds} == {Outcome.APPROVED}
+        gateway.void(Void(new_id("att"), charge["voided"]))
+        booked = {one.key: one for one in gateway.books(since)}
+
+        def sums(state: str) -> tuple[int | None, ...]:
+            one = booked[keys[state]]
+            assert (one.charge, one.reference, one.currency) == (charge[state], f"pay_{state}", "EUR")
+            return one.authorized, one.captured, one.refunded, one.voided, one.disputed
+
+        assert sums("held") == (1000, 0, 0, 0, 0)
+        assert sums("refunded") == (1000, 1000, 400, 0, 0)
+        assert sums("voided") == (1000, 0, 0, 1000, 0)
+        # A gateway may have no line for what it declined; where it has one, nothing is held.
+        assert keys["declined"] not in booked or booked[keys["declined"]].authorized == 0
+
+    @pytest.mark.parametrize("answer", UNCLEAR)
+    def test_an_unclear_answer_is_no_end_of_the_books(self, connect: Connect, answer: str) -> None:
+        with hostile(UNCLEAR[answer]) as server:
+            gateway = connect(server.url)
+            if Capability.BOOKS not in gateway.capabilities:
+                pytest.skip("This gateway shows no books")
+            with pytest.raises(CouldNotAsk):
+                list(gateway.books(datetime(2026, 1, 1, tzinfo=UTC)))
 
     def test_an_unsigned_webhook_is_refused(self, gateway: Gateway) -> None:
         with pytest.raises(InvalidSignature):

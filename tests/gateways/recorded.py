@@ -20,6 +20,7 @@ from urllib.parse import parse_qsl, urlsplit
 from app.gateways.port import (
     Authorize,
     Capture,
+    CouldNotAsk,
     Evidence,
     Gateway,
     GatewayDispute,
@@ -137,12 +138,24 @@ def play(gateway: Gateway, call: Mapping[str, Any]) -> Json:
     verb = call["verb"]
     if verb == "dispute":
         return _plain(gateway.dispute(call["dispute"]))
+    if verb == "books":
+        return _read(gateway, datetime.fromisoformat(call["since"]))
     given = {name: value for name, value in call.items() if name != "verb"}
     if "amount" in given:
         given["amount"] = Money(*given["amount"])
     if "begun_at" in given:
         given["begun_at"] = datetime.fromisoformat(given["begun_at"])
     return _plain(getattr(gateway, verb)(_REQUESTS[verb](**given)))
+
+
+def _read(gateway: Gateway, since: datetime) -> Json:
+    """The charges up to the end of the books, or up to where they cannot be read."""
+    charges: list[Json] = []
+    try:
+        charges.extend(map(asdict, gateway.books(since)))
+    except CouldNotAsk:
+        return {"charges": charges, "unreadable": True}
+    return {"charges": charges, "unreadable": False}
 
 
 def _plain(result: GatewayResult | LookupResult | GatewayDispute | None) -> Json:

@@ -403,3 +403,19 @@ def test_an_old_and_a_new_webhook_secret_both_count_during_rotation(server: Sand
     gateway = server.gateway(webhook_secrets=(new, server.config.webhook_secret))
     for secret in (new, server.config.webhook_secret):
         assert gateway.read_webhook(webhook(secret, b"{}"), b"{}", NOW).id == "evt_1"
+
+
+def test_books_of_several_pages_are_read_to_their_end_and_from_when_it_was_asked(
+    server: SandboxServer, gateway: SandboxGateway
+) -> None:
+    server.pay("att_old")
+    server.advance(days=2)
+    keys = [f"att_{number}" for number in range(201)]
+    for key in keys:
+        server.pay(key)
+    everything = datetime(2026, 1, 1, tzinfo=UTC)
+    assert [charge.key for charge in gateway.books(everything)] == ["att_old", *keys]
+    assert [charge.key for charge in gateway.books(SystemClock().now() + timedelta(days=1))] == keys
+    server.fault("garbage", "books")
+    with pytest.raises(CouldNotAsk):
+        list(gateway.books(everything))

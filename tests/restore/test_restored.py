@@ -1,5 +1,7 @@
 """A database brought back to an hour ago, while the gateways went on: nothing is charged again by itself."""
 
+import orjson
+import pytest
 from sqlalchemy import select, text
 
 from app.engine import inbox
@@ -7,6 +9,7 @@ from app.events.models import Event
 from app.installation import Hold, Installation, Sending, open_hold
 from app.kit.crashpoint import Point
 from app.payments import service
+from tests.hostile import answers, hostile
 from tests.house import House
 from tests.restore.conftest import Backup, Sluice
 from tests.system.crash import Crash, at
@@ -201,6 +204,27 @@ def test_release_is_refused_when_nothing_is_held_and_while_a_gateway_was_not_com
     assert refused.exit_code == 1
     assert "--compared sandbox_b" in refused.output
     assert sluice(house, "release-sending", "--by", "Olga", "--compared", "sandbox_b").exit_code == 0
+
+
+def test_a_gateway_that_was_compared_for_a_period_is_left_to_people_for_what_is_older(
+    house: House, sluice: Sluice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    strange = {"id": "pi_9", "object": "payment_intent", "status": "requires_capture", "amount": 700, "currency": "eur"}
+    strange |= {
+        "created": int(house.clock.now().timestamp()),
+        "metadata": {"sluice_attempt": "att_9", "sluice_payment": "pay_9"},
+    }
+    shown = {"object": "list", "has_more": False, "data": [strange]}
+    with hostile(answers(200, orjson.dumps(shown))) as server:
+        options = {"base_url": server.url, "api_key": "sk_1"}
+        gateways = [{"name": "stripe_a", "adapter": "stripe", "options": options}]
+        monkeypatch.setenv("SLUICE_GATEWAYS", orjson.dumps(gateways).decode())
+        assert sluice(house, "restored").exit_code == 0
+        looked = sluice(house, "recover")
+    assert "stripe_a, pay_9, which is not here: att_9: authorized is 0 in our books and 700" in looked.output
+    assert "stripe_a was compared for 30 days" in looked.output
+    assert "--compared stripe_a" in sluice(house, "release-sending", "--by", "Olga").output
+    assert sluice(house, "release-sending", "--by", "Olga", "--compared", "stripe_a").exit_code == 0
 
 
 def test_recover_resolves_an_unknown_now_and_wakes_its_flow(house: House, sluice: Sluice) -> None:

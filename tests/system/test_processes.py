@@ -14,8 +14,10 @@ from playwright.sync_api import Page, expect
 from sqlalchemy import or_, select
 
 from app.engine.models import Instance, WaitRow
+from app.gateways.sandbox_books import booked
+from app.payments.gateway_books import verify_books
 from app.payments.models import Attempt, Payment
-from app.payments.reconcile import verify_books, verify_ledger
+from app.payments.reconcile import verify_ledger
 from tests.system.stack import RunningStack
 
 METHODS = (
@@ -89,7 +91,7 @@ def check_everything(stack: RunningStack) -> None:
     with database.begin() as tx:
         assert verify_ledger(tx) == []
         for gateway, books in charges.items():
-            assert verify_books(tx, gateway, books) == []
+            assert verify_books(tx, gateway, map(booked, books)) == []
         succeeded = set(tx.session.scalars(select(Payment.id).where(Payment.status == "succeeded")))
     database.close()
     captured = Counter(charge["reference"] for books in charges.values() for charge in books if charge["captured"])

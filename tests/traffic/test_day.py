@@ -186,7 +186,7 @@ def test_the_command_sends_a_day_and_prints_what_became_of_it_and_both_books(
         "base_url": where.base_url,
         "api_key": where.secrets[SHOP],
         "users": {name: {"token": secret} for name, secret in where.secrets.items() if name != SHOP},
-        "sandboxes": [{"name": name, "url": url} for name, url in where.sandboxes.items()],
+        "sandboxes": [{"name": name, "url": url, "api_key": "sk_test_key"} for name, url in where.sandboxes.items()],
     }
     (tmp_path / "demo.json").write_bytes(orjson.dumps(told))
     monkeypatch.setenv("SLUICE_VAR", str(tmp_path))

@@ -29,13 +29,12 @@ KEEP = timedelta(days=8)
 #: How long an equal request waits for the first one's answer before it is told to come back.
 PATIENCE_SECONDS = 2.0
 _LONGEST_KEY = 255
-# It sees the keys as they were before it had the lock. Where the last holder has written in between, the work is done
-# once more, and the table's key undoes it.
+_LOCK = text("SELECT pg_try_advisory_xact_lock(hashtextextended(:place, 0))")
+# A statement of its own after the lock, so that it sees what the lock's last holder has written. In one with the lock
+# it would not, and where the work cannot be done twice, a repetition would be refused for what the first request did.
 _LOOK = text("""
-SELECT pg_try_advisory_xact_lock(hashtextextended(:place, 0)) AS mine,
-       fingerprint, status, headers, body, locked_until
-FROM (VALUES (1)) AS once LEFT JOIN idempotency_keys
-    ON merchant_id = :merchant_id AND route = :route AND key = :key
+SELECT fingerprint, status, headers, body, locked_until FROM idempotency_keys
+WHERE merchant_id = :merchant_id AND route = :route AND key = :key
 """)
 
 
@@ -125,17 +124,18 @@ class Idempotency:
 
     def claim(self, tx: Tx, scope: Scope) -> Claim | Stored | Busy:
         """The right to work, or the answer given before, or that somebody else is at work."""
-        asked = {"place": scope.place, "merchant_id": scope.merchant_id, "route": scope.route, "key": scope.key}
-        row = tx.row(_LOOK, asked)
-        if row.fingerprint is None:
-            return Claim(scope) if row.mine else Busy()
+        mine = tx.value(_LOCK, {"place": scope.place})
+        place = {"merchant_id": scope.merchant_id, "route": scope.route, "key": scope.key}
+        row = tx.row(_LOOK, place)
+        if row is None:
+            return Claim(scope) if mine else Busy()
         if row.fingerprint != scope.fingerprint:
             raise KeyReused
         locked = row.locked_until is not None and row.locked_until > tx.now()
         if row.status is not None:
             stored = self._stored(scope, row)
             return Busy(stored) if locked else stored
-        if locked or not row.mine:
+        if locked or not mine:
             return Busy()
         # The former version claims keys by rows without an answer, and whoever made this one has died, unless he
         # answers or claims anew at this very moment.

@@ -271,9 +271,14 @@ def retry_incident(tx: Tx, actor: Actor, incident_id: str, variables: Json | Non
 
 
 def _unpark(tx: Tx, actor: Actor, instance_id: str, failures: int = 0) -> None:
-    """Let workers try it again; one that has failed before does not first find out about calls it may have made."""
+    """Let workers try it again; one that has failed before does not first find out about calls it may have made.
+
+    One that has ended since, such as by a second request to cancel it, has no state left and would begin anew.
+    """
     incidents.settle_parked(tx, instance_id, actor)
-    instance = tx.session.get_one(Instance, instance_id, with_for_update=True)
+    instance = tx.session.get_one(Instance, instance_id, with_for_update=True, populate_existing=True)
+    if InstanceStatus(instance.status).ended:
+        return
     instance.status, instance.failures, instance.due_at = InstanceStatus.RUNNING, failures, tx.now()
     instance.deaths = 0
     tx.notify(CHANNEL)

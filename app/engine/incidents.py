@@ -30,10 +30,11 @@ def report(
 ) -> None:
     """Open one incident per (instance, element, kind); the same finding twice is one incident.
 
-    `element` may name one activation (`authorize#2`), which tells the findings of a loop apart.
+    `element` may name one activation (`authorize#2`), which tells the findings of a loop apart, and after it what was
+    found there (`authorize#2!ch_1`), where that may be more than one thing of a kind.
     """
     node = f"{element}!{kind}"
-    element = element.rpartition("/")[2].partition("#")[0]
+    element = place(element).rpartition("/")[2].partition("#")[0]
     known = select(Incident.id).where(
         Incident.instance_id == instance_id, Incident.node == node, Incident.status == "open"
     )

@@ -36,15 +36,15 @@ def settle(case: Case, result: GatewayResult, source: Source) -> None:
         verb.book(case, result)
 
 
-def report(case: Case, kind: str, message: str, details: Json) -> None:
-    """Open an incident about this attempt."""
+def report(case: Case, kind: str, message: str, details: Json, *, about: str = "") -> None:
+    """Open an incident about this attempt; `about` tells those of one kind apart."""
     attempt = case.attempt
     incidents.report(
         case.tx,
         attempt.merchant_id,
         attempt.instance_id,
         attempt.refund_id or attempt.dispute_id or attempt.payment_id,
-        attempt.activation,
+        f"{attempt.activation}!{about}" if about else attempt.activation,
         kind,
         message,
         {"attempt": attempt.id, "gateway": attempt.gateway, **details},
@@ -52,15 +52,19 @@ def report(case: Case, kind: str, message: str, details: Json) -> None:
 
 
 def contradict(case: Case, result: GatewayResult, source: Source, message: str) -> None:
-    """Keep what was said against a resolved attempt, tell it, and show it to people; once per thing said."""
+    """Keep what was said against a resolved attempt, tell it, and show it to people; once per thing said.
+
+    Each charge has an incident of its own, so that none is forgotten when another one is dealt with.
+    """
     attempt = case.attempt
-    said = {"outcome": str(result.outcome), "gateway_reference": result.gateway_reference, "source": source.kind}
+    reference = result.gateway_reference or attempt.gateway_reference
+    said = {"outcome": str(result.outcome), "gateway_reference": reference, "source": source.kind}
     evidence = attempt.evidence or {}
     if any(old.items() >= said.items() for old in evidence.get("contradictions", [])):
         return
     dated = {**said, "at": moment(case.tx.now())}
     attempt.evidence = {**evidence, "contradictions": [*evidence.get("contradictions", []), dated]}
-    report(case, CONTRADICTION, message, said)
+    report(case, CONTRADICTION, message, said, about=reference)
     payment = case.payment
     emit(
         case.tx,

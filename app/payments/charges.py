@@ -43,8 +43,9 @@ def hold_of(authorization: Attempt) -> Place | None:
     reference = authorization.gateway_reference if authorization.outcome == Outcome.APPROVED else ""
     if authorization.outcome in WITHOUT_EFFECT:
         told = (authorization.evidence or {}).get("contradictions", [])
-        approved = [one["gateway_reference"] for one in told if one["outcome"] == Outcome.APPROVED]
-        reference = approved[-1] if approved else ""
+        approved = (one["gateway_reference"] for one in told if one["outcome"] == Outcome.APPROVED)
+        # The first one it named, so that what is being voided stays the hold that is meant, whatever is said meanwhile.
+        reference = next(filter(None, approved), "")
     return (authorization.gateway, reference) if reference else None
 
 

@@ -102,7 +102,9 @@ def _void(facts: Facts) -> Offer | None:
     if payment is None or attempt is None or attempt.operation != "authorize" or not facts.says(Outcome.APPROVED):
         return None
     place = hold_of(attempt)
-    if place is None or place in given_back(facts.attempts) or (RELEASE_PROCESS, attempt.id) in facts.at_work:
+    if place is None or place[1] != facts.incident.details.get("gateway_reference"):
+        return None  # it is about another charge, which nobody but the gateway knows
+    if place in given_back(facts.attempts) or (RELEASE_PROCESS, attempt.id) in facts.at_work:
         return None
     if any(one.operation == "void" and (one.gateway, one.charge) == place and is_open(one) for one in facts.attempts):
         return None

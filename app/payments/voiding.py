@@ -13,6 +13,7 @@ from app.gateways.registry import Registry as Gateways
 from app.kit.database import Tx
 from app.kit.money import Money
 from app.ledger.postings import Book
+from app.ledger.service import posting_id
 from app.operations import Effect, InvalidParameters, OperationContext, Result
 from app.payments import held
 from app.payments.attempts import Order, own_attempt, resume, start, unknown, unresolved, write
@@ -181,12 +182,13 @@ class VoidVerb(Verb):
         return self.result(case) if is_gone(case.attempt) else super().tell_decline(case)
 
     def _book_orphan(self, case: Case, authorization: Attempt) -> None:
-        """A hold the payment does not count on was never in the ledger: it comes and goes, and its attempt is known
-        to have had an effect after all.
+        """A hold the payment never counted on is not in the ledger: it comes and goes, and its attempt is known to
+        have had an effect after all. One that it counted on before has come and gone there when it ran out.
         """
-        amount = Money(authorization.amount, authorization.currency)
-        case.book.authorized(authorization.id, amount)
-        case.book.released("attempt", case.attempt.id, amount)
+        if posting_id(case.tx, "attempt", authorization.id, "authorized") is None:
+            amount = Money(authorization.amount, authorization.currency)
+            case.book.authorized(authorization.id, amount)
+            case.book.released("attempt", case.attempt.id, amount)
         if authorization.outcome not in WITHOUT_EFFECT:
             return
         changed = held.attempt(case.tx, case.payment.id, authorization.id)
@@ -197,10 +199,10 @@ class VoidVerb(Verb):
 
     def _settle(self, case: Case) -> None:
         """The incident that said so is dealt with, and the payment is told as it is now."""
-        tx, payment = case.tx, case.payment
+        tx, payment, charge = case.tx, case.payment, case.attempt.charge
         for one in attempts_of(tx, payment.id):
-            if one.operation == "authorize" and hold_of(one) == (case.attempt.gateway, case.attempt.charge):
-                said = {"attempt": one.id, "outcome": str(Outcome.APPROVED)}
+            if one.operation == "authorize" and hold_of(one) == (case.attempt.gateway, charge):
+                said = {"attempt": one.id, "outcome": str(Outcome.APPROVED), "gateway_reference": charge}
                 for incident in incidents.settle(tx, payment.merchant_id, payment.id, CONTRADICTION, said):
                     audit.record(tx, case.actor, "incident.repaired", incident, {"void": case.attempt.id})
         move(tx, payment, payment.status, payment.status_reason, case.actor)

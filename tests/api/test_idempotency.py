@@ -1,3 +1,4 @@
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -13,9 +14,12 @@ from app.api import idempotency
 from app.api.idempotency import Claim, Idempotency, Scope, Stored
 from app.api.models import IdempotencyKey
 from app.api.route import Call, Listing, Resource
+from app.errors import Conflict
 from app.kit.clock import ShiftedClock
 from app.kit.database import Json
 from tests.api.conftest import Api, sealer, things
+
+LOCK = "pg_try_advisory_xact_lock"
 
 
 def make(api: Api, key: str, body: dict[str, object] | None = None, secret: str | None = None):  # noqa: ANN201
@@ -131,6 +135,37 @@ def test_of_two_at_work_under_one_key_one_is_undone_and_gives_the_other_ones_ans
     assert things_made(api) == 0
 
 
+def test_a_repetition_that_comes_while_the_first_one_ends_is_not_refused_for_what_that_one_did(
+    build: Callable[..., Api], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a second capture is: nothing is left for it, and only the first one's answer tells that it took effect."""
+    doors = Resource("Doors", "Doors that tests open.")
+
+    @doors.route("POST", "/v1/doors", summary="Open a door", roles=(Role.OPERATOR,))
+    def open_door(call: Call) -> Json:
+        if call.tx.session.get(Merchant, "door") is not None:
+            raise Conflict("The door is open already")
+        call.tx.session.add(Merchant(id="door", name="Door", settings={}, created_at=call.tx.now()))
+        return {"opened": True}
+
+    api = build(doors)
+
+    def send() -> tuple[int, Json]:
+        application = api.client.application.test_client()
+        answer = application.post("/v1/doors", headers=api.headers(Idempotency_Key="k"))
+        return answer.status_code, answer.get_json()
+
+    locks = {name: str(one) for name, one in vars(idempotency).items() if LOCK in str(one)}
+    ((name, lock),) = locks.items()
+    with ThreadPoolExecutor(1) as pool, monkeypatch.context() as slow:
+        # What the statement sees of the tables it has seen before it gets the lock.
+        slow.setattr(idempotency, name, text(lock.replace(LOCK, f"(SELECT pg_sleep(0.5) IS NOT NULL) AND {LOCK}")))
+        second = pool.submit(send)
+        until_asleep(api)
+        slow.undo()
+        assert send() == second.result() == (200, {"opened": True})
+
+
 def test_an_upload_that_waits_for_its_equal_is_the_same_upload_when_it_is_tried_again(api: Api) -> None:
     def send() -> tuple[int, bytes]:
         form = {"file": (BytesIO(b"<a/>"), "a.xml")}
@@ -212,6 +247,17 @@ def wait_for_claim(api: Api) -> None:
                 return
             tx.execute(text("SELECT pg_sleep(0.01)"))
     raise AssertionError("the first request never claimed its key")
+
+
+def until_asleep(api: Api) -> None:
+    """Until PostgreSQL is in the midst of a statement that sleeps."""
+    asleep = text("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'")
+    for _ in range(200):
+        with api.database.begin() as tx:
+            if tx.execute(asleep).scalar_one():
+                return
+        time.sleep(0.01)
+    raise AssertionError("the request never asked for its lock")
 
 
 def test_a_replay_waits_for_the_answer_the_first_request_waits_for(

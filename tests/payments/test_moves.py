@@ -17,11 +17,14 @@ from app.events.models import AuditEntry
 from app.gateways.port import GatewayResult, Outcome
 from app.kit.money import Money
 from app.operations import InvalidParameters, OperationError
-from app.payments import moves
+from app.payments import held, moves, service
+from app.payments.booking import settle
 from app.payments.models import Attempt, Payment
 from app.payments.moves import Move, MoveNotLegal, Offer
-from app.payments.recovery import AttemptNotFound
+from app.payments.queries import lock_payment
+from app.payments.recovery import AttemptNotFound, find_attempt
 from app.payments.service import RELEASE_PROCESS
+from app.payments.verbs import LOOKUP, Case
 from tests.engine.lint.draw import bpmn, end, path, start
 from tests.till import MERCHANT, Till, pass_time
 
@@ -79,6 +82,26 @@ def late_capture(till: Till) -> str:
     return payment
 
 
+def late_hold_elsewhere(till: Till, payment: str) -> None:
+    """sandbox_b has authorized what nobody waits for any more."""
+    with till.database.begin() as tx:
+        ended = lock_payment(tx, MERCHANT, payment)
+        begun = {"id": "att_late", "instance_id": ended.instance_id, "activation": "late", "state": "begun"}
+        about = {"merchant_id": MERCHANT, "payment_id": payment, "operation": "authorize", "gateway": "sandbox_b"}
+        money = {"amount": 1000, "currency": "EUR", "begun_at": tx.now(), "created_at": tx.now()}
+        held.add(tx, Attempt(**begun, **about, **money))
+        tx.session.flush()
+    say(till, payment, "att_late", "ch_late")
+
+
+def say(till: Till, payment: str, attempt: str, charge: str) -> None:
+    """The gateway is asked and says that it authorized the attempt, as this charge."""
+    result = GatewayResult(Outcome.APPROVED, gateway_reference=charge, amount=Money(1000, "EUR"))
+    with till.database.begin() as tx:
+        case = Case(tx, lock_payment(tx, MERCHANT, payment), find_attempt(tx, MERCHANT, attempt))
+        settle(case, result, LOOKUP)
+
+
 def _set(till: Till, attempt: str, **values: object) -> None:
     with till.database.begin() as tx:
         tx.execute(update(Attempt).where(Attempt.id == attempt).values(**values))
@@ -92,9 +115,21 @@ def _end(till: Till) -> None:
 
 def offered(till: Till) -> list[Offer]:
     """The moves of the one incident."""
-    (incident,) = till.incidents()
+    (found,) = offered_by_charge(till).values()
+    return found
+
+
+def offered_by_charge(till: Till) -> dict[str, list[Offer]]:
+    """The moves of each incident, by the charge that it is about."""
+    incidents = till.incidents()
     with till.database.begin() as tx:
-        return moves.moves_of(tx, [incident])[incident.id]
+        found = moves.moves_of(tx, incidents)
+    return {one.details.get("gateway_reference", ""): found[one.id] for one in incidents}
+
+
+def open_charges(till: Till) -> list[str]:
+    """The charges that an open incident tells of."""
+    return [one.details["gateway_reference"] for one in till.incidents() if one.status == "open"]
 
 
 def names(till: Till) -> list[str]:
@@ -285,6 +320,10 @@ def test_what_was_captured_after_the_end_is_refunded(till: Till) -> None:
     assert till.differences() == []
 
 
+def offered_gateway(till: Till) -> str:
+    return next(one.gateway for found in offered_by_charge(till).values() for one in found if one.move == Move.VOID)
+
+
 def test_of_a_charge_with_two_references_none_is_offered_to_be_voided(till: Till) -> None:
     payment = till.create()
     first = till.begin("payment.authorize", payment, "authorize#1", gateway="sandbox_a")
@@ -292,6 +331,53 @@ def test_of_a_charge_with_two_references_none_is_offered_to_be_voided(till: Till
     other = GatewayResult(Outcome.APPROVED, gateway_reference="ch_other", amount=Money(1000, "EUR"))
     till.finish(first, other, payment, "authorize#1")  # type: ignore[arg-type]
     assert names(till) == ["lookup", "close"]
+
+
+@pytest.mark.parametrize("make", [second_hold, found_after_all, late_hold])
+def test_a_second_charge_of_the_same_attempt_is_not_dealt_with_by_the_void_of_the_first(till: Till, make: Make) -> None:
+    payment, attempt = make(till)
+    say(till, payment, attempt, "ch_other")
+    first = till.servers[offered_gateway(till)].charge(attempt)["id"]
+    by_charge = {charge: [one.move for one in found] for charge, found in offered_by_charge(till).items()}
+    assert by_charge == {first: [Move.VOID, Move.LOOKUP, Move.CLOSE], "ch_other": [Move.LOOKUP, Move.CLOSE]}
+    till.run("payment.void", payment, authorization=attempt)
+    assert till.attempt(payment, "void").charge == first
+    assert open_charges(till) == ["ch_other"]
+    assert till.differences() == []
+
+
+def test_what_the_gateway_says_while_a_hold_is_being_voided_does_not_change_which_one_is_meant(till: Till) -> None:
+    payment, attempt = found_after_all(till)
+    effect = till.begin("payment.void", payment, "void#1", authorization=attempt)
+    say(till, payment, attempt, "ch_other")
+    till.finish(effect, effect.call(), payment, "void#1")  # type: ignore[union-attr, arg-type]
+    assert amounts(till, payment) == ("requires_capture", 1000, 0)
+    assert open_charges(till) == ["ch_other"]
+    assert till.differences() == []
+
+
+def test_the_own_hold_of_a_payment_that_has_ended_is_no_move_of_an_incident_about_another_charge(till: Till) -> None:
+    payment = till.create(capture_method="manual")
+    own = till.run("payment.authorize", payment, gateway="sandbox_a").attempt
+    say(till, payment, own, "ch_other")
+    _end(till)
+    assert names(till) == ["lookup", "close"]
+    till.run("payment.void", payment, authorization=own)
+    assert amounts(till, payment) == ("canceled", 0, 0)
+    assert open_charges(till) == ["ch_other"]
+
+
+def test_a_hold_that_the_payment_counted_on_until_it_ran_out_is_in_the_ledger_once(till: Till) -> None:
+    payment = till.create(capture_method="manual")
+    first = till.run("payment.authorize", payment, gateway="sandbox_a").attempt
+    pass_time(till, days=8)
+    with till.database.begin() as tx:
+        service.transition(tx, lock_payment(tx, MERCHANT, payment), "expired", "", till.actor)
+    late_hold_elsewhere(till, payment)
+    till.run("payment.void", payment, authorization=first)
+    assert till.attempt(payment, "void").gateway == "sandbox_a"
+    assert amounts(till, payment) == ("expired", 1000, 0)
+    assert till.ledger_problems() == []
 
 
 def test_two_people_who_click_at_once_start_one_flow(till: Till) -> None:

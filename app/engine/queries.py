@@ -37,6 +37,7 @@ def instances(
 
 
 def instance_view(tx: Tx, instance: Instance) -> Json:
+    """The instance as the API shows it, but for its incidents, which have moves that the engine does not know."""
     return {
         "id": instance.id,
         "object": "instance",
@@ -47,7 +48,6 @@ def instance_view(tx: Tx, instance: Instance) -> Json:
         "subject": instance.subject,
         "waits": waits(tx, instance.id),
         "path": path(journal(tx, instance.id)),
-        "incidents": [incident_view(row) for row in incidents(tx, instance.id)],
         "created_at": instance.created_at,
         "updated_at": instance.updated_at,
         "ended_at": instance.ended_at,

@@ -77,9 +77,16 @@ def contradict(case: Case, result: GatewayResult, source: Source, message: str) 
 
 
 def _checked(case: Case, verb: Verb, result: GatewayResult) -> GatewayResult:
-    """An approval of another amount or currency than was asked is no approval: nobody knows what it is."""
+    """An approval of another amount or currency than was asked is no approval: nobody knows what it is. One of a hold
+    that nobody could capture or give back is none either.
+    """
     asked = case.money
-    if not verb.moves_amount or result.outcome is not Outcome.APPROVED or result.amount in (None, asked):
+    if result.outcome is not Outcome.APPROVED:
+        return result
+    if case.attempt.operation == "authorize" and not (result.gateway_reference or case.attempt.gateway_reference):
+        message = f"{case.attempt.gateway} approved without naming the charge; look at its books"
+        return replace(result, outcome=Outcome.UNKNOWN, message=message)
+    if not verb.moves_amount or result.amount in (None, asked):
         return result
     message = f"{case.attempt.gateway} approved {result.amount} where {asked} was asked; look at its books"
     report(case, "amount_mismatch", message, {"approved": str(result.amount), "asked": str(asked)})

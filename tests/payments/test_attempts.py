@@ -252,6 +252,15 @@ def test_an_approval_of_another_amount_is_unknown_and_an_incident(till: Till) ->
     assert till.payment(payment).amount_capturable == 0
 
 
+def test_an_approval_that_names_no_charge_is_unknown(till: Till) -> None:
+    payment = till.create()
+    effect = begun(till, payment)
+    with pytest.raises(OperationError) as caught:
+        till.finish(effect, GatewayResult(Outcome.APPROVED), payment, "authorize#1")
+    assert caught.value.code == "OUTCOME_UNKNOWN"
+    assert till.payment(payment).amount_capturable == 0
+
+
 def test_a_second_authorization_of_a_held_payment_is_refused(till: Till) -> None:
     payment = till.create()
     till.run("payment.authorize", payment, gateway="sandbox_a")

@@ -183,6 +183,17 @@ def test_pages_fit_a_narrow_screen(enter: Enter, address: str, seeded: Seeded) -
     assert {path: width for path, width in wide.items() if width > 390} == {}
 
 
+def test_what_a_button_asks_for_opens_within_a_narrow_screen(enter: Enter, address: str, seeded: Seeded) -> None:
+    page = enter("admin")
+    page.set_viewport_size({"width": 390, "height": 800})
+    page.goto(f"{address}/payments/{seeded.payments['held']}")
+    page.locator("details.act > summary").first.click()
+    asked = page.locator("details.act[open] > form").bounding_box()
+    assert asked is not None
+    assert asked["x"] >= 0
+    assert asked["x"] + asked["width"] <= 390
+
+
 def test_without_scripts_a_task_can_be_claimed_and_decided(
     browser: object, address: str, database: Database, seeded: Seeded
 ) -> None:

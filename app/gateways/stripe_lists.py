@@ -33,7 +33,7 @@ def listed(answer: JsonAnswer | GatewayResult) -> list[Json]:
 
 
 def every(ask: Ask) -> Iterator[Json]:
-    """Every object, page after page while they are taken; NoAnswer unless each page says whether more follow."""
+    """Every object, page after page while they are taken; NoAnswer unless each page leads on or is the last."""
     page: dict[str, Any] = {"limit": PAGE}
     while True:
         answer = ask(page)
@@ -44,7 +44,7 @@ def every(ask: Ask) -> Iterator[Json]:
         last = shown[-1].get("id") if shown else None
         if more is False:
             return
-        if more is not True or not isinstance(last, str):
+        if more is not True or not isinstance(last, str) or last == page.get("starting_after"):
             raise NoAnswer(refusal(answer))
         page["starting_after"] = last
 

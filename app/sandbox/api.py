@@ -145,7 +145,10 @@ def _add_questions(api: Blueprint, company: Company) -> None:
     @api.get("/charges")
     def every() -> Response:
         fault = _asked(company, "books")
-        found = company.books.charges_after(request.args.get("after", ""), _PAGE + 1)
+        after = request.args.get("after", "")
+        if after and company.books.find(Charge, after) is None:
+            raise NoSuchThing(f"There is no charge {after!r}")
+        found = company.books.charges_after(after, _PAGE + 1)
         data = [charge_view(charge) for charge in found[:_PAGE]]
         return answer(200, {"object": "list", "data": data, "has_more": len(found) > _PAGE}, fault)
 

@@ -102,7 +102,7 @@ class Books:
         return [kind(**orjson.loads(body)) for (body,) in rows]
 
     def charges_after(self, charge_id: str, limit: int) -> list[Charge]:
-        """In the order they were made; from the first one on when there is none of this id."""
+        """In the order they were made; from the first one on after ""."""
         statement = """
         SELECT body FROM record
         WHERE kind = 'Charge' AND seq > coalesce((SELECT seq FROM record WHERE id = ?), 0) ORDER BY seq LIMIT ?

@@ -1,8 +1,10 @@
 import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import Any
 
+import orjson
 import pytest
 
 from app.gateways.port import (
@@ -419,3 +421,18 @@ def test_books_of_several_pages_are_read_to_their_end_and_from_when_it_was_asked
     server.fault("garbage", "books")
     with pytest.raises(CouldNotAsk):
         list(gateway.books(everything))
+
+
+def test_books_that_come_back_to_where_they_were_are_not_read_for_ever(server: SandboxServer) -> None:
+    charge = {"id": "ch_1", "key": "att_1", "reference": "", "currency": "EUR", "created_at": "2026-01-01T00:00:00Z"}
+    charge |= dict.fromkeys(("authorized", "captured", "refunded", "voided", "disputed"), 0)
+    page = orjson.dumps({"data": [charge], "has_more": True})
+    with hostile(answers(200, page)) as endless:
+        charges = server.gateway(base_url=endless.url).books(datetime(2026, 1, 1, tzinfo=UTC))
+        with pytest.raises(CouldNotAsk, match="does not list them"):
+            list(islice(charges, 10))
+
+
+def test_books_are_not_read_from_the_start_again_after_a_charge_that_is_gone(server: SandboxServer) -> None:
+    server.pay("att_1")
+    assert server.request("GET", "/v1/charges?after=ch_gone")[0] == 404

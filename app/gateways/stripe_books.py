@@ -88,7 +88,8 @@ def _refunded(api: "StripeApi", intent: Intent) -> int:
     if charge is None:
         return 0
     if charge.refunds is not None and not charge.refunds.has_more:
-        return sum(_given_back(each) for each in charge.refunds.data)
+        # Test servers make a refund of no payment of what a capture leaves over, which the other list does not have.
+        return sum(_given_back(each) for each in charge.refunds.data if each.payment_intent)
     on = {"payment_intent": intent.id}
     shown = every(lambda page: api.call(lambda v1: v1.refunds.list({**on, **page})))
     return sum(_given_back(Refunded.model_validate(each)) for each in shown)

@@ -14,7 +14,8 @@ from app.payments.outcomes import UNRESOLVED, WITHOUT_EFFECT
 #: A gateway, and its reference of the charge.
 Place = tuple[str, str]
 
-_GONE: Final = frozenset({DeclineCode.AUTHORIZATION_EXPIRED, DeclineCode.ALREADY_DONE})
+#: Why a void is declined when there is no hold any more.
+GONE: Final = frozenset({DeclineCode.AUTHORIZATION_EXPIRED, DeclineCode.ALREADY_DONE})
 
 
 def is_open(attempt: Attempt) -> bool:
@@ -30,7 +31,7 @@ def given_back(attempts: Iterable[Attempt]) -> dict[Place, Attempt]:
 
 def is_gone(void: Attempt) -> bool:
     """The gateway declined because there was no hold any more, which is all that was wanted."""
-    return void.outcome == Outcome.DECLINED and void.decline_code in _GONE
+    return void.outcome == Outcome.DECLINED and void.decline_code in GONE
 
 
 def place_of(authorization: Attempt) -> Place:

@@ -18,8 +18,6 @@ from app.payments.reconcile import Difference
 
 EVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _BATCH: Final = 100
-#: Only their keys are read, and each time among all attempts there are.
-_OURS_AT_ONCE: Final = 5000
 #: How far a gateway's clock and ours may be apart, so that what was begun at the edge may lie outside of its period.
 _CLOCKS_DIFFER_BY: Final = timedelta(minutes=5)
 
@@ -79,24 +77,29 @@ class Comparison:
             if not theirs.key:
                 self.foreign += 1
                 continue
-            # A key has one effect: whatever carries it a second time is none of ours.
-            known = None if theirs.key in self._seen else ours.get(theirs.key)
-            self._seen.add(theirs.key)
+            known = ours.get(theirs.key)
+            # A key has one effect: whatever else carries it is none of ours, and does not stand for the one we know.
+            is_other = known is not None and known.reference not in ("", theirs.charge)
+            if is_other or theirs.key in self._seen:
+                known = None
+            else:
+                self._seen.add(theirs.key)
             self._compare(theirs.key, known, theirs)
 
-    def unlisted(self, tx: Tx, after: str) -> str | None:
-        """Compare some of ours, from `after` on, that should be listed and were not; the last one, None at the end."""
-        keys = authorized_since(tx, self.gateway, self.since + _CLOCKS_DIFFER_BY, after, _OURS_AT_ONCE)
-        for charge in our_charges(tx, self.gateway, set(keys) - self._seen, self._asked_at).values():
-            self._compare(charge.key, charge, None)
-        return keys[-1] if keys else None
+    def unlisted(self, tx: Tx) -> None:
+        """Compare those of ours that should have been listed and were not."""
+        since = self.since + _CLOCKS_DIFFER_BY
+        missing = (key for key in authorized_since(tx, self.gateway, since) if key not in self._seen)
+        while keys := set(islice(missing, _BATCH)):
+            for charge in our_charges(tx, self.gateway, keys, self._asked_at).values():
+                self._compare(charge.key, charge, None)
 
     def _compare(self, key: str, ours: OurCharge | None, theirs: BookedCharge | None) -> None:
         payment = theirs.reference if theirs else ""
         for column in COLUMNS:
             left = ours.sums[column] if ours else 0
             right: int | None = getattr(theirs, column) if theirs else 0
-            if right is None:
+            if left is None or right is None:
                 continue
             if ours:
                 self._ours[ours.currency, column] += left
@@ -116,9 +119,7 @@ def verify_books(tx: Tx, gateway: str, charges: Iterable[BookedCharge]) -> list[
     remaining = iter(charges)
     while batch := list(islice(remaining, _BATCH)):
         comparison.listed(tx, batch)
-    after: str | None = ""
-    while after is not None:
-        after = comparison.unlisted(tx, after)
+    comparison.unlisted(tx)
     return sorted(comparison.found, key=lambda difference: difference.subject)
 
 
@@ -132,18 +133,16 @@ def compare(
     with database.begin() as tx:
         asked_at = tx.now()
     comparison = Comparison(gateway.name, EVER if days is None else asked_at - timedelta(days=days), asked_at)
-    charges = gateway.books(comparison.since)
     try:
+        charges = gateway.books(comparison.since)
         while batch := list(islice(charges, _BATCH)):
             with database.begin() as tx:
                 comparison.listed(tx, batch)
             progress(comparison)
     except CouldNotAsk as error:
         raise BooksUnreadable(f"{error.detail}. {comparison.read} charges were read") from None
-    after: str | None = ""
-    while after is not None:
-        with database.begin() as tx:
-            after = comparison.unlisted(tx, after)
+    with database.begin() as tx:
+        comparison.unlisted(tx)
     return comparison
 
 

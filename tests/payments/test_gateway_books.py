@@ -6,9 +6,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import event, update
 
-from app.gateways.port import BookedCharge, Capability, CouldNotAsk
+from app.gateways.port import BookedCharge, Capability, CouldNotAsk, Void
 from app.gateways.sandbox_books import booked
 from app.payments.gateway_books import EVER, BooksUnreadable, Comparison, compare
 from app.payments.models import Attempt
@@ -101,6 +101,56 @@ def test_a_key_that_is_listed_twice_has_had_its_effect_twice(till: Till) -> None
     (charge,) = charges(till)
     twice = compared(till, Shown([charge, replace(charge, charge="ch_2")]))
     assert found(twice) == [(charge.key, "authorized", 0, 1000), (charge.key, "captured", 0, 1000)]
+
+
+def test_ours_is_the_charge_that_we_know_whatever_else_carries_its_key(till: Till) -> None:
+    till.captured(amount=1000)
+    (charge,) = charges(till)
+    other = replace(charge, charge="ch_2", captured=0)
+    both = compared(till, Shown([other, charge]))
+    assert found(both) == [(charge.key, "authorized", 0, 1000)]
+
+
+def test_another_charge_of_the_same_key_does_not_stand_for_ours(till: Till) -> None:
+    till.captured(amount=1000)
+    (charge,) = charges(till)
+    other = compared(till, Shown([replace(charge, charge="ch_2")]))
+    assert found(other) == [
+        (charge.key, "authorized", 0, 1000),
+        (charge.key, "captured", 0, 1000),
+        (charge.key, "authorized", 1000, 0),
+        (charge.key, "captured", 1000, 0),
+    ]
+
+
+@pytest.mark.parametrize("voided", [0, 1000])
+def test_a_void_that_found_no_hold_does_not_tell_who_gave_it_back(till: Till, voided: int) -> None:
+    payment = till.create()
+    till.run("payment.authorize", payment, gateway="sandbox_a")
+    (charge,) = charges(till)
+    reference = till.payment(payment).gateway_reference
+    till.gateways.get("sandbox_a").void(Void("att_by_hand", reference))
+    till.run("payment.void", payment)
+    assert till.attempt(payment, "void").outcome == "declined"
+    assert compared(till, Shown([replace(charge, voided=voided)])).found == []
+
+
+def test_what_was_not_listed_is_read_in_parts_after_one_scan_of_the_attempts(
+    till: Till, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.payments.gateway_books._BATCH", 2)
+    keys = {till.attempt(till.captured(amount=1000), "authorize").id for _ in range(3)}
+    scans: list[str] = []
+
+    def watch(connection: Any, cursor: Any, statement: str, *_: object) -> None:
+        if "attempts.begun_at >=" in statement:
+            scans.append(statement)
+
+    with till.database.begin() as tx:
+        event.listen(tx.session.connection().engine, "before_cursor_execute", watch)
+    comparison = compared(till, Shown([]))
+    assert {one.subject for one in comparison.differences} == keys
+    assert len(scans) == 1
 
 
 def test_another_currency_is_a_difference(till: Till) -> None:

@@ -105,6 +105,23 @@ def test_holds_captures_refunds_voids_and_declines_agree(
     assert result.output.endswith("The books agree.\n")
 
 
+def test_what_a_capture_leaves_over_is_no_refund(stripe_till: Till, stripe: LocalStripe, verify: Verify) -> None:
+    stripe_till.run("payment.capture", held(stripe_till), amount=600)
+    result = verify(stripe.url)
+    assert result.exit_code == 0, result.output
+    assert rows(result) == {"authorized": ["1,000", "1,000"], "captured": ["600", "600"]}
+
+
+def test_a_list_that_comes_back_to_where_it_was_is_not_read_for_ever(till: Till, verify: Verify) -> None:
+    shown = {"id": "pi_1", "object": "payment_intent", "created": 4_000_000_000}
+    page = orjson.dumps({"object": "list", "data": [shown], "has_more": True})
+    with hostile(answers(200, page)) as server:
+        result = verify(server.url)
+        assert len(server.requests) == 2
+    assert result.exit_code == 1
+    assert "stripe_a did not list its payments to the end" in result.output
+
+
 def test_a_hold_behind_our_back_is_found(stripe_till: Till, stripe: LocalStripe, verify: Verify) -> None:
     captured(stripe_till)
     order = Authorize("att_strange", "pay_strange", Money(999, "EUR"), "pm_card_visa")

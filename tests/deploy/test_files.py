@@ -156,6 +156,10 @@ def test_the_books_are_compared_every_night_and_a_difference_is_a_failure() -> N
     assert directives(UNITS / "sluice-verify.timer", "Timer")["Persistent"] == ["yes"]
 
 
+def test_a_night_that_never_ends_is_a_failure() -> None:
+    assert directives(UNITS / "sluice-verify.service")["TimeoutStartSec"] == ["12h"], "a oneshot has no own limit"
+
+
 def test_the_readme_names_every_file() -> None:
     readme = (DEPLOY / "README.md").read_text()
     names = [path.name for path in DEPLOY.rglob("*") if path.is_file() and path.name != "README.md"]

@@ -8,6 +8,7 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
+from app.cli import cli
 from app.jobs.worker import STOP_SECONDS
 from app.settings import ROOT, Settings
 from tests.deploy.units import DEPLOY, UNITS, command, directives, example, setting_names
@@ -149,15 +150,18 @@ def test_units_are_hardened_and_wait_for_a_graceful_stop(unit: Any) -> None:
         assert around["StartLimitIntervalSec"] == ["0"], "systemd would give up"
 
 
-def test_the_books_are_compared_every_night_and_a_difference_is_a_failure() -> None:
-    given = directives(UNITS / "sluice-verify.service")
-    assert [line.split()[-1] for line in given["ExecStart"]] == ["verify-ledger", "verify-gateway"]
-    assert all(line.startswith("/opt/sluice/") for line in given["ExecStart"]), "a dash would forgive a failure"
-    assert directives(UNITS / "sluice-verify.timer", "Timer")["Persistent"] == ["yes"]
+@pytest.mark.parametrize("books", ["ledger", "gateway"])
+def test_the_books_are_compared_every_night_and_a_difference_is_a_failure(books: str) -> None:
+    (line,) = directives(UNITS / "sluice-verify@.service")["ExecStart"]
+    assert not line.startswith("-"), "a dash would forgive a failure"
+    asked = command("sluice-verify@.service", books)[-1]
+    assert asked in cli.commands
+    assert directives(UNITS / "sluice-verify@.timer", "Timer")["Persistent"] == ["yes"]
+    assert f"sluice-verify@{books}.timer" in (DEPLOY / "README.md").read_text()
 
 
 def test_a_night_that_never_ends_is_a_failure() -> None:
-    assert directives(UNITS / "sluice-verify.service")["TimeoutStartSec"] == ["12h"], "a oneshot has no own limit"
+    assert directives(UNITS / "sluice-verify@.service")["TimeoutStartSec"] == ["12h"], "a oneshot has no own limit"
 
 
 def test_the_readme_names_every_file() -> None:

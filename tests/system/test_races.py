@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import text, update
+from sqlalchemy import text
 
 from app.access.actor import Role
 from app.engine import inbox, people
@@ -20,7 +20,7 @@ from app.kit.crashpoint import Point
 from app.kit.database import Database, Tx
 from app.operations import OperationContext, Registry, registry
 from app.payments import service
-from tests.house import MERCHANT, House
+from tests.house import House
 from tests.system.crash import at
 from tests.system.people import APPROVE, decide
 
@@ -288,52 +288,6 @@ def test_a_poisoned_instance_is_parked_while_others_go_on_and_goes_on_when_repai
     assert house.payment(poisoned).status == "succeeded"
     assert house.incidents() == []
     house.check_books()
-
-
-def test_a_parked_instance_can_be_canceled(house: House) -> None:
-    poisoned = house.pay()
-    with_broken_risk(house, RuntimeError("a bug"), poisoned)
-    for _ in range(inbox.PARK_AFTER):
-        house.later(seconds=2)
-    with house.database.begin() as tx:
-        inbox.cancel_instance(tx, house.person("omar", Role.OPERATOR), house.instance(poisoned).id, "it is broken")
-    house.run()
-
-    assert house.instance(poisoned).status == "canceled"
-    assert [incident.kind for incident in house.incidents()] == ["flow_ended"]
-    ask_cancel(house, poisoned)
-    assert house.payment(poisoned).status == "canceled"
-
-
-@pytest.mark.parametrize("again", ["retry", "cancel"])
-def test_what_has_ended_is_not_set_going_by_somebody_who_saw_it_parked(house: House, again: str) -> None:
-    """Such as by two who cancel it at once, or where a worker or a web of the former version took a part in it."""
-    poisoned = house.pay()
-    with_broken_risk(house, RuntimeError("a bug"), poisoned)
-    for _ in range(inbox.PARK_AFTER):
-        house.later(seconds=2)
-    omar, (parked,) = house.person("omar", Role.OPERATOR), house.incidents()
-
-    def cancel() -> None:
-        with house.database.begin() as tx:
-            inbox.cancel_instance(tx, omar, parked.instance_id, "it is broken")
-        house.run()
-
-    with house.database.begin() as tx:
-        seen = inbox.find_instance(tx, MERCHANT, parked.instance_id)
-        assert seen.failures == inbox.PARK_AFTER
-        with ThreadPoolExecutor(1) as somebody_else:
-            somebody_else.submit(cancel).result()
-        if again == "cancel":
-            inbox.cancel_instance(tx, omar, parked.instance_id, "it is broken")
-    if again == "retry":
-        with house.database.begin() as tx:
-            tx.execute(update(Incident).where(Incident.id == parked.id).values(status="open"))
-            assert inbox.retry_incident(tx, omar, parked.id).status == "resolved"
-    house.run()
-    ended = house.instance(poisoned)
-    assert (ended.status, ended.due_at) == ("canceled", None)
-    assert [incident.kind for incident in house.incidents()] == ["flow_ended"]
 
 
 def test_an_operation_that_refuses_is_an_incident_at_its_element_that_can_be_repaired(house: House) -> None:

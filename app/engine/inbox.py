@@ -259,13 +259,13 @@ def retry_incident(tx: Tx, actor: Actor, incident_id: str, variables: Json | Non
     if variables and is_money(incident.subject):
         remedy = "retry without variables, move the instance to a corrected version of its flow, or cancel it"
         raise VariablesFixed(f"This flow is about {incident.subject}; {remedy}")
-    if incident.source == "domain":
-        if incident.kind == PARKED:
-            _unpark(tx, actor, incident.instance_id)
-        incident.status, incident.resolved_by, incident.resolved_at = "resolved", actor.id, tx.now()
-    else:
+    if incident.source != "domain":
         item = Item(ItemKind.RETRY, incident.node, {"variables": variables or {}}, actor.id)
         put(tx, incident.instance_id, item, f"retry:{incident.id}")
+    elif incident.kind == PARKED:
+        _unpark(tx, actor, incident.instance_id)
+    else:
+        incident.status, incident.resolved_by, incident.resolved_at = "resolved", actor.id, tx.now()
     audit.record(tx, actor, "incident.repaired", incident_id, {"variables": variables or {}, "note": note})
     return incident
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, select, update
 
 from app.access.actor import SYSTEM, Actor
 from app.engine.models import Incident
@@ -62,15 +62,14 @@ def report(
 def settle(tx: Tx, merchant_id: str, subject: str, kind: str, details: Json) -> Sequence[str]:
     """What the domain reported and has since seen to be dealt with is resolved; the ids of those that were open."""
     said = (Incident.source == "domain", Incident.kind == kind, Incident.details.contains(details))
-    mine = (Incident.merchant_id == merchant_id, Incident.subject == subject, Incident.status == "open")
-    resolved = {"status": "resolved", "resolved_by": SYSTEM, "resolved_at": tx.now()}
-    done = update(Incident).where(*mine, *said).values(**resolved).returning(Incident.id)
-    return sorted(tx.session.scalars(done))
+    return _resolve(tx, SYSTEM, Incident.merchant_id == merchant_id, Incident.subject == subject, *said)
 
 
 def settle_parked(tx: Tx, instance_id: str, actor: Actor) -> None:
     """The instance is in the loop again, by what `actor` did."""
-    parked = update(Incident).where(
-        Incident.instance_id == instance_id, Incident.kind == PARKED, Incident.status == "open"
-    )
-    tx.execute(parked.values(status="resolved", resolved_at=tx.now(), resolved_by=actor.id))
+    _resolve(tx, actor.id, Incident.instance_id == instance_id, Incident.kind == PARKED)
+
+
+def _resolve(tx: Tx, by: str, *which: ColumnElement[bool]) -> Sequence[str]:
+    done = update(Incident).where(Incident.status == "open", *which).returning(Incident.id)
+    return sorted(tx.session.scalars(done.values(status="resolved", resolved_by=by, resolved_at=tx.now())))

@@ -142,10 +142,13 @@ def lookup(context: OperationContext, attempt_id: str, *, again: bool = False) -
     return replace(looking(context.tx, context.use(Gateways), attempt), again=again, before=in_words(attempt))
 
 
-def wake(tx: Tx, attempt: Attempt) -> None:
-    """Tell the flow that waits for news of the attempt, if there is one, that somebody has asked and heard some."""
+def wake(tx: Tx, attempt: Attempt, once: str = "") -> None:
+    """Tell the flow that waits for news of the attempt, if there is one, that there are some.
+
+    `once` names what brought them; by itself it is that somebody asked and heard this outcome.
+    """
     heard = {"attempt": attempt.id, "outcome": attempt.outcome}
-    once = f"recheck:{attempt.id}:{attempt.outcome}"
+    once = once or f"recheck:{attempt.id}:{attempt.outcome}"
     inbox.publish_message(tx, attempt.merchant_id, "gateway.event", attempt.id, heard, once, ttl=_MESSAGE_LASTS)
 
 

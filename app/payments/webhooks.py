@@ -14,14 +14,14 @@ import structlog
 from sqlalchemy import ColumnElement, select
 from sqlalchemy.dialects.postgresql import insert
 
-from app.engine import inbox, incidents
+from app.engine import incidents
 from app.errors import AppError
 from app.gateways.port import CouldNotAsk, EventKind
 from app.gateways.registry import Registry as Gateways
 from app.kit.database import Tx
 from app.kit.ids import new_id
 from app.payments.models import Attempt, InboundWebhook
-from app.payments.recovery import Looking, looking
+from app.payments.recovery import Looking, looking, wake
 from app.payments.verbs import WEBHOOK
 
 CHANNEL: Final = "sluice_inbound"
@@ -34,7 +34,6 @@ T = TypeVar("T")
 _HOLD = timedelta(seconds=60)
 #: When to try an unmatched or failed webhook again; after the last one it waits for people.
 _DELAYS: Final = tuple(timedelta(seconds=seconds) for seconds in (2, 10, 60, 600, 3600, 6 * 3600, 24 * 3600))
-_MESSAGE_LASTS = timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,15 +236,7 @@ class AttemptNews:
 
     def finish(self, tx: Tx, answer: object) -> bool:
         attempt = self.looking.take_in(tx, answer, WEBHOOK)
-        inbox.publish_message(
-            tx,
-            attempt.merchant_id,
-            "gateway.event",
-            attempt.id,
-            {"attempt": attempt.id, "outcome": attempt.outcome},
-            f"{self.news.gateway}:{self.news.event_id}",
-            ttl=_MESSAGE_LASTS,
-        )
+        wake(tx, attempt, f"{self.news.gateway}:{self.news.event_id}")
         return True
 
 

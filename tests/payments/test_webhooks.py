@@ -7,6 +7,7 @@ from sqlalchemy import select
 
 from app.access.actor import Role
 from app.access.merchants import create_merchant
+from app.engine import inbox
 from app.errors import Forbidden
 from app.events.outbox import emit
 from app.gateways.port import EventKind, InvalidSignature
@@ -150,7 +151,7 @@ class Unbookable:
         return None
 
     def finish(self, tx: Tx, _: object) -> bool:
-        webhooks.inbox.publish_message(tx, "mer_test", "half.done", "x", {}, "once")
+        inbox.publish_message(tx, "mer_test", "half.done", "x", {}, "once")
         raise RuntimeError("secret_of_ours")
 
 
